@@ -1,0 +1,44 @@
+/**
+ * The shape of `provium.toml` after loading: defaults filled in, paths absolute, units resolved.
+ */
+
+/** A kind of guest: which kernel and user land, and how it is started. */
+export interface Profile {
+  readonly name: string;
+  /** Declared under `[profile.NAME]` (classic) or `[profiles.NAME]` (lab), or the one that the executable embeds. */
+  readonly origin: "classic" | "lab" | "embedded";
+  /** bzImage or vmlinux. Absent only for the embedded guest. */
+  readonly kernel?: string | undefined;
+  /** Absent: the shim alone is the initramfs and the wrapper stays PID 1. */
+  readonly initrd?: string | undefined;
+  readonly cmdline: string;
+  /** Program that becomes PID 1 (`provium.init=`). */
+  readonly init?: string | undefined;
+  /** "auto": what the machine needs from the kernel's module tree; "none"; or a directory with modules.dep. */
+  readonly modules: string;
+  readonly injectAgent: boolean;
+  readonly agentOverlayPath?: string | undefined;
+  readonly mountPseudoFs: boolean;
+  readonly guestOs: string;
+  readonly memoryBytes: number;
+  readonly cpus: number;
+  readonly qemuArgs: readonly string[];
+}
+
+export interface Config {
+  /** The file it came from; undefined when there is none. */
+  readonly file: string | undefined;
+  /** Directory of that file, else the working directory. */
+  readonly project: string;
+  readonly roots: readonly string[];
+  readonly cacheDir: string;
+  readonly cacheMaxSize: number;
+  readonly profiles: Readonly<Record<string, Profile>>;
+  readonly accel?: "auto" | "kvm" | "tcg" | undefined;
+  readonly transport?: "auto" | "vsock" | "serial" | undefined;
+  readonly jobs?: number | undefined;
+  /** Per file, milliseconds; 0 for none. */
+  readonly timeoutMs?: number | undefined;
+  /** Things worth saying that are no errors: unknown keys with a suggestion, … */
+  readonly warnings: readonly string[];
+}

@@ -1,0 +1,83 @@
+/**
+ * The error classes of the product. Code tells errors apart by class, never by their text.
+ *
+ * An error answers four questions: what happened (`message`), why (`cause`), where (`where`: VM, operation,
+ * Lua file and line) and what to do now (`hint`). `render.ts` turns them into text, in one place.
+ * `ProviumError` and its children are expected failures; anything else that surfaces is a bug of ours.
+ */
+
+export interface ErrorDetails {
+  /** VM name, operation or file that the failure belongs to, as in "vm `web`: run". */
+  readonly where?: string | undefined;
+  /** One sentence that says what to do now. */
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+}
+
+export class ProviumError extends Error {
+  readonly where: string | undefined;
+  readonly hint: string | undefined;
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = new.target.name;
+    this.where = details.where;
+    this.hint = details.hint;
+  }
+}
+
+/** A call into the host's kernel failed. */
+export class SysError extends ProviumError {
+  constructor(
+    readonly operation: string,
+    readonly errno: number,
+    readonly code: string,
+    text: string,
+    details: ErrorDetails = {},
+  ) {
+    super(`${operation}: ${text} (${code})`, details);
+  }
+}
+
+/** Wrong words on the command line. Exit code 2. */
+export class UsageError extends ProviumError {}
+
+/** `provium.toml`, a profile or an environment variable is wrong. Exit code 2. */
+export class ConfigError extends ProviumError {}
+
+/** Something the host lacks: QEMU, a device, a capability, a program. */
+export class HostError extends ProviumError {}
+
+/** A wrong argument or a call in the wrong state from a test. */
+export class ApiError extends ProviumError {}
+
+/** The guest's kernel or agent refused an operation: `errno` as the guest saw it, 0 for a refusal of the agent's own. */
+export class GuestError extends ProviumError {
+  constructor(
+    message: string,
+    readonly errno: number,
+    details: ErrorDetails = {},
+  ) {
+    super(message, details);
+  }
+}
+
+/** What came over a channel breaks the protocol; the session is over. */
+export class ProtocolError extends ProviumError {}
+
+/** The machine is gone: panic, dead QEMU, dead agent. Carries the last lines of its console. */
+export class VmDeadError extends ProviumError {
+  constructor(
+    message: string,
+    readonly consoleTail: string,
+    details: ErrorDetails = {},
+  ) {
+    super(message, details);
+  }
+}
+
+/** A bounded wait ran out. */
+export class TimeoutError extends ProviumError {}
+
+/** The wait was ended from outside: test deadline, cancelled task, stopped run. Not to be swallowed on the way out. */
+export class InterruptedError extends ProviumError {}

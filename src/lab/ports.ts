@@ -1,0 +1,261 @@
+/**
+ * What the model of labs and VMs needs from below, as interfaces. `guest/`, `vmm/`, `net/` and `disk/`
+ * implement them; `runner/` wires them together. Every call that may wait is an `Op`.
+ */
+
+import type { Channel, Transport } from "../channel/channel.ts";
+import type { Deadline, Op } from "../sys/op.ts";
+
+/** A Lua or wire integer: a number while it is safe, else a bigint. */
+export type Integer = number | bigint;
+
+// --- machines ----------------------------------------------------------------------------------------------
+
+export interface DiskSpec {
+  readonly id: string;
+  readonly path: string;
+  readonly format: "raw" | "qcow2";
+  readonly readonly: boolean;
+}
+
+/** Everything a VMM needs to start one machine; files exist already. */
+export interface LaunchSpec {
+  readonly name: string;
+  readonly memoryBytes: number;
+  readonly cpus: number;
+  /** vmlinux or bzImage. Absent on the local VMM. */
+  readonly kernel?: string | undefined;
+  readonly initrd?: string | undefined;
+  /** The whole kernel command line. */
+  readonly cmdline: string;
+  readonly disks: readonly DiskSpec[];
+  readonly rngSeed?: bigint | undefined;
+  /** Guest wall clock at boot, seconds since the epoch. */
+  readonly initialTime?: number | undefined;
+  /** Extra QEMU arguments of the profile, as they are. */
+  readonly qemuArgs: readonly string[];
+  readonly accel: "kvm" | "tcg";
+  readonly transport: Transport;
+  /** A directory of this machine's own (logs, console), below the run directory. */
+  readonly directory: string;
+}
+
+export interface ConsolePort {
+  /** Everything captured so far, both consoles merged, from the log on disk. */
+  log(): Uint8Array;
+  /** At most the last `bytes` of it, from memory. */
+  tail(bytes: number): string;
+  /** Total bytes captured; grows. `read` continues from any earlier value. */
+  readonly length: number;
+  /** Captured bytes from `offset` on, at most `limit`. */
+  read(offset: number, limit: number): Uint8Array;
+  /** Queues input for the device behind /dev/console and waits until QEMU has taken it. */
+  write(data: Uint8Array, deadline: Deadline): Op<void>;
+}
+
+export interface Machine {
+  readonly transport: Transport;
+  /** vsock context ID; undefined on the serial channel and the local VMM. */
+  readonly cid: number | undefined;
+  /** Process id of QEMU (or of the local agent). */
+  readonly pid: number;
+  readonly console: ConsolePort;
+  /** Why the machine is gone, once it is: panic, exit of QEMU with its stderr, agent gone. */
+  readonly death: Error | undefined;
+  /** Called once, from the reactor, when `death` is set. A stop that was asked for (`expectExit`) is not a death. */
+  onDeath(listener: (reason: Error) => void): void;
+  /** Connects to the agent: retries with short back-off until a channel stands or the deadline passes. */
+  connect(deadline: Deadline): Op<Channel>;
+  pause(): Op<void>;
+  resume(): Op<void>;
+  /** Warm reset; the caller connects anew. */
+  reset(): Op<void>;
+  powerButton(): Op<void>;
+  /** From now on the end of QEMU is wanted. */
+  expectExit(): void;
+  /** True when QEMU has exited before the deadline. */
+  waitExit(deadline: Deadline): Op<boolean>;
+  /** Ends QEMU at once and releases every descriptor. Idempotent. */
+  close(): void;
+}
+
+export interface Vmm {
+  readonly kind: "qemu" | "local";
+  /** Starts a machine: returns once QEMU runs and its monitor answers. */
+  launch(spec: LaunchSpec, deadline: Deadline): Op<Machine>;
+}
+
+// --- guests ------------------------------------------------------------------------------------------------
+
+/** What the agent said in READY. */
+export interface GuestIdentity {
+  readonly protocol: number;
+  readonly agentVersion: string;
+  readonly kernelRelease: string;
+  readonly arch: string;
+  readonly features: readonly string[];
+  /** CLOCK_BOOTTIME of the agent's start, nanoseconds. */
+  readonly boottimeNs: Integer;
+}
+
+export interface Command {
+  /** Argument vector; a shell command is `["/bin/sh", "-c", text]`. */
+  readonly argv: readonly Uint8Array[];
+  /** `K=V` entries. */
+  readonly env: readonly Uint8Array[];
+  readonly envClear: boolean;
+  readonly cwd?: Uint8Array | undefined;
+  readonly stdin?: Uint8Array | undefined;
+  /** Keep stdin open for `stdinWrite`. */
+  readonly stdinOpen: boolean;
+  /** Hard limit in ms enforced by the agent (SIGKILL to the group); 0 for none. */
+  readonly timeoutMs: number;
+}
+
+export interface ExitStatus {
+  readonly how: "exited" | "signalled";
+  /** Exit status or signal number. */
+  readonly code: number;
+  readonly timedOut: boolean;
+}
+
+export interface CommandResult extends ExitStatus {
+  readonly stdout: Uint8Array;
+  readonly stderr: Uint8Array;
+}
+
+/** A started command. Output is collected on the host within a bounded window until somebody takes it. */
+export interface GuestProcess {
+  readonly handle: number;
+  readonly pid: number;
+  /** The exit record once the process has ended. */
+  readonly exit: ExitStatus | undefined;
+  /** Waits for exit and the end of both outputs (or 100 ms after the exit when an orphan holds a pipe). Undefined: the deadline passed. */
+  wait(deadline: Deadline): Op<CommandResult | undefined>;
+  /** What has been collected so far of stream 1 (stdout) or 2 (stderr), without removing it. */
+  collected(stream: 1 | 2): Uint8Array;
+  signal(signal: number, group: boolean): Op<void>;
+  stdinWrite(data: Uint8Array): Op<void>;
+  stdinClose(): Op<void>;
+  status(): Op<{ readonly running: boolean; readonly exit: ExitStatus | undefined }>;
+  /** Ends the process if it runs (SIGTERM, SIGKILL after `graceMs`) and frees the agent's slot. Idempotent. */
+  close(graceMs: number): Op<void>;
+}
+
+export type EntryType =
+  | "file"
+  | "directory"
+  | "symlink"
+  | "fifo"
+  | "socket"
+  | "block_device"
+  | "char_device"
+  | "other";
+
+export interface FileStat {
+  readonly size: Integer;
+  readonly mtimeNs: Integer;
+  readonly perm: number;
+  readonly type: EntryType;
+  readonly uid: number;
+  readonly gid: number;
+  readonly ino: Integer;
+  readonly nlink: number;
+}
+
+export interface SyscallRequest {
+  readonly nr: Integer;
+  readonly args: readonly Integer[];
+  readonly bufs: readonly Uint8Array[];
+  /** 0-based slot for each buffer, -1 for one used only as a child. */
+  readonly ptrs: readonly number[];
+  /** (parent, child, offset) triples, 0-based buffer indices. */
+  readonly nested: readonly (readonly [number, number, number])[];
+}
+
+export interface IoctlRequest {
+  readonly fd: Integer;
+  readonly request: Integer;
+  readonly arg: Integer;
+  readonly data?: Uint8Array | undefined;
+  readonly bufs: readonly Uint8Array[];
+  readonly offsets: readonly number[];
+}
+
+export interface AgentState {
+  readonly processes: number;
+  readonly tasks: number;
+  readonly ioFds: number;
+  readonly taskFds: number;
+  readonly queuedBytes: number;
+  readonly rssBytes: number;
+}
+
+/** Guest operations of one actor (the main task or a worker). `deadline` bounds each call; failures of the guest are `GuestError`. */
+export interface Actor {
+  start(command: Command): Op<GuestProcess>;
+  /** Start, wait, close in one. */
+  run(command: Command): Op<CommandResult>;
+  readFile(path: Uint8Array): Op<Uint8Array>;
+  /** `perm` undefined: 0666 & ~umask, as creat(2) would. */
+  writeFile(path: Uint8Array, data: Uint8Array, perm?: number): Op<void>;
+  /** Streams a host file into the guest with bounded memory. */
+  pushFile(hostPath: string, path: Uint8Array, perm?: number): Op<void>;
+  stat(path: Uint8Array, follow: boolean): Op<FileStat>;
+  list(path: Uint8Array): Op<readonly { readonly name: Uint8Array; readonly type: EntryType }[]>;
+  mkdir(path: Uint8Array, parents: boolean, perm?: number): Op<void>;
+  unlink(path: Uint8Array): Op<void>;
+  rename(from: Uint8Array, to: Uint8Array): Op<void>;
+  syscall(request: SyscallRequest): Op<{ readonly ret: Integer; readonly out: readonly Uint8Array[] }>;
+  ioctl(request: IoctlRequest): Op<{
+    readonly ret: Integer;
+    readonly data: Uint8Array | undefined;
+    readonly out: readonly Uint8Array[];
+  }>;
+  mountVfs(): Op<readonly string[]>;
+  clockGet(): Op<Integer>;
+  clockSet(ns: Integer): Op<void>;
+  clockAdvance(ns: Integer): Op<Integer>;
+}
+
+/** A session with the agent of one machine. */
+export interface Guest {
+  readonly identity: GuestIdentity;
+  readonly main: Actor;
+  echo(data: Uint8Array): Op<Uint8Array>;
+  state(): Op<AgentState>;
+  /** Asks for power-off; returns when the agent has acknowledged. */
+  shutdown(syncMs: number, deadline: Deadline): Op<void>;
+  /** Fails every pending request with `reason` (the machine died) or closes quietly. Idempotent. */
+  close(reason?: Error): void;
+}
+
+/** Opens the session on a fresh channel: SYNC where the transport needs it, READY, version check. */
+export type OpenGuest = (channel: Channel, deadline: Deadline) => Op<Guest>;
+
+// --- what the dispatcher does for a runner ---------------------------------------------------------------------
+
+export interface BootRequest {
+  readonly profile: string;
+  /** Files placed in the initramfs: absolute guest path, content or host file, permission bits. */
+  readonly files: readonly {
+    readonly path: string;
+    readonly content?: Uint8Array | undefined;
+    readonly host?: string | undefined;
+    readonly mode?: number | undefined;
+  }[];
+}
+
+/** Ready-made artefacts of a boot. */
+export interface BootArtefacts {
+  readonly kernel: string;
+  readonly initrd: string;
+  /** Words to be added to the kernel command line (rdinit=, provium.init=, …). */
+  readonly cmdline: string;
+}
+
+export interface Services {
+  /** Waits for memory and CPUs of the pool; `release` gives them back. */
+  draw(vm: string, memoryBytes: number, cpus: number): Op<{ release(): void }>;
+  boot(request: BootRequest): Op<BootArtefacts>;
+}

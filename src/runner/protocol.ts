@@ -1,0 +1,73 @@
+/**
+ * What dispatcher and runner say to each other over their socket pair: length-prefixed msgpack frames
+ * (`events/frame.ts`), one of these objects each. The runner speaks first with `idle`, and again after each file.
+ */
+
+import type { Profile } from "../config/schema.ts";
+import type { ProviumEvent } from "../events/types.ts";
+import type { BootArtefacts, BootRequest } from "../lab/ports.ts";
+
+/** Which tests of a file run; the rest is reported as skipped with the filter as reason. */
+export interface TestFilter {
+  readonly includeSlow: boolean;
+  readonly tags: readonly string[];
+  readonly noTags: readonly string[];
+}
+
+/** One test file and everything that running it needs. Paths are absolute unless said otherwise. */
+export interface Job {
+  readonly file: string;
+  /** Path shown to people and in events: relative to its root. */
+  readonly path: string;
+  readonly dialect: "classic" | "lab";
+  /** Searched by `require`, in this order. */
+  readonly roots: readonly string[];
+  /** Directory of provium.toml, or the working directory: where classic relative paths start. */
+  readonly project: string;
+  readonly profiles: Readonly<Record<string, Profile>>;
+  readonly filter: TestFilter;
+  readonly vmm: "qemu" | "local";
+  readonly accel: "kvm" | "tcg";
+  /** auto is settled by the dispatcher. */
+  readonly transport: "vsock" | "serial";
+  /** Milliseconds for the whole file, 0 for none. */
+  readonly timeoutMs: number;
+  /** Megabytes that the Lua state may hold. */
+  readonly luaMemoryMb: number;
+  /** This file's directory below the run directory, mode 0700. */
+  readonly directory: string;
+  /** Extracted binaries: the agent, wrapper and helper. */
+  readonly assets: { readonly agent: string; readonly wrapper: string; readonly helper: string };
+}
+
+/** A runner asks the dispatcher for what needs the whole run's view. */
+export type Request =
+  | { readonly what: "draw"; readonly vm: string; readonly memoryBytes: number; readonly cpus: number }
+  | { readonly what: "release"; readonly grant: number }
+  | { readonly what: "boot"; readonly boot: BootRequest };
+
+export type Answer = { readonly grant: number } | BootArtefacts | null;
+
+export type Down =
+  | { readonly type: "run"; readonly job: Job }
+  | { readonly type: "answer"; readonly id: number; readonly value: Answer }
+  | {
+      readonly type: "refusal";
+      readonly id: number;
+      readonly message: string;
+      readonly hint?: string | undefined;
+    }
+  /** End the file politely: close everything, report what was not run as skipped. */
+  | { readonly type: "stop"; readonly reason: string };
+
+export type Up =
+  | { readonly type: "idle" }
+  | { readonly type: "event"; readonly event: ProviumEvent }
+  | { readonly type: "request"; readonly id: number; readonly request: Request }
+  /** The file is over; `clean` false asks to be replaced rather than reused. */
+  | {
+      readonly type: "finished";
+      readonly status: "passed" | "failed" | "timed_out" | "crashed";
+      readonly clean: boolean;
+      readonly error?: string | undefined;
+    };

@@ -1,0 +1,133 @@
+/**
+ * Operations that may have to wait, written once and run in two ways.
+ *
+ * The runner has no promises: Lua calls block. An operation is a generator which yields a `Wait` wherever it
+ * cannot go on; whoever runs it (the reactor for a plain call, the task scheduler for a Lua coroutine) resumes
+ * it when the wait is over: with `true` when `ready()` holds, with `false` when the deadline has passed first.
+ * An interruption (test deadline, cancelled task) arrives as an exception thrown at the yield, so `finally`
+ * and `using` release what the operation holds.
+ */
+
+/** A point on the monotonic clock in milliseconds (see `monotonic`). `NEVER` is no deadline. */
+export type Deadline = number;
+export const NEVER: Deadline = Number.POSITIVE_INFINITY;
+
+/** Milliseconds of a clock that never jumps. */
+export const monotonic = (): number => performance.now();
+
+/** The deadline `ms` from now; `Infinity` stays NEVER. */
+export const after = (ms: number): Deadline => monotonic() + ms;
+
+export interface Wait {
+  /** Cheap and free of side effects: asked after every turn of the reactor. */
+  ready(): boolean;
+  readonly deadline: Deadline;
+}
+
+export type Op<T> = Generator<Wait, T, boolean>;
+
+/** Waits for a condition. True: it holds; false: the deadline passed first. */
+export function* until(ready: () => boolean, deadline: Deadline = NEVER): Op<boolean> {
+  return ready() || (yield { ready, deadline });
+}
+
+/** Lets `ms` milliseconds pass. */
+export function* sleep(ms: number): Op<void> {
+  yield { ready: () => false, deadline: after(ms) };
+}
+
+/** The later of an answer: settled once, waited for by any number of operations. */
+export class Pending<T> {
+  private state: "open" | "done" | "failed" = "open";
+  private value: T | undefined;
+  private error: unknown;
+
+  get settled(): boolean {
+    return this.state !== "open";
+  }
+
+  settle(value: T): void {
+    if (this.settled) return;
+    this.state = "done";
+    this.value = value;
+  }
+
+  fail(error: unknown): void {
+    if (this.settled) return;
+    this.state = "failed";
+    this.error = error;
+  }
+
+  /** The value, or throws the failure. Only once settled. */
+  take(): T {
+    if (this.state === "failed") throw this.error;
+    if (this.state === "open") throw new Error("pending value taken before it was settled");
+    return this.value as T;
+  }
+
+  /** Waits until settled; throws what `expired` makes when the deadline passes first. */
+  *wait(deadline: Deadline, expired: () => unknown): Op<T> {
+    if (!(yield* until(() => this.settled, deadline))) throw expired();
+    return this.take();
+  }
+}
+
+/** One operation under way among several. */
+class Strand<T> {
+  wait: Wait | undefined;
+  done = false;
+  result: T | undefined;
+
+  constructor(readonly op: Op<T>) {
+    this.take(op.next());
+  }
+
+  get due(): boolean {
+    const wait = this.wait;
+    return wait !== undefined && (wait.ready() || monotonic() >= wait.deadline);
+  }
+
+  advance(): void {
+    const wait = this.wait;
+    if (wait !== undefined) this.take(this.op.next(wait.ready()));
+  }
+
+  abandon(error: unknown): void {
+    if (this.done) return;
+    this.done = true;
+    this.wait = undefined;
+    try {
+      this.op.throw(error);
+    } catch {
+      // The error that ended the group is the one reported; this is only its echo.
+    }
+  }
+
+  private take(step: IteratorResult<Wait, T>): void {
+    if (step.done) {
+      this.done = true;
+      this.wait = undefined;
+      this.result = step.value;
+    } else this.wait = step.value;
+  }
+}
+
+/** Runs operations side by side; results in the order given. The first failure ends the others and is thrown. */
+export function* all<T>(ops: readonly Op<T>[]): Op<T[]> {
+  const strands: Strand<T>[] = [];
+  try {
+    for (const op of ops) strands.push(new Strand(op));
+    for (;;) {
+      const open = strands.filter((strand) => !strand.done);
+      if (open.length === 0) return strands.map((strand) => strand.result as T);
+      const due = open.filter((strand) => strand.due);
+      if (due.length === 0) {
+        const deadline = Math.min(...open.map((strand) => strand.wait?.deadline ?? NEVER));
+        yield { ready: () => open.some((strand) => strand.wait?.ready() === true), deadline };
+      } else for (const strand of due) strand.advance();
+    }
+  } catch (error) {
+    for (const strand of strands) strand.abandon(error);
+    throw error;
+  }
+}
