@@ -1,0 +1,100 @@
+# Provium: two commands do everything on a fresh Debian machine:
+#
+#   make demo    builds dist/provium, then runs the example suite in real virtual machines
+#   make test    builds, then passes every test
+#
+# What is missing on the machine is installed when this runs as root or with password-less sudo; otherwise the
+# one command to run is printed. See `make help`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# GUEST=default embeds the default guest, GUEST=none leaves it out (distribution packages).
+GUEST ?= default
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+BUN_VERSION := $(shell sed -n 's/^ *"bun": "\(.*\)",*/\1/p' package.json)
+TOOLS := build/tools/bun-$(BUN_VERSION)
+BUN := $(CURDIR)/$(TOOLS)/node_modules/.bin/bun
+export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
+
+.PHONY: help build demo test bench lint dist install clean setup unit local vm chaos
+
+help:
+	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest)'
+	@echo 'make demo     build, then run the example suite in real virtual machines'
+	@echo 'make test     build, lint, and every test'
+	@echo 'make bench    the figures, as ratios measured side by side'
+	@echo 'make lint     formatter, linter, types, layers'
+	@echo 'make dist     dist/ with the executable and its SHA256SUMS'
+	@echo 'make install  DESTDIR= PREFIX=$(PREFIX)'
+	@echo 'make clean    remove build/ and dist/'
+
+# --- what the machine needs ---------------------------------------------------------------------------------
+
+setup: build/setup.stamp node_modules/.stamp
+
+build/setup.stamp: embed/setup.sh
+	@mkdir -p build
+	@sh embed/setup.sh
+	@touch $@
+
+$(BUN): | build/setup.stamp
+	@mkdir -p $(TOOLS)
+	npm install --silent --no-audit --no-fund --prefix $(TOOLS) bun@$(BUN_VERSION)
+
+node_modules/.stamp: package.json bun.lock $(wildcard patches/*.patch) | $(BUN)
+	$(BUN) install --frozen-lockfile --silent
+	@touch $@
+
+# --- the pieces ---------------------------------------------------------------------------------------------
+
+include agent/rules.mk
+
+GUEST_FILES := build/guest/manifest
+$(GUEST_FILES): $(wildcard embed/guest/*) | build/setup.stamp
+	embed/guest/build.sh build/guest
+
+SOURCES := $(shell find src embed -name '*.ts' -o -name '*.lua' -o -name '*.json')
+
+ifeq ($(GUEST),none)
+dist/provium: $(SOURCES) $(AGENT_BINARIES) node_modules/.stamp embed/compile.ts
+else
+dist/provium: $(SOURCES) $(AGENT_BINARIES) $(GUEST_FILES) node_modules/.stamp embed/compile.ts
+endif
+	GUEST=$(GUEST) $(BUN) embed/compile.ts dist/provium
+
+build: dist/provium
+
+demo: build
+	dist/provium demo
+
+# --- proof --------------------------------------------------------------------------------------------------
+
+lint: node_modules/.stamp
+	node_modules/.bin/biome check .
+	node_modules/.bin/tsc --noEmit
+	$(BUN) tests/lint/layers.ts
+
+test: build $(AGENT_TEST_BINARIES)
+	$(BUN) tests/run.ts
+
+unit local vm chaos: build $(AGENT_TEST_BINARIES)
+	$(BUN) tests/run.ts $@
+
+bench: build
+	$(BUN) tests/bench/run.ts
+
+# --- shipping -----------------------------------------------------------------------------------------------
+
+dist: build
+	cd dist && sha256sum provium > SHA256SUMS
+
+install: build
+	install -D -m 0755 dist/provium $(DESTDIR)$(PREFIX)/bin/provium
+
+clean:
+	rm -rf build dist

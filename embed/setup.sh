@@ -1,0 +1,47 @@
+#!/bin/sh
+# Makes sure that this Debian machine has what the build and the tests need.
+# As root or with password-less sudo it installs what is missing; otherwise it prints the one command to run.
+set -eu
+
+# command:package pairs; a command that is there counts, whoever installed it.
+needed='
+musl-gcc:musl-tools
+gcc:gcc
+npm:npm
+cpio:cpio
+xz:xz-utils
+zstd:zstd
+depmod:kmod
+qemu-system-x86_64:qemu-system-x86
+dpkg-deb:dpkg
+lua5.4:lua5.4
+'
+
+PATH=$PATH:/usr/sbin:/sbin
+missing=
+for pair in $needed; do
+  command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
+done
+# The sanitizer builds of the agent link against glibc's headers.
+[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+[ -e /usr/include/linux/vm_sockets.h ] || missing="$missing linux-libc-dev"
+[ -z "$missing" ] && exit 0
+
+install="apt-get install -y --no-install-recommends$missing"
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "provium: this machine has no apt-get; please install:$missing" >&2
+  exit 1
+fi
+if [ "$(id -u)" = 0 ]; then
+  sudo=
+elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+  sudo=sudo
+else
+  echo "provium: missing packages. Please run:" >&2
+  echo "  sudo sh -c 'apt-get update && $install'" >&2
+  exit 1
+fi
+echo "provium: installing$missing"
+$sudo apt-get update -q
+# shellcheck disable=SC2086 # the package names are words of ours
+$sudo env DEBIAN_FRONTEND=noninteractive $install
