@@ -49,6 +49,7 @@ const { symbols: c } = dlopen(libraryName(), {
   waitid: { args: [i32, i32, pointer, i32], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
   dup: { args: [i32], returns: i32 },
+  pipe2: { args: [pointer, i32], returns: i32 },
   posix_spawn: { args: [pointer, cstring, pointer, pointer, pointer, pointer], returns: i32 },
   posix_spawn_file_actions_init: { args: [pointer], returns: i32 },
   posix_spawn_file_actions_destroy: { args: [pointer], returns: i32 },
@@ -205,6 +206,13 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const socketPair = (): [number, number] => {
   const pair = new Int32Array(2);
   check("socketpair", c.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ptr(pair)));
+  return [pair[0] as number, pair[1] as number];
+};
+
+/** The read and write end of a close-on-exec pipe. pipe(2). */
+export const pipePair = (): [number, number] => {
+  const pair = new Int32Array(2);
+  check("pipe2", c.pipe2(ptr(pair), SOCK_CLOEXEC));
   return [pair[0] as number, pair[1] as number];
 };
 
