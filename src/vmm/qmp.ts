@@ -1,0 +1,206 @@
+/**
+ * QMP, QEMU's control protocol: one JSON object a line in each direction.
+ *
+ * QEMU greets first; `qmp_capabilities` ends the negotiation; after that each command carries an `id` which
+ * comes back with its `return` or `error`. Objects with `event` arrive at any time.
+ * Source: docs/interop/qmp-spec of QEMU.
+ */
+
+import { HostError, ProtocolError, TimeoutError } from "../errors/errors.ts";
+import { closeFd, EAGAIN, errnoName, readSome, setNonBlocking, writeSome } from "../sys/libc.ts";
+import { type Deadline, type Op, Pending } from "../sys/op.ts";
+import { POLLIN, POLLOUT, type Reactor, type Watch } from "../sys/reactor.ts";
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
+
+export interface QmpEvent {
+  readonly name: string;
+  readonly data: JsonObject;
+}
+
+/** QEMU refused a command: `kind` is its error class, "GenericError" mostly. */
+export class QmpError extends HostError {
+  constructor(
+    readonly command: string,
+    readonly kind: string,
+    description: string,
+  ) {
+    super(`QEMU refused ${command}: ${description}`);
+  }
+}
+
+const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const textOf = (value: Json | undefined): string => (typeof value === "string" ? value : "");
+
+/** Longest line that is accepted; real answers are a few hundred KiB at most. */
+const MAX_LINE_BYTES = 8 * 1024 * 1024;
+const CHUNK_BYTES = 16 * 1024;
+const NEWLINE = 10;
+
+interface Asked {
+  readonly command: string;
+  readonly answer: Pending<Json>;
+}
+
+export class Qmp {
+  /** QEMU's version as in "7.2.22", once it has greeted. */
+  version = "";
+  private readonly greeting = new Pending<true>();
+  private readonly asked = new Map<number, Asked>();
+  private readonly listeners: ((event: QmpEvent) => void)[] = [];
+  private readonly chunk = new Uint8Array(CHUNK_BYTES);
+  private partial: Uint8Array[] = [];
+  private partialBytes = 0;
+  private outgoing = new Uint8Array(0);
+  private nextId = 1;
+  private ended: Error | undefined;
+  private watch: Watch | undefined;
+
+  /** Takes over `fd`, the monitor's end of a socket pair. */
+  constructor(
+    private readonly fd: number,
+    reactor: Reactor,
+  ) {
+    setNonBlocking(fd);
+    this.watch = reactor.watch(fd, POLLIN, (events) => {
+      if ((events & POLLOUT) !== 0) this.flush();
+      this.drain();
+    });
+  }
+
+  /** Waits for the greeting and leaves the negotiation mode. */
+  *open(deadline: Deadline): Op<void> {
+    yield* this.greeting.wait(deadline, () => this.late("its greeting"));
+    yield* this.execute("qmp_capabilities", undefined, deadline);
+  }
+
+  /** Runs a command and returns its answer. Throws `QmpError` on a refusal and when the monitor is gone. */
+  *execute(command: string, args: JsonObject | undefined, deadline: Deadline): Op<Json> {
+    if (this.ended !== undefined) throw this.ended;
+    const id = this.nextId++;
+    const answer = new Pending<Json>();
+    this.asked.set(id, { command, answer });
+    try {
+      this.send(args === undefined ? { execute: command, id } : { execute: command, arguments: args, id });
+      return yield* answer.wait(deadline, () => this.late(command));
+    } finally {
+      this.asked.delete(id);
+    }
+  }
+
+  /** Hears every event, in order, from the reactor. */
+  onEvent(listener: (event: QmpEvent) => void): void {
+    this.listeners.push(listener);
+  }
+
+  /** Serves everything that QEMU has sent so far, without waiting. */
+  drain(): void {
+    while (this.watch !== undefined) {
+      const n = readSome(this.fd, this.chunk);
+      if (n === -EAGAIN) return;
+      if (n <= 0) {
+        this.end(new HostError(n === 0 ? "QEMU closed its monitor" : `QEMU's monitor: ${errnoName(-n)}`));
+        return;
+      }
+      this.take(this.chunk.slice(0, n));
+    }
+  }
+
+  /** Idempotent; commands under way fail. */
+  close(): void {
+    this.end(new HostError("QEMU's monitor was closed"));
+  }
+
+  private late(what: string): Error {
+    return new TimeoutError(`QEMU did not answer ${what} in time`);
+  }
+
+  private take(bytes: Uint8Array): void {
+    let rest = bytes;
+    for (let at = rest.indexOf(NEWLINE); at >= 0; at = rest.indexOf(NEWLINE)) {
+      const line = Buffer.concat([...this.partial, rest.subarray(0, at)]).toString("utf8");
+      this.partial = [];
+      this.partialBytes = 0;
+      rest = rest.subarray(at + 1);
+      if (line.trim() !== "") this.receive(line);
+      if (this.watch === undefined) return;
+    }
+    if (rest.byteLength === 0) return;
+    this.partial.push(rest);
+    this.partialBytes += rest.byteLength;
+    if (this.partialBytes > MAX_LINE_BYTES)
+      this.end(new ProtocolError(`QEMU's monitor sent a line of more than ${MAX_LINE_BYTES} bytes`));
+  }
+
+  private receive(line: string): void {
+    let message: Json;
+    try {
+      message = JSON.parse(line) as Json;
+    } catch (cause) {
+      this.end(
+        new ProtocolError(`QEMU's monitor sent something that is not JSON: ${line.slice(0, 200)}`, { cause }),
+      );
+      return;
+    }
+    if (!isObject(message)) return;
+    if (isObject(message.QMP)) this.greeted(message.QMP);
+    else if (typeof message.event === "string") {
+      const data = message.data;
+      const event = { name: message.event, data: isObject(data) ? data : {} };
+      for (const listener of this.listeners) listener(event);
+    } else this.answered(message);
+  }
+
+  private greeted(greeting: JsonObject): void {
+    const version = isObject(greeting.version) ? greeting.version.qemu : undefined;
+    if (isObject(version))
+      this.version = ["major", "minor", "micro"].map((part) => String(version[part] ?? "?")).join(".");
+    this.greeting.settle(true);
+  }
+
+  private answered(message: JsonObject): void {
+    const asked = this.asked.get(message.id as number);
+    if (asked === undefined) return;
+    const error = message.error;
+    if (isObject(error))
+      asked.answer.fail(new QmpError(asked.command, textOf(error.class), textOf(error.desc)));
+    else asked.answer.settle(message.return ?? null);
+  }
+
+  private send(message: JsonObject): void {
+    const line = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
+    const joined = new Uint8Array(this.outgoing.byteLength + line.byteLength);
+    joined.set(this.outgoing);
+    joined.set(line, this.outgoing.byteLength);
+    this.outgoing = joined;
+    this.flush();
+  }
+
+  private flush(): void {
+    while (this.watch !== undefined && this.outgoing.byteLength > 0) {
+      const n = writeSome(this.fd, this.outgoing);
+      if (n === -EAGAIN) break;
+      if (n < 0) {
+        // What QEMU still had to say is worth more than the failed write.
+        this.drain();
+        this.end(new HostError(`QEMU's monitor: ${errnoName(-n)}`));
+        return;
+      }
+      this.outgoing = this.outgoing.subarray(n);
+    }
+    if (this.watch !== undefined)
+      this.watch.events = this.outgoing.byteLength > 0 ? POLLIN | POLLOUT : POLLIN;
+  }
+
+  private end(reason: Error): void {
+    if (this.watch === undefined) return;
+    this.watch.close();
+    this.watch = undefined;
+    closeFd(this.fd);
+    this.ended = reason;
+    this.greeting.fail(reason);
+    for (const { answer } of this.asked.values()) answer.fail(reason);
+  }
+}
