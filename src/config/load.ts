@@ -1,0 +1,81 @@
+/** Loads `provium.toml`. Everything that the environment contributes is passed in. */
+
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { ConfigError } from "../errors/errors.ts";
+import { type Section, TomlDocument } from "./document.ts";
+import { embeddedProfile, readProfiles } from "./profiles.ts";
+import type { Config } from "./schema.ts";
+
+const DEFAULT_CACHE_BYTES = 20 * 2 ** 30;
+
+export const ACCELS = ["auto", "kvm", "tcg"] as const;
+export const TRANSPORTS = ["auto", "vsock", "serial"] as const;
+
+const defaultCache = (environment: NodeJS.ProcessEnv): string =>
+  join(environment.XDG_CACHE_HOME || join(environment.HOME || homedir(), ".cache"), "provium", "fixtures");
+
+const expandHome = (path: string, environment: NodeJS.ProcessEnv): string =>
+  path === "~" || path.startsWith("~/") ? join(environment.HOME || homedir(), path.slice(1)) : path;
+
+const withoutFile = (directory: string, environment: NodeJS.ProcessEnv): Config => ({
+  file: undefined,
+  project: directory,
+  roots: [],
+  cacheDir: defaultCache(environment),
+  cacheMaxSize: DEFAULT_CACHE_BYTES,
+  profiles: { default: embeddedProfile() },
+  warnings: [],
+});
+
+const readSettings = (section: Section, directory: string, environment: NodeJS.ProcessEnv) => {
+  const cacheDir = section.text("cache_dir");
+  const settings = {
+    roots: (section.texts("roots") ?? []).map((root) => resolve(directory, root)),
+    cacheDir:
+      cacheDir === undefined
+        ? defaultCache(environment)
+        : resolve(directory, expandHome(cacheDir, environment)),
+    cacheMaxSize: section.size("cache_max_size") ?? DEFAULT_CACHE_BYTES,
+    accel: section.oneOf("accel", ACCELS),
+    transport: section.oneOf("transport", TRANSPORTS),
+    jobs: section.count("jobs", 1),
+    timeoutMs: section.duration("timeout"),
+  };
+  section.finish();
+  return settings;
+};
+
+/** What a TOML text says. `file` is absolute; relative paths in it start at its directory. Throws `ConfigError`. */
+export const parseConfig = (file: string, text: string, environment: NodeJS.ProcessEnv): Config => {
+  const document = new TomlDocument(file, text);
+  const directory = dirname(file);
+  const settings = readSettings(document.root.section("provium"), directory, environment);
+  const profiles = readProfiles(document.root, directory);
+  document.root.finish();
+  return { file, project: directory, ...settings, profiles, warnings: document.warnings };
+};
+
+/**
+ * The configuration of a run. `named` is what `--config` says: it must exist. Without it `provium.toml` of
+ * `directory` is read when there is one.
+ */
+export const loadConfig = (
+  named: string | undefined,
+  directory: string,
+  environment: NodeJS.ProcessEnv = process.env,
+): Config => {
+  const file = resolve(directory, named ?? "provium.toml");
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT" && named === undefined) return withoutFile(directory, environment);
+    throw new ConfigError(`read \`${file}\`: ${message.split(",")[0]}`, {
+      hint: code === "ENOENT" ? "name an existing file with --config, or leave the flag out" : undefined,
+    });
+  }
+  return parseConfig(file, text, environment);
+};

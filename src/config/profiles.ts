@@ -1,0 +1,107 @@
+/** Profiles: the kinds of guest that a project declares, and the one that the executable embeds. */
+
+import { resolve } from "node:path";
+import type { Section } from "./document.ts";
+import type { Profile } from "./schema.ts";
+
+const DEFAULT_CMDLINE = "quiet panic=-1";
+const DEFAULT_MEMORY = 512 * 2 ** 20;
+
+/** The guest that is in the executable: exists always, unless a project declares a `default` of its own. */
+export const embeddedProfile = (): Profile => ({
+  name: "default",
+  origin: "embedded",
+  cmdline: DEFAULT_CMDLINE,
+  modules: "auto",
+  injectAgent: true,
+  mountPseudoFs: true,
+  guestOs: "linux",
+  memoryBytes: DEFAULT_MEMORY,
+  cpus: 1,
+  qemuArgs: [],
+});
+
+/** `rdinit=X` of a classic command line names the program to become PID 1; ours starts first and executes it. */
+const takeRdinit = (cmdline: string): { cmdline: string; init: string | undefined } => {
+  const kept: string[] = [];
+  let init: string | undefined;
+  for (const word of cmdline.split(/\s+/)) {
+    if (word.startsWith("rdinit=")) init = word.slice("rdinit=".length);
+    else if (word !== "") kept.push(word);
+  }
+  return init === undefined ? { cmdline, init } : { cmdline: kept.join(" "), init };
+};
+
+const readProfile = (
+  name: string,
+  origin: "classic" | "lab",
+  section: Section,
+  directory: string,
+): Profile => {
+  const path = (key: string): string | undefined => {
+    const value = section.text(key);
+    if (value?.trim() === "") throw section.invalid(key, `profile \`${name}\` has an empty ${key}`);
+    return value === undefined ? undefined : resolve(directory, value);
+  };
+  const kernel = path("kernel");
+  const initrd = path("initrd");
+  const initramfs = path("initramfs");
+  if (initrd !== undefined && initramfs !== undefined)
+    throw section.invalid(
+      "initramfs",
+      `profile \`${name}\` has both initrd and initramfs, which mean the same`,
+    );
+  const written = section.text("cmdline");
+  if (written?.trim() === "") throw section.invalid("cmdline", `profile \`${name}\` has empty cmdline`);
+  const cmdline = written ?? DEFAULT_CMDLINE;
+  const { cmdline: words, init } = origin === "classic" ? takeRdinit(cmdline) : { cmdline, init: undefined };
+  const modules = section.text("modules") ?? "auto";
+  const memoryBytes = section.size("memory") ?? DEFAULT_MEMORY;
+  if (memoryBytes < 2 ** 20)
+    throw section.invalid("memory", `profile \`${name}\` has less than 1 MiB of memory`);
+  const profile: Profile = {
+    name,
+    origin,
+    kernel,
+    initrd: initrd ?? initramfs,
+    cmdline: words,
+    init: section.text("init") ?? init,
+    modules: modules === "auto" || modules === "none" ? modules : resolve(directory, modules),
+    injectAgent: section.boolean("inject_agent") ?? true,
+    agentOverlayPath: path("agent_overlay_path"),
+    mountPseudoFs: section.boolean("mount_pseudo_fs") ?? true,
+    guestOs: section.text("guest_os") ?? "linux",
+    memoryBytes,
+    cpus: section.count("cpus", 1) ?? 1,
+    qemuArgs: section.texts("qemu_args") ?? [],
+  };
+  section.finish();
+  // A project may tune the embedded guest (memory, cmdline, …) under its name; any other needs a kernel.
+  if (kernel === undefined && name !== "default")
+    throw section.invalid(
+      "kernel",
+      `profile \`${name}\` has no kernel`,
+      "set `kernel` to a bzImage or vmlinux",
+    );
+  return profile;
+};
+
+/** Profiles of both tables plus `default`. The same name in both tables is an error. */
+export const readProfiles = (root: Section, directory: string): Readonly<Record<string, Profile>> => {
+  const profiles: Record<string, Profile> = Object.create(null);
+  profiles.default = embeddedProfile();
+  const classic = root.section("profile");
+  const lab = root.section("profiles");
+  for (const name of classic.keys)
+    profiles[name] = readProfile(name, "classic", classic.section(name), directory);
+  for (const name of lab.keys) {
+    if (classic.has(name))
+      throw lab.invalid(
+        name,
+        `profile \`${name}\` stands under both [profile] and [profiles]`,
+        "keep one of the two",
+      );
+    profiles[name] = readProfile(name, "lab", lab.section(name), directory);
+  }
+  return { ...profiles };
+};

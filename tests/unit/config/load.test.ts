@@ -1,0 +1,127 @@
+import { describe, expect, test } from "bun:test";
+import { loadConfig, parseConfig } from "../../../src/config/load.ts";
+import { ConfigError } from "../../../src/errors/errors.ts";
+
+const load = (text: string) => parseConfig("/project/provium.toml", text, { HOME: "/home/me" });
+
+const failure = (text: string): ConfigError => {
+  try {
+    load(text);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error("the configuration was accepted");
+};
+
+describe("provium.toml", () => {
+  test("an empty file gives the defaults and the embedded profile", () => {
+    const config = load("");
+    expect(config.roots).toEqual([]);
+    expect(config.cacheDir).toBe("/home/me/.cache/provium/fixtures");
+    expect(config.cacheMaxSize).toBe(20 * 2 ** 30);
+    expect(Object.keys(config.profiles)).toEqual(["default"]);
+    expect(config.profiles.default?.origin).toBe("embedded");
+    expect(config.warnings).toEqual([]);
+  });
+
+  test("relative paths start at the file that declares them", () => {
+    const { roots, profiles } = load(
+      '[provium]\nroots = ["tests"]\n[profiles.web]\nkernel = "img/bzImage"\ninitrd = "/abs/initrd"\nmodules = "mods"\n',
+    );
+    expect(roots).toEqual(["/project/tests"]);
+    expect(profiles.web).toMatchObject({
+      kernel: "/project/img/bzImage",
+      initrd: "/abs/initrd",
+      modules: "/project/mods",
+      cmdline: "quiet panic=-1",
+      memoryBytes: 512 * 2 ** 20,
+    });
+  });
+
+  test("both tables declare profiles, with initramfs as another word for initrd", () => {
+    const { profiles } = load(
+      '[profile.old]\nkernel = "k"\ninitramfs = "i"\ncmdline = "quiet rdinit=/bin/sh"\n[profiles.new]\nkernel = "k"\nmemory = "1G"\n',
+    );
+    expect(profiles.old).toMatchObject({
+      origin: "classic",
+      initrd: "/project/i",
+      cmdline: "quiet",
+      init: "/bin/sh",
+    });
+    expect(profiles.new).toMatchObject({ origin: "lab", memoryBytes: 2 ** 30 });
+  });
+
+  test("a name in both tables is refused with its line", () => {
+    const error = failure('[profile.a]\nkernel = "k"\n\n[profiles.a]\nkernel = "k"\n');
+    expect(error.message).toBe(
+      "invalid config in `/project/provium.toml`: profile `a` stands under both [profile] and [profiles]",
+    );
+    expect(error.where).toBe("/project/provium.toml:4");
+  });
+
+  test("the default profile can be tuned without a kernel of its own", () => {
+    expect(load('[profiles.default]\nmemory = "256M"\n').profiles.default).toMatchObject({
+      memoryBytes: 256 * 2 ** 20,
+      kernel: undefined,
+    });
+  });
+
+  test("a blank command line is refused, with file and line", () => {
+    const error = failure('[profiles.a]\nkernel = "k"\ncmdline = "  "\n');
+    expect(error.message).toBe("invalid config in `/project/provium.toml`: profile `a` has empty cmdline");
+    expect(error.where).toBe("/project/provium.toml:3");
+  });
+
+  test("a profile without kernel is refused", () => {
+    expect(failure("[profiles.a]\ncpus = 2\n").message).toContain("profile `a` has no kernel");
+  });
+
+  test("a malformed file names line and column", () => {
+    const error = failure('[provium]\nroots = ["a"\njobs = 1\n');
+    expect(error.message).toStartWith("parse `/project/provium.toml`: ");
+    expect(error.message).not.toContain("\n");
+    expect(error.where).toMatch(/^\/project\/provium\.toml:3:\d+/);
+  });
+
+  test("a value of the wrong type names the key, the value and what is allowed", () => {
+    expect(failure('[provium]\njobs = "many"\n').message).toContain(
+      '`provium.jobs` must be a whole number of at least 1; it is "many"',
+    );
+    expect(failure('[provium]\naccel = "warp"\n').message).toContain(
+      'must be "auto" or "kvm" or "tcg"; it is "warp"',
+    );
+    expect(failure('[provium]\ntimeout = "5 parsecs"\n').message).toContain(
+      '"500ms", "5s", "2m", "1h"; it is "5 parsecs"',
+    );
+    expect(failure('[provium]\ncache_max_size = "big"\n').message).toContain('it is "big"');
+    expect(failure("provium = 3\n").message).toContain("`provium` must be a table; it is 3");
+  });
+
+  test("unknown keys are warnings with a suggestion and a line", () => {
+    const { warnings } = load(
+      '[provium]\nrots = ["a"]\n\n[profiles.a]\nkernel = "k"\nkernal = "x"\n\n[pofiles.b]\n',
+    );
+    expect(warnings).toEqual([
+      '/project/provium.toml:2: unknown key `rots` in [provium] (did you mean "roots"?)',
+      '/project/provium.toml:6: unknown key `kernal` in [profiles.a] (did you mean "kernel"?)',
+      '/project/provium.toml:8: unknown key `pofiles` at the top level (did you mean "profiles"?)',
+    ]);
+  });
+
+  test("lines inside multi-line strings are not taken for keys", () => {
+    const text = '[profiles.a]\ncmdline = """\nkernel = 1 """\nkernel = 7\n';
+    expect(failure(text).where).toBe("/project/provium.toml:4");
+  });
+
+  test("a profile may be called like a method of objects", () => {
+    expect(load('[profiles.constructor]\nkernel = "k"\n').profiles.constructor?.name).toBe("constructor");
+  });
+
+  test("a missing file is fine unless it was named", () => {
+    expect(loadConfig(undefined, "/nowhere", {}).file).toBeUndefined();
+    expect(() => loadConfig("gone.toml", "/nowhere", {})).toThrow(
+      "read `/nowhere/gone.toml`: ENOENT: no such file or directory",
+    );
+  });
+});
