@@ -21,11 +21,51 @@ export const PROTOCOL_VERSION = 1;
 /** Largest body of a frame in bytes. Anything longer is a protocol violation and ends the session. */
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 
+/**
+ * Sent in front of SYNC by the host and in front of the READY that answers it by the agent, on a serial port
+ * only. Its first byte makes no valid frame length, so both sides can find it after whatever an earlier
+ * session left in the pipe: between frames anywhere, and inside an unfinished frame when a read starts with
+ * preamble and SYNC. Therefore: send both in one write, repeat them (same nonce) every half second until
+ * READY arrives, skip everything before the preamble that the READY with this nonce follows.
+ */
+export const SYNC_PREAMBLE: readonly number[] = [
+  0xff, 0x50, 0x52, 0x4f, 0x56, 0x49, 0x55, 0x4d, 0x9b, 0x1e, 0x83, 0xf4, 0xc2, 0x6d, 0x05, 0xa7,
+];
+
 /** AF_VSOCK port on which the agent listens. */
 export const AGENT_PORT = 5123;
 
 /** Name of the virtio-serial port that carries the agent channel. */
 export const SERIAL_PORT_NAME = "org.provium.agent";
+
+/**
+ * Preamble of a session on a byte stream that has no connections (virtio-serial): 16 bytes whose first four
+ * are no possible length, so they cannot be taken for a frame.
+ *
+ * The host sends SERIAL_MAGIC and a SYNC frame with a fresh nonce. The agent recognises the magic where a frame
+ * would start (bytes before the first magic of its life are skipped), drops whatever the last session left
+ * behind, and answers SERIAL_MAGIC and a READY frame with that nonce. The host skips everything up to a magic that
+ * is followed by a READY with its nonce: remains of an older session may be in flight.
+ */
+export const SERIAL_MAGIC: Uint8Array = Uint8Array.of(
+  // biome-ignore format: one line of eight
+  0xff,
+  0x50,
+  0x56,
+  0x4d,
+  0xc1,
+  0x1d,
+  0x9e,
+  0x73,
+  0xf4,
+  0x8a,
+  0x02,
+  0xe6,
+  0x5b,
+  0xb7,
+  0x3c,
+  0xd9,
+);
 
 export const ACTOR_IO = 0;
 export const ACTOR_MAIN = 1;
@@ -91,7 +131,10 @@ export const MESSAGES = define({
     },
     served: "io",
   },
-  /** agent → host: the task `actor` ended. `how` as in EXIT; the host fails what waits on that actor. */
+  /**
+   * agent → host: the task `actor` ended. `how` as in EXIT, or 2: it replaced itself (execve) or closed the
+   * agent's descriptors. Its pending requests are answered with ERROR; the next request gets a fresh task.
+   */
   TASK_GONE: { kind: 9, fields: { actor: "int", how: "int", code: "int" } },
 
   // --- processes: started by a task (identity), owned by the I/O process (pipes, exit) ----------------------
@@ -101,7 +144,8 @@ export const MESSAGES = define({
    * `env_clear`. `stdin_open`: keep a pipe for PROC_STDIN after `stdin`; else end of file follows `stdin`.
    * `timeout_ms`: SIGKILL to the whole group after that, 0 for never. `window`: credit in bytes for each of
    * stdout and stderr; the agent reads no more of a pipe than it has credit for. The command leads a session
-   * and process group of its own.
+   * and process group of its own. DATA and EXIT may overtake the OK. The handle frees itself once EXIT and
+   * both ends of output were sent; PROC_CLOSE of a handle that is gone answers OK.
    */
   PROC_START: {
     kind: 16,

@@ -226,6 +226,10 @@ export interface Guest {
   state(): Op<AgentState>;
   /** Asks for power-off; returns when the agent has acknowledged. */
   shutdown(syncMs: number, deadline: Deadline): Op<void>;
+  /** Why the session is over, once it is. */
+  readonly ended: Error | undefined;
+  /** Called once, from the reactor, when the session ends by itself: channel closed, protocol broken. Not after `close`. */
+  onEnd(listener: (reason: Error) => void): void;
   /** Fails every pending request with `reason` (the machine died) or closes quietly. Idempotent. */
   close(reason?: Error): void;
 }

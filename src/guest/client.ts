@@ -1,0 +1,268 @@
+/**
+ * One session with an agent: requests go out with an id, answers come back by that id, pushes are handed to
+ * whom they concern. When the channel ends, everything that waits fails with the reason.
+ */
+
+import type { Channel, ChannelListener } from "../channel/channel.ts";
+import { ProtocolError, VmDeadError } from "../errors/errors.ts";
+import type { Op, Wait } from "../sys/op.ts";
+import { encode, Frame, type RequestName } from "./codec.ts";
+import { ACTOR_IO, MESSAGES, type Payload, type Reply } from "./messages.ts";
+import { actorName, refusal, type Subject, taskGone } from "./wording.ts";
+
+const LAST_REQUEST_ID = 0x7fff_ffff;
+
+/** Receives what the agent pushes about one process. Throws ProtocolError for what cannot be. */
+export interface ProcessListener {
+  output(data: Payload<"DATA">): void;
+  exited(exit: Payload<"EXIT">): void;
+  /** The session ended. */
+  lost(reason: Error): void;
+}
+
+/** A request under way. */
+export interface Request<M extends RequestName> {
+  readonly settled: boolean;
+  /** The answer; throws the GuestError of a refusal, or what ended the session. Only once settled. */
+  take(): Reply<M>;
+  /** Waits for the answer. Ended from outside, it gives the request up. */
+  wait(): Op<Reply<M>>;
+  /** The answer is not wanted any more: the agent is told, and what comes late goes to `late`. Harmless once settled. */
+  abandon(): void;
+}
+
+class Outstanding<M extends RequestName> implements Request<M>, Wait {
+  readonly deadline = Number.POSITIVE_INFINITY;
+  settled = false;
+  abandoned = false;
+  private value: Reply<M> | undefined;
+  private error: Error | undefined;
+
+  constructor(
+    readonly client: Client,
+    readonly id: number,
+    readonly name: M,
+    readonly actor: number,
+    readonly subject: Subject,
+    /** What to do with a positive answer to an abandoned request: release what it made. */
+    readonly late: ((reply: Reply<M>) => void) | undefined,
+    /** Told when the request is settled. */
+    readonly done: ((error: Error | undefined) => void) | undefined,
+  ) {}
+
+  ready(): boolean {
+    return this.settled;
+  }
+
+  answer(frame: Frame): void {
+    const reply = frame.reply(this.name);
+    this.value = reply;
+    this.settled = true;
+    if (this.abandoned) this.late?.(reply);
+    this.done?.(undefined);
+  }
+
+  fail(error: Error): void {
+    if (this.settled) return;
+    this.error = error;
+    this.settled = true;
+    this.done?.(error);
+  }
+
+  take(): Reply<M> {
+    if (this.error !== undefined) throw this.error;
+    return this.value as Reply<M>;
+  }
+
+  *wait(): Op<Reply<M>> {
+    try {
+      while (!this.settled) yield this;
+    } finally {
+      this.abandon();
+    }
+    return this.take();
+  }
+
+  abandon(): void {
+    if (this.settled || this.abandoned) return;
+    this.abandoned = true;
+    this.client.cancel(this.id);
+  }
+}
+
+export interface RequestOptions<M extends RequestName> {
+  readonly actor: number;
+  readonly subject: Subject;
+  readonly late?: (reply: Reply<M>) => void;
+  readonly done?: (error: Error | undefined) => void;
+}
+
+export class Client implements ChannelListener {
+  private readonly requests = new Map<number, Outstanding<RequestName>>();
+  private readonly processes = new Map<number, ProcessListener>();
+  /** Tasks ended under these; whether the agent still answers them does not matter. */
+  private readonly orphaned = new Set<number>();
+  private readonly endListeners: ((reason: Error) => void)[] = [];
+  private lastId = 0;
+  private lastProcess = 0;
+  private reason: Error | undefined;
+
+  constructor(private readonly channel: Channel) {}
+
+  /** Why the session is over, once it is. */
+  get ended(): Error | undefined {
+    return this.reason;
+  }
+
+  /** Called once when the session ends otherwise than by `close()` without a reason. */
+  onEnd(listener: (reason: Error) => void): void {
+    this.endListeners.push(listener);
+  }
+
+  /** Sends a request. The answer is waited for separately, so several can be under way. */
+  begin<M extends RequestName>(name: M, payload: Payload<M>, options: RequestOptions<M>): Request<M> {
+    const { actor, subject, late, done } = options;
+    const id = this.nextId();
+    const request = new Outstanding<M>(this, id, name, actor, subject, late, done);
+    if (this.reason !== undefined) {
+      request.fail(this.reason);
+      return request;
+    }
+    const body = encode(name, actor, id, payload);
+    this.requests.set(id, request as unknown as Outstanding<RequestName>);
+    this.channel.send(...body);
+    return request;
+  }
+
+  /** Sends a request and waits for its answer. */
+  *call<M extends RequestName>(name: M, payload: Payload<M>, options: RequestOptions<M>): Op<Reply<M>> {
+    return yield* this.begin(name, payload, options).wait();
+  }
+
+  /** Sends a request whose answer nobody waits for. */
+  post<M extends RequestName>(name: M, payload: Payload<M>, actor: number): void {
+    if (this.reason === undefined) this.begin(name, payload, { actor, subject: { call: name } });
+  }
+
+  /** Tells the agent that `bytes` of a stream have been taken. Not answered. */
+  credit(process: number, stream: 1 | 2, bytes: number): void {
+    if (this.reason === undefined)
+      this.channel.send(...encode("CREDIT", ACTOR_IO, 0, { process, stream, bytes }));
+  }
+
+  /** Gives up a request that is under way. */
+  cancel(id: number): void {
+    if (this.reason === undefined) this.channel.send(...encode("CANCEL", ACTOR_IO, id, {}));
+  }
+
+  /** A process handle that was never used in this session. */
+  newProcess(listener: ProcessListener): number {
+    const handle = ++this.lastProcess;
+    this.processes.set(handle, listener);
+    return handle;
+  }
+
+  /** The agent has forgotten the process: nothing about it may come any more. */
+  forgetProcess(handle: number): void {
+    this.processes.delete(handle);
+  }
+
+  /** Waits until few bytes are queued for the agent. */
+  *drained(bytes: number): Op<void> {
+    if (this.channel.queued > bytes) yield* this.channel.drained(bytes);
+  }
+
+  frame(body: Uint8Array): void {
+    const frame = new Frame(body);
+    const { kind } = frame;
+    if (kind === MESSAGES.OK.kind) this.requestOf(frame)?.answer(frame);
+    else if (kind === MESSAGES.ERROR.kind) this.refuse(frame);
+    else if (kind === MESSAGES.DATA.kind) {
+      const data = frame.payload("DATA");
+      this.processOf(data.process, "DATA").output(data);
+    } else if (kind === MESSAGES.EXIT.kind) {
+      const exit = frame.payload("EXIT");
+      this.processOf(exit.process, "EXIT").exited(exit);
+    } else if (kind === MESSAGES.TASK_GONE.kind) this.taskGone(frame.payload("TASK_GONE"));
+    else
+      throw new ProtocolError(`the agent sent ${frame.name}, which is no message to the host at this point`);
+  }
+
+  closed(reason: Error): void {
+    const message = `the agent is gone: ${reason.message}`;
+    this.end(
+      reason instanceof ProtocolError
+        ? reason
+        : new VmDeadError(message, "", {
+            cause: reason,
+            hint: "the console log shows whether the guest's kernel or init killed the agent",
+          }),
+    );
+  }
+
+  /** Ends the session: what waits fails with `reason`. Idempotent. */
+  close(reason?: Error): void {
+    if (this.reason !== undefined) return;
+    const listeners = reason === undefined ? [] : this.endListeners.splice(0);
+    this.end(reason ?? new VmDeadError("the session with the agent was closed", ""), listeners);
+  }
+
+  private end(reason: Error, listeners = this.endListeners.splice(0)): void {
+    if (this.reason !== undefined) return;
+    this.reason = reason;
+    this.channel.close();
+    const requests = [...this.requests.values()];
+    const processes = [...this.processes.values()];
+    this.requests.clear();
+    this.processes.clear();
+    for (const request of requests) request.fail(reason);
+    for (const process of processes) process.lost(reason);
+    for (const listener of listeners) listener(reason);
+  }
+
+  private refuse(frame: Frame): void {
+    const error = frame.payload("ERROR");
+    if (frame.requestId === 0)
+      throw new ProtocolError(`the agent gave up: ${refusal(error, ACTOR_IO, { call: "session" }).message}`);
+    const request = this.requestOf(frame);
+    request?.fail(refusal(error, request.actor, request.subject));
+  }
+
+  /** The request that a frame answers; undefined where the answer has become meaningless. */
+  private requestOf(frame: Frame): Outstanding<RequestName> | undefined {
+    const id = frame.requestId;
+    const request = this.requests.get(id);
+    if (request === undefined) {
+      if (this.orphaned.delete(id)) return undefined;
+      throw new ProtocolError(
+        `the agent answered request ${id} with ${frame.name}, and there is no such request`,
+      );
+    }
+    this.requests.delete(id);
+    return request;
+  }
+
+  private processOf(handle: number | bigint, what: string): ProcessListener {
+    const listener = this.processes.get(Number(handle));
+    if (listener === undefined)
+      throw new ProtocolError(`the agent sent ${what} for process ${handle}, and there is no such process`);
+    return listener;
+  }
+
+  private taskGone(gone: Payload<"TASK_GONE">): void {
+    const actor = Number(gone.actor);
+    if (actor === ACTOR_IO) throw new ProtocolError(`TASK_GONE for ${actorName(actor)}`);
+    for (const [id, request] of [...this.requests]) {
+      if (request.actor !== actor) continue;
+      this.requests.delete(id);
+      this.orphaned.add(id);
+      request.fail(taskGone(gone, request.subject));
+    }
+  }
+
+  private nextId(): number {
+    do this.lastId = this.lastId === LAST_REQUEST_ID ? 1 : this.lastId + 1;
+    while (this.requests.has(this.lastId) || this.orphaned.has(this.lastId));
+    return this.lastId;
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * What a guest's refusal looks like in words. Pure; the texts of a guest are shown, never interpreted.
+ */
+
+import { GuestError } from "../errors/errors.ts";
+import { describe, errnoName } from "../sys/libc.ts";
+import { ACTOR_IO, ACTOR_MAIN, type Payload } from "./messages.ts";
+
+const LONGEST_TEXT = 400;
+
+/** Guest bytes as one printable line of bounded length. */
+export const printable = (bytes: Uint8Array): string => {
+  const text = new TextDecoder().decode(bytes.subarray(0, LONGEST_TEXT * 4));
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is replaced here
+  const clean = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+  return clean.length > LONGEST_TEXT ? `${clean.slice(0, LONGEST_TEXT)}…` : clean;
+};
+
+/** "the agent", "the main task", "worker 3". */
+export const actorName = (actor: number): string => {
+  if (actor === ACTOR_IO) return "the agent";
+  return actor === ACTOR_MAIN ? "the main task" : `worker ${actor}`;
+};
+
+/** What a call was about: "read_file", and the path, command or number it was given. */
+export interface Subject {
+  readonly call: string;
+  readonly object?: Uint8Array | string | undefined;
+}
+
+/**
+ * An ERROR answer as the error that a test sees, as in ``open `/etc/x`: No such file or directory (ENOENT)``.
+ * The words for an errno are the host's; a refusal of the agent's own (errno 0) keeps the agent's message.
+ */
+export const refusal = (error: Payload<"ERROR">, actor: number, subject: Subject): GuestError => {
+  const errno = Number(error.errno);
+  const operation = error.operation.byteLength > 0 ? printable(error.operation) : subject.call;
+  const object =
+    typeof subject.object === "string" ? subject.object : subject.object && printable(subject.object);
+  const what = object === undefined ? operation : `${operation} \`${object}\``;
+  const why =
+    errno > 0
+      ? `${describe(errno)} (${errnoName(errno)})`
+      : printable(error.message) || "refused by the agent";
+  const own = printable(error.message);
+  // The agent's message says more than the errno where it is not merely its text.
+  const more = errno > 0 && own !== "" && own !== describe(errno) && own !== operation ? `: ${own}` : "";
+  return new GuestError(`${what}: ${why}${more}`, errno, { where: `${actorName(actor)}: ${subject.call}` });
+};
+
+const SIGNALS: Readonly<Record<number, string>> = {
+  4: "SIGILL",
+  6: "SIGABRT",
+  7: "SIGBUS",
+  8: "SIGFPE",
+  9: "SIGKILL",
+  11: "SIGSEGV",
+  15: "SIGTERM",
+  31: "SIGSYS",
+};
+
+/** What a call sees whose task ended under it. */
+export const taskGone = (gone: Payload<"TASK_GONE">, subject: Subject): GuestError => {
+  const actor = Number(gone.actor);
+  const code = Number(gone.code);
+  const how =
+    Number(gone.how) === 1
+      ? `was killed by signal ${code}${SIGNALS[code] === undefined ? "" : ` (${SIGNALS[code]})`}`
+      : `exited with status ${code}`;
+  return new GuestError(`${subject.call}: ${actorName(actor)} ${how}`, 0, {
+    where: `${actorName(actor)}: ${subject.call}`,
+    hint: "what that task had changed for itself (credentials, directory, open descriptors) is gone with it",
+  });
+};
