@@ -114,10 +114,6 @@ describe("provium.toml", () => {
     expect(failure(text).where).toBe("/project/provium.toml:4");
   });
 
-  test("a profile may be called like a method of objects", () => {
-    expect(load('[profiles.constructor]\nkernel = "k"\n').profiles.constructor?.name).toBe("constructor");
-  });
-
   test("a missing file is fine unless it was named", () => {
     expect(loadConfig(undefined, "/nowhere", {}).file).toBeUndefined();
     expect(() => loadConfig("gone.toml", "/nowhere", {})).toThrow(

@@ -1,0 +1,100 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { HostError } from "../../../src/errors/errors.ts";
+import { RunDirectory, runBase, sweepDeadRuns } from "../../../src/sys/directory.ts";
+import { FileLock } from "../../../src/sys/lock.ts";
+
+const PREFIX = `provium-${process.getuid?.()}-`;
+let base: string;
+
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), "provium-test-"));
+});
+afterEach(() => rmSync(base, { recursive: true, force: true }));
+
+/** A directory as a run leaves it that was killed. */
+const deadRun = (name: string): string => {
+  const path = join(base, PREFIX + name);
+  mkdirSync(join(path, "file-1"), { recursive: true });
+  writeFileSync(join(path, "lock"), "");
+  return path;
+};
+
+describe("run directories", () => {
+  test("a run directory is private and gone after close", () => {
+    const run = RunDirectory.open(base);
+    expect(statSync(run.path).mode & 0o777).toBe(0o700);
+    expect(statSync(run.make("a")).mode & 0o777).toBe(0o700);
+    run.close();
+    run.close();
+    expect(existsSync(run.path)).toBe(false);
+  });
+
+  test("the sweep removes dead runs and leaves live ones", () => {
+    using live = RunDirectory.open(base);
+    const dead = deadRun("dead");
+    expect(sweepDeadRuns(base)).toEqual([dead]);
+    expect(existsSync(live.path)).toBe(true);
+  });
+
+  test("the sweep follows no link and touches no foreign name", () => {
+    const precious = join(base, "precious");
+    mkdirSync(precious);
+    writeFileSync(join(precious, "lock"), "");
+    symlinkSync(precious, join(base, `${PREFIX}link`));
+    mkdirSync(join(base, "provium-4294967290-x"));
+    const dead = deadRun("dead");
+    symlinkSync(precious, join(dead, "inner"));
+    expect(sweepDeadRuns(base)).toEqual([dead]);
+    expect(existsSync(join(precious, "lock"))).toBe(true);
+    expect(existsSync(join(base, "provium-4294967290-x"))).toBe(true);
+  });
+
+  test("a directory without lock is swept only when it is old", () => {
+    const path = join(base, `${PREFIX}half`);
+    mkdirSync(path);
+    expect(sweepDeadRuns(base)).toEqual([]);
+    utimesSync(path, 1, 1);
+    expect(sweepDeadRuns(base)).toEqual([path]);
+  });
+
+  test("a base that cannot be written is an error with a hint", () => {
+    writeFileSync(join(base, "file"), "");
+    expect(() => RunDirectory.open(join(base, "file", "below"))).toThrow(HostError);
+  });
+
+  test("the base is PROVIUM_TMPDIR before XDG_RUNTIME_DIR", () => {
+    expect(runBase({ PROVIUM_TMPDIR: "/a", XDG_RUNTIME_DIR: "/b" })).toBe("/a");
+    expect(runBase({ XDG_RUNTIME_DIR: "/b" })).toBe("/b");
+  });
+});
+
+describe("file locks", () => {
+  test("a lock is held by one at a time", () => {
+    const path = join(base, "l");
+    const first = FileLock.attempt(path);
+    expect(first).toBeDefined();
+    expect(FileLock.attempt(path)).toBeUndefined();
+    first?.close();
+    const second = FileLock.attempt(path);
+    expect(second).toBeDefined();
+    second?.close();
+  });
+
+  test("a link in place of the lock file is refused", () => {
+    symlinkSync(join(base, "elsewhere"), join(base, "l"));
+    expect(() => FileLock.attempt(join(base, "l"))).toThrow("ELOOP");
+    expect(existsSync(join(base, "elsewhere"))).toBe(false);
+  });
+});
