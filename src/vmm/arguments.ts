@@ -1,0 +1,166 @@
+/**
+ * QEMU's command line as a function of data: what a machine is made of, nothing about how it is run.
+ *
+ * The machine is a q35 without the devices of a PC that no test needs. Devices that live as long as the
+ * machine sit on the root bus; disks (and whatever is plugged in later) sit behind PCIe root ports, because
+ * only those can be unplugged.
+ */
+
+import { SERIAL_PORT_NAME } from "../guest/messages.ts";
+import type { DiskSpec, LaunchSpec } from "../lab/ports.ts";
+
+/** The numbers under which QEMU finds the descriptors that it inherits. */
+export interface Descriptors {
+  /** QMP. */
+  readonly monitor: number;
+  /** ttyS0. */
+  readonly serial: number;
+  /** hvc0. */
+  readonly hypervisor: number;
+  /** The agent's virtio-serial port; on the serial transport only. */
+  readonly agent?: number | undefined;
+  /** An open /dev/vhost-vsock that has reserved `cid`; on vsock only. */
+  readonly vsock?: { readonly fd: number; readonly cid: number } | undefined;
+  /** Where QEMU asks for the bytes of a seeded virtio-rng; with `rngSeed` only. */
+  readonly entropy?: number | undefined;
+}
+
+/** What this build of QEMU can do. */
+export interface Capabilities {
+  /** seccomp filters are compiled in. */
+  readonly sandbox: boolean;
+}
+
+/** Where guest RAM lives: anonymous pages, or a file that outlives QEMU (a shared one can be snapshotted). */
+export type MemoryBacking =
+  | { readonly kind: "anonymous" }
+  | { readonly kind: "file"; readonly path: string; readonly share: boolean };
+
+/** Device ids of QEMU; also what QMP events name. */
+export const AGENT_DEVICE = "agent";
+export const diskDevice = (id: string): string => `disk-${id}`;
+export const portDevice = (index: number): string => `port${index}`;
+
+/** Root ports that are left free for what is plugged in while the machine runs. */
+const SPARE_PORTS = 4;
+const FUNCTIONS_PER_SLOT = 8;
+const FIRST_PORT_SLOT = 0x10;
+const MEBIBYTE = 1024 * 1024;
+
+const SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+const MACHINE = "q35,i8042=off,hpet=off,sata=off,smbus=off,vmport=off,usb=off";
+
+/** A value inside one of QEMU's comma-separated options. */
+const escaped = (value: string): string => value.replaceAll(",", ",,");
+
+const cpuModel = (spec: LaunchSpec): string => {
+  const words =
+    // The emulator pays for "fast string" instructions with slow single steps; a guest without them boots sooner.
+    spec.accel === "tcg" ? ["max", "erms=off", "fsrm=off"] : ["host"];
+  // The paravirtual clock would tell the guest the host's time in place of the one asked for.
+  if (spec.initialTime !== undefined && spec.accel === "kvm") words.push("kvmclock=off");
+  if (spec.rngSeed !== undefined) words.push("rdrand=off", "rdseed=off");
+  return words.join(",");
+};
+
+/** `-rtc base=` in UTC, whole seconds. */
+const clockBase = (initialTime: number | undefined): string =>
+  initialTime === undefined
+    ? "base=utc"
+    : `base=${new Date(Math.floor(initialTime) * 1000).toISOString().slice(0, 19)}`;
+
+const memory = (bytes: number, backing: MemoryBacking): string[] => {
+  const mebibytes = Math.ceil(bytes / MEBIBYTE);
+  const object =
+    backing.kind === "anonymous"
+      ? `memory-backend-ram,id=ram,size=${mebibytes}M`
+      : `memory-backend-file,id=ram,size=${mebibytes}M,mem-path=${escaped(backing.path)},share=${backing.share ? "on" : "off"}`;
+  return ["-m", `${mebibytes}M`, "-object", object];
+};
+
+const rootPorts = (count: number): string[] =>
+  Array.from({ length: count }, (_, index) => {
+    const slot = FIRST_PORT_SLOT + Math.floor(index / FUNCTIONS_PER_SLOT);
+    const address = `0x${slot.toString(16)}.${index % FUNCTIONS_PER_SLOT}`;
+    return [
+      "-device",
+      `pcie-root-port,id=${portDevice(index)},bus=pcie.0,addr=${address},multifunction=on,chassis=${index + 1}`,
+    ];
+  }).flat();
+
+const disk = (spec: DiskSpec, index: number): string[] => {
+  const node = `drive${index}`;
+  const blockdev = {
+    driver: spec.format,
+    "node-name": node,
+    "read-only": spec.readonly,
+    ...(spec.readonly ? {} : { discard: "unmap" }),
+    file: { driver: "file", filename: spec.path, "read-only": spec.readonly },
+  };
+  return [
+    "-blockdev",
+    JSON.stringify(blockdev),
+    "-device",
+    // A serial of virtio-blk holds 20 bytes.
+    `virtio-blk-pci,drive=${node},id=${diskDevice(spec.id)},serial=${escaped(spec.id).slice(0, 20)},bus=${portDevice(index)}`,
+  ];
+};
+
+const socket = (id: string, fd: number): string[] => ["-chardev", `socket,id=${id},fd=${fd}`];
+
+const agentChannel = (descriptors: Descriptors): string[] => {
+  const args: string[] = [];
+  if (descriptors.agent !== undefined)
+    args.push(
+      ...socket("agent", descriptors.agent),
+      "-device",
+      `virtserialport,bus=serial.0,nr=1,chardev=agent,id=${AGENT_DEVICE},name=${SERIAL_PORT_NAME}`,
+    );
+  if (descriptors.vsock !== undefined)
+    args.push(
+      "-device",
+      `vhost-vsock-pci,bus=pcie.0,addr=0x4,vhostfd=${descriptors.vsock.fd},guest-cid=${descriptors.vsock.cid}`,
+    );
+  return args;
+};
+
+const entropy = (fd: number | undefined): string[] => [
+  ...(fd === undefined
+    ? ["-object", "rng-builtin,id=entropy"]
+    : [...socket("entropy", fd), "-object", "rng-egd,id=entropy,chardev=entropy"]),
+  "-device",
+  "virtio-rng-pci,bus=pcie.0,addr=0x3,disable-legacy=on,rng=entropy",
+];
+
+/** Everything after the program's name. The profile's own arguments come last, so that they can override. */
+export const qemuArguments = (
+  spec: LaunchSpec,
+  descriptors: Descriptors,
+  capabilities: Capabilities,
+  backing: MemoryBacking = { kind: "anonymous" },
+): string[] => [
+  ...["-name", `guest=${escaped(spec.name)}`],
+  ...["-nodefaults", "-no-user-config", "-display", "none"],
+  ...(capabilities.sandbox ? ["-sandbox", SANDBOX] : []),
+  ...["-machine", `${MACHINE},memory-backend=ram`],
+  ...["-accel", spec.accel, "-cpu", cpuModel(spec), "-smp", String(spec.cpus)],
+  ...memory(spec.memoryBytes, backing),
+  ...["-rtc", clockBase(spec.initialTime)],
+  // A guest that restarts by itself ends QEMU, and one that panics stops: both are told by QMP first.
+  ...["-action", "reboot=shutdown,shutdown=poweroff,panic=pause"],
+  ...socket("monitor", descriptors.monitor),
+  ...["-mon", "chardev=monitor,mode=control"],
+  ...socket("ttyS0", descriptors.serial),
+  ...["-device", "isa-serial,chardev=ttyS0"],
+  ...["-device", "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on"],
+  ...socket("hvc0", descriptors.hypervisor),
+  ...["-device", "virtconsole,bus=serial.0,nr=0,chardev=hvc0"],
+  ...agentChannel(descriptors),
+  ...entropy(descriptors.entropy),
+  ...["-device", "pvpanic-pci,bus=pcie.0,addr=0x5"],
+  ...rootPorts(spec.disks.length + SPARE_PORTS),
+  ...spec.disks.flatMap(disk),
+  ...(spec.kernel === undefined ? [] : ["-kernel", spec.kernel, "-append", spec.cmdline]),
+  ...(spec.initrd === undefined ? [] : ["-initrd", spec.initrd]),
+  ...spec.qemuArgs,
+];

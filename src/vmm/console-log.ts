@@ -1,0 +1,131 @@
+/**
+ * What a machine's consoles said, in one stream: a file for all of it, a bounded tail in memory.
+ *
+ * Two devices write at the same time. So that they do not cut each other's lines, the device that has a line
+ * open keeps the floor; what the other says meanwhile waits until that line ends, for `HOLD_MS` at most (a
+ * prompt stays open for ever), and then starts on a line of its own.
+ */
+
+import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import type { Reactor } from "../sys/reactor.ts";
+import { Timer } from "../sys/timer.ts";
+
+const TAIL_BYTES = 64 * 1024;
+const HOLD_MS = 50;
+const HOLD_BYTES = 64 * 1024;
+/** A guest that prints for ever must not fill the disk: beyond this only the tail moves on. */
+const FILE_BYTES = 256 * 1024 * 1024;
+const NEWLINE = 10;
+
+export class ConsoleLog {
+  /** Bytes said so far. */
+  length = 0;
+  private fd: number | undefined;
+  /** The last bytes are in here, up to `used`; twice as large as the tail, so that it is shifted rarely. */
+  private readonly recent = new Uint8Array(2 * TAIL_BYTES);
+  private used = 0;
+  /** The device whose line is open, if one is. */
+  private speaker: string | undefined;
+  private held: { device: string; bytes: Uint8Array }[] = [];
+  private heldBytes = 0;
+  private patience: Timer | undefined;
+
+  /** Creates `path`, which must not exist. */
+  constructor(
+    private readonly path: string,
+    private readonly reactor: Reactor,
+  ) {
+    this.fd = openSync(path, "ax+", 0o600);
+  }
+
+  /** Takes what a device said; the bytes are kept. */
+  add(device: string, bytes: Uint8Array): void {
+    if (bytes.byteLength === 0) return;
+    if (this.speaker !== undefined && this.speaker !== device) {
+      this.held.push({ device, bytes });
+      this.heldBytes += bytes.byteLength;
+      if (this.heldBytes >= HOLD_BYTES) this.release();
+      else this.patience ??= new Timer(this.reactor, HOLD_MS, () => this.release());
+      return;
+    }
+    const line = bytes.lastIndexOf(NEWLINE) + 1;
+    if (this.held.length === 0 || line === 0) {
+      this.say(device, bytes);
+      return;
+    }
+    this.say(device, bytes.subarray(0, line));
+    this.release();
+    this.add(device, bytes.subarray(line));
+  }
+
+  /** Everything, or as much of it as the file may hold. */
+  all(): Uint8Array {
+    return this.length <= this.used ? this.tail.slice() : new Uint8Array(readFileSync(this.path));
+  }
+
+  /** The last `bytes` as text, from memory. */
+  last(bytes: number): string {
+    return new TextDecoder().decode(this.tail.subarray(Math.max(0, this.tail.byteLength - bytes)));
+  }
+
+  /** At most `limit` bytes from `offset` on. */
+  read(offset: number, limit: number): Uint8Array {
+    const count = Math.max(0, Math.min(limit, this.length - offset));
+    const tailStart = this.length - this.tail.byteLength;
+    if (offset >= tailStart) return this.tail.slice(offset - tailStart, offset - tailStart + count);
+    const out = new Uint8Array(count);
+    const fd = openSync(this.path, "r");
+    try {
+      return out.subarray(0, readSync(fd, out, 0, count, offset));
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Lets out what is held and closes the file; reading stays possible. Idempotent. */
+  close(): void {
+    this.release();
+    if (this.fd === undefined) return;
+    closeSync(this.fd);
+    this.fd = undefined;
+  }
+
+  /** Ends the open line for the sake of those that wait, in the order in which they came. */
+  private release(): void {
+    this.patience?.cancel();
+    this.patience = undefined;
+    const held = this.held;
+    this.held = [];
+    this.heldBytes = 0;
+    // Each device's bytes go out together: what ends its line may have come after a turn of the other.
+    for (const device of new Set(held.map((entry) => entry.device))) {
+      if (this.speaker !== undefined && this.speaker !== device) this.append(Uint8Array.of(NEWLINE));
+      for (const entry of held) if (entry.device === device) this.say(device, entry.bytes);
+    }
+  }
+
+  private say(device: string, bytes: Uint8Array): void {
+    this.append(bytes);
+    this.speaker = bytes[bytes.byteLength - 1] === NEWLINE ? undefined : device;
+  }
+
+  private append(bytes: Uint8Array): void {
+    if (this.fd !== undefined && this.length < FILE_BYTES) writeAll(this.fd, bytes);
+    this.length += bytes.byteLength;
+    const kept = bytes.subarray(Math.max(0, bytes.byteLength - TAIL_BYTES));
+    if (this.used + kept.byteLength > this.recent.byteLength) {
+      this.recent.copyWithin(0, this.used - TAIL_BYTES, this.used);
+      this.used = TAIL_BYTES;
+    }
+    this.recent.set(kept, this.used);
+    this.used += kept.byteLength;
+  }
+
+  private get tail(): Uint8Array {
+    return this.recent.subarray(0, this.used);
+  }
+}
+
+const writeAll = (fd: number, bytes: Uint8Array): void => {
+  for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
+};

@@ -1,0 +1,155 @@
+/**
+ * The two consoles of a machine, ttyS0 and hvc0, as one port: drained whenever the reactor turns, written to
+ * through the device that is /dev/console in the guest.
+ */
+
+import { HostError, TimeoutError } from "../errors/errors.ts";
+import type { ConsolePort } from "../lab/ports.ts";
+import { closeFd, EAGAIN, readSome, setNonBlocking, writeSome } from "../sys/libc.ts";
+import { type Deadline, type Op, until } from "../sys/op.ts";
+import { POLLIN, POLLOUT, type Reactor, type Watch } from "../sys/reactor.ts";
+import { ConsoleLog } from "./console-log.ts";
+import { PanicWatch } from "./panic.ts";
+
+const CHUNK_BYTES = 64 * 1024;
+
+export type ConsoleDevice = "ttyS0" | "hvc0";
+
+/** The device behind /dev/console: the last `console=` of the kernel's command line. */
+export const consoleDevice = (cmdline: string): ConsoleDevice => {
+  const named = cmdline.split(/\s+/).filter((word) => word.startsWith("console="));
+  return named.at(-1)?.startsWith("console=hvc0") ? "hvc0" : "ttyS0";
+};
+
+/** One device: our end of QEMU's chardev. */
+class Line {
+  readonly panic = new PanicWatch();
+  private watch: Watch | undefined;
+  private readonly chunk = new Uint8Array(CHUNK_BYTES);
+
+  constructor(
+    readonly device: ConsoleDevice,
+    private readonly fd: number,
+    private readonly reactor: Reactor,
+    private readonly heard: (line: Line, bytes: Uint8Array) => void,
+  ) {
+    setNonBlocking(fd);
+    this.watch = reactor.watch(fd, POLLIN, () => this.drain());
+  }
+
+  get open(): boolean {
+    return this.watch !== undefined;
+  }
+
+  drain(): void {
+    while (this.watch !== undefined) {
+      const n = readSome(this.fd, this.chunk);
+      if (n === -EAGAIN) return;
+      if (n <= 0) {
+        this.close();
+        return;
+      }
+      const bytes = this.chunk.slice(0, n);
+      this.panic.add(bytes);
+      this.heard(this, bytes);
+      // A guest that prints without end must not keep the reactor here.
+      if (n < CHUNK_BYTES) return;
+    }
+  }
+
+  /** Writes all of `data`, or tells what stopped it. */
+  *write(data: Uint8Array, deadline: Deadline): Op<"done" | "late" | "closed"> {
+    for (let at = 0; at < data.byteLength; ) {
+      if (this.watch === undefined) return "closed";
+      const n = writeSome(this.fd, data.subarray(at));
+      if (n >= 0) at += n;
+      else if (n !== -EAGAIN) return "closed";
+      else if (!(yield* this.writable(deadline))) return "late";
+    }
+    return "done";
+  }
+
+  close(): void {
+    if (this.watch === undefined) return;
+    this.watch.close();
+    this.watch = undefined;
+    closeFd(this.fd);
+  }
+
+  private *writable(deadline: Deadline): Op<boolean> {
+    let ready = false;
+    const watch = this.reactor.watch(this.fd, POLLOUT, () => {
+      ready = true;
+    });
+    try {
+      return yield* until(() => ready || !this.open, deadline);
+    } finally {
+      watch.close();
+    }
+  }
+}
+
+export class MachineConsole implements ConsolePort {
+  private readonly lines: readonly Line[];
+  private readonly text: ConsoleLog;
+  private readonly input: Line;
+
+  /**
+   * Takes over both descriptors; the log is the new file `path`. `panicked` hears of a panic as soon as it has
+   * begun (`complete` false) and again when its report has ended.
+   */
+  constructor(
+    path: string,
+    descriptors: Readonly<Record<ConsoleDevice, number>>,
+    device: ConsoleDevice,
+    reactor: Reactor,
+    panicked: (reason: string, complete: boolean) => void,
+  ) {
+    this.text = new ConsoleLog(path, reactor);
+    const heard = (line: Line, bytes: Uint8Array): void => {
+      this.text.add(line.device, bytes);
+      if (line.panic.reason !== undefined) panicked(line.panic.reason, line.panic.ended);
+    };
+    this.lines = (["ttyS0", "hvc0"] as const).map(
+      (name) => new Line(name, descriptors[name], reactor, heard),
+    );
+    this.input = this.lines.find((line) => line.device === device) as Line;
+  }
+
+  get length(): number {
+    return this.text.length;
+  }
+
+  log(): Uint8Array {
+    return this.text.all();
+  }
+
+  tail(bytes: number): string {
+    return this.text.last(bytes);
+  }
+
+  read(offset: number, limit: number): Uint8Array {
+    return this.text.read(offset, limit);
+  }
+
+  *write(data: Uint8Array, deadline: Deadline): Op<void> {
+    const result = yield* this.input.write(data, deadline);
+    if (result === "late")
+      throw new TimeoutError(`the guest did not read its console ${this.input.device} in time`, {
+        hint: "start something in the guest that reads the console, or write less at once",
+      });
+    if (result === "closed") throw new HostError(`the console ${this.input.device} is gone`);
+  }
+
+  /** Takes in what both devices have said so far. */
+  drain(): void {
+    for (const line of this.lines) line.drain();
+  }
+
+  /** Ends the capture; what was captured stays readable. Idempotent. */
+  close(): void {
+    this.drain();
+    for (const line of this.lines) line.close();
+    this.text.close();
+  }
+}

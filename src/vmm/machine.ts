@@ -1,0 +1,235 @@
+/**
+ * One running QEMU: its process, monitor, consoles and the way to the agent, and the one answer to "is it
+ * still there". Whoever notices the end first (pvpanic, a console, the monitor, the process, the agent's port),
+ * `death` is decided once, from everything that can be read at that moment.
+ */
+
+import type { Channel, ChannelListener } from "../channel/channel.ts";
+import { openSerial } from "../channel/serial.ts";
+import { connectVsock } from "../channel/vsock.ts";
+import { ProviumError, TimeoutError } from "../errors/errors.ts";
+import { AGENT_PORT, SERIAL_PORT_NAME } from "../guest/messages.ts";
+import type { Machine } from "../lab/ports.ts";
+import { check, closeFd, libc } from "../sys/libc.ts";
+import { after, type Deadline, type Op, until } from "../sys/op.ts";
+import { type Child, exitText, type ProcessExit } from "../sys/process.ts";
+import type { Reactor } from "../sys/reactor.ts";
+import { Timer } from "../sys/timer.ts";
+import { AGENT_DEVICE } from "./arguments.ts";
+import type { MachineConsole } from "./console.ts";
+import type { EntropyServer } from "./entropy.ts";
+import type { JsonObject, Qmp, QmpEvent } from "./qmp.ts";
+
+/** How long a panic may go on printing, and a closed agent port or monitor may wait for the real reason. */
+const PANIC_MS = 150;
+const REASON_MS = 200;
+/** A monitor command is answered in a millisecond; a host that swaps may need longer. */
+const COMMAND_MS = 10_000;
+const F_DUPFD_CLOEXEC = 1030;
+
+/** What a launch has put together; the machine takes all of it over. */
+export interface MachineParts {
+  readonly child: Child;
+  readonly qmp: Qmp;
+  readonly console: MachineConsole;
+  readonly reactor: Reactor;
+  /** Our end of the agent's virtio-serial port, or the CID to connect to. */
+  readonly agent: { readonly fd: number } | { readonly cid: number };
+  readonly entropy: EntropyServer | undefined;
+}
+
+export class QemuMachine implements Machine {
+  readonly transport: "serial" | "vsock";
+  readonly cid: number | undefined;
+  readonly pid: number;
+  readonly console: MachineConsole;
+  death: Error | undefined;
+  private readonly listeners: ((reason: Error) => void)[] = [];
+  /** The guest has the agent's port open. */
+  private agentOpen = false;
+  private exitWanted = false;
+  /** Between a reset and the agent's return; QEMU restarts the guest meanwhile instead of ending. */
+  private resetting = false;
+  /** QEMU has told of a restart. */
+  private restarted = false;
+  private closed = false;
+  /** Why the guest ended QEMU, from its SHUTDOWN event. */
+  private shutdownReason: string | undefined;
+  private panic: string | undefined;
+  private verdict: Timer | undefined;
+  /** The session under way, so that a death reaches who is waiting on it. */
+  private session: { readonly channel: Channel; readonly listener: ChannelListener } | undefined;
+
+  constructor(private readonly parts: MachineParts) {
+    this.transport = "fd" in parts.agent ? "serial" : "vsock";
+    this.cid = "cid" in parts.agent ? parts.agent.cid : undefined;
+    this.pid = parts.child.pid;
+    this.console = parts.console;
+    parts.qmp.onEvent((event) => this.event(event));
+    parts.child.onExit((exit) => this.exited(exit));
+  }
+
+  onDeath(listener: (reason: Error) => void): void {
+    if (this.death === undefined) this.listeners.push(listener);
+    else listener(this.death);
+  }
+
+  /** A console has seen the kernel panic. The call trace is still to come unless `complete`. */
+  panicked(reason: string, complete: boolean): void {
+    this.panic ??= reason;
+    if (complete) this.die();
+    else this.dieIn(PANIC_MS);
+  }
+
+  *connect(deadline: Deadline): Op<Channel> {
+    const channel = yield* this.reach(deadline);
+    try {
+      if (this.resetting) yield* this.command("set-action", { reboot: "shutdown" });
+    } catch (error) {
+      channel.close();
+      throw error;
+    }
+    this.resetting = false;
+    return this.followed(channel);
+  }
+
+  private *reach(deadline: Deadline): Op<Channel> {
+    const { agent, reactor } = this.parts;
+    if ("cid" in agent)
+      return yield* connectVsock(reactor, agent.cid, AGENT_PORT, deadline, () => this.death ?? this.gone());
+    const opened = yield* until(() => this.agentOpen || this.death !== undefined || this.closed, deadline);
+    if (this.death !== undefined) throw this.death;
+    if (this.closed) throw this.gone();
+    if (!opened) throw new TimeoutError(`no agent opened the port ${SERIAL_PORT_NAME} in the guest`);
+    // The channel gets a descriptor of its own: it ends with its session, the port lives as long as the machine.
+    const fd = check("fcntl(F_DUPFD_CLOEXEC)", libc.fcntl(agent.fd, F_DUPFD_CLOEXEC, 0));
+    return openSerial(reactor, fd);
+  }
+
+  *pause(): Op<void> {
+    yield* this.command("stop");
+  }
+
+  *resume(): Op<void> {
+    yield* this.command("cont");
+  }
+
+  *powerButton(): Op<void> {
+    yield* this.command("system_powerdown");
+  }
+
+  *reset(): Op<void> {
+    // A restart from inside ends QEMU. Not until the agent is back: the firmware itself restarts once more.
+    this.resetting = true;
+    this.restarted = false;
+    yield* this.command("set-action", { reboot: "reset" });
+    yield* this.command("system_reset");
+    yield* until(() => this.restarted || this.death !== undefined, after(COMMAND_MS));
+    this.agentOpen = false;
+  }
+
+  expectExit(): void {
+    this.exitWanted = true;
+  }
+
+  *waitExit(deadline: Deadline): Op<boolean> {
+    return (yield* this.parts.child.wait(deadline)) !== undefined;
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.exitWanted = true;
+    this.verdict?.cancel();
+    this.session?.channel.close();
+    this.session = undefined;
+    this.parts.child.close();
+    this.parts.qmp.close();
+    this.parts.console.close();
+    this.parts.entropy?.close();
+    if ("fd" in this.parts.agent) closeFd(this.parts.agent.fd);
+  }
+
+  private *command(name: string, args?: JsonObject): Op<void> {
+    try {
+      yield* this.parts.qmp.execute(name, args, after(COMMAND_MS));
+    } catch (error) {
+      throw this.death ?? error;
+    }
+  }
+
+  private event(event: QmpEvent): void {
+    const { data } = event;
+    if (event.name === "VSERPORT_CHANGE" && data.id === AGENT_DEVICE) this.portChanged(data.open === true);
+    else if (event.name === "GUEST_PANICKED") {
+      // By now the kernel has printed why.
+      this.console.drain();
+      this.panic ??= "its pvpanic device was written";
+      this.die();
+    } else if (event.name === "SHUTDOWN") this.shutdownReason = String(data.reason ?? "");
+    else if (event.name === "RESET") this.restarted = true;
+  }
+
+  private portChanged(open: boolean): void {
+    const lost = this.agentOpen && !open;
+    this.agentOpen = open;
+    if (lost && !this.resetting) this.dieIn(REASON_MS);
+  }
+
+  private exited(exit: ProcessExit): void {
+    // What QEMU and the guest said last is in the sockets: it explains the exit.
+    this.parts.qmp.drain();
+    this.console.drain();
+    this.die(exit);
+  }
+
+  /** Decides in `ms`, unless something that knows more decides earlier. */
+  private dieIn(ms: number): void {
+    if (this.death === undefined && !this.exitWanted && !this.closed)
+      this.verdict ??= new Timer(this.parts.reactor, ms, () => this.die());
+  }
+
+  private die(exit?: ProcessExit): void {
+    if (this.death !== undefined || this.exitWanted || this.closed) return;
+    this.verdict?.cancel();
+    if (exit === undefined) {
+      this.console.drain();
+      // A port that was closed and opened again belongs to an agent that has come back.
+      if (this.death !== undefined || (this.panic === undefined && this.agentOpen)) return;
+    }
+    this.death = this.reason(exit);
+    const session = this.session;
+    this.session = undefined;
+    session?.channel.close();
+    session?.listener.closed(this.death);
+    for (const listener of this.listeners.splice(0)) listener(this.death);
+  }
+
+  private reason(exit: ProcessExit | undefined): Error {
+    if (this.panic !== undefined) return new ProviumError(`the guest's kernel panicked: ${this.panic}`);
+    if (exit === undefined) return new ProviumError("the agent went away");
+    if (this.shutdownReason === "guest-shutdown") return new ProviumError("the guest powered itself off");
+    if (this.shutdownReason === "guest-reset")
+      return new ProviumError("the guest rebooted by itself", {
+        hint: "a reboot from inside ends the machine; use vm:reset() to restart it",
+      });
+    const said = this.parts.child.output().trim();
+    return new ProviumError(
+      `QEMU ended unexpectedly with ${exitText(exit)}${said === "" ? "" : `; it said: ${said}`}`,
+    );
+  }
+
+  private gone(): Error | undefined {
+    return this.closed ? new ProviumError("the machine was closed") : undefined;
+  }
+
+  /** Remembers who listens on the channel, to tell them of a death that the channel itself cannot see. */
+  private followed(channel: Channel): Channel {
+    const listen = channel.listen.bind(channel);
+    channel.listen = (listener) => {
+      this.session = { channel, listener };
+      listen(listener);
+    };
+    return channel;
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * Starts machines with QEMU. Everything that QEMU needs from us (monitor, consoles, agent port, vsock) is a
+ * descriptor that it inherits: no socket file, nothing to clean up, nothing that another user could open.
+ */
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { HostError } from "../errors/errors.ts";
+import type { LaunchSpec, Machine, Vmm } from "../lab/ports.ts";
+import { closeFd, socketPair } from "../sys/libc.ts";
+import { after, type Deadline, type Op } from "../sys/op.ts";
+import { type Child, exitText, spawn } from "../sys/process.ts";
+import type { Reactor } from "../sys/reactor.ts";
+import { type Descriptors, qemuArguments } from "./arguments.ts";
+import { reserveCid } from "./cid.ts";
+import { consoleDevice, MachineConsole } from "./console.ts";
+import { EntropyServer } from "./entropy.ts";
+import { checkImage } from "./image.ts";
+import { QemuMachine } from "./machine.ts";
+import { findQemu } from "./program.ts";
+import { Qmp } from "./qmp.ts";
+
+export interface QemuHost {
+  readonly reactor: Reactor;
+  /** Searched for QEMU and handed to it. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Path of `provium-helper`, which makes QEMU end with this process. */
+  readonly helper?: string | undefined;
+}
+
+/** First descriptor number that QEMU inherits beyond the standard three. */
+const FIRST_FD = 3;
+const EXIT_MS = 1_000;
+
+/** Descriptors of a launch: `theirs` are closed once QEMU runs, `ours` when the launch fails. */
+class Wiring {
+  readonly map: { from: number; to: number }[] = [];
+  private ours: number[] = [];
+  private theirs: number[] = [];
+
+  /** A socket pair: our end, and the number under which QEMU finds the other. */
+  pair(): { readonly ours: number; readonly number: number } {
+    const [ours, theirs] = socketPair();
+    this.ours.push(ours);
+    return { ours, number: this.give(theirs) };
+  }
+
+  /** A reserved CID, and the number under which QEMU finds the device that holds it. */
+  vsock(): { readonly fd: number; readonly cid: number } {
+    const { fd, cid } = reserveCid();
+    return { fd: this.give(fd), cid };
+  }
+
+  /** Hands `fd` to QEMU and returns its number there. */
+  give(fd: number): number {
+    const number = FIRST_FD + this.map.length;
+    this.theirs.push(fd);
+    this.map.push({ from: fd, to: number });
+    return number;
+  }
+
+  /** `fd` has found an owner that will close it. */
+  taken(fd: number): number {
+    this.ours = this.ours.filter((other) => other !== fd);
+    return fd;
+  }
+
+  started(): void {
+    for (const fd of this.theirs.splice(0)) closeFd(fd);
+  }
+
+  abandon(): void {
+    this.started();
+    for (const fd of this.ours.splice(0)) closeFd(fd);
+  }
+}
+
+export class QemuVmm implements Vmm {
+  readonly kind = "qemu";
+  /** Until a build without seccomp says otherwise. */
+  private sandbox = true;
+
+  constructor(private readonly host: QemuHost) {}
+
+  *launch(spec: LaunchSpec, deadline: Deadline): Op<Machine> {
+    const program = findQemu(this.host.env);
+    checkImage("kernel", spec.kernel);
+    checkImage("initrd", spec.initrd);
+    mkdirSync(spec.directory, { recursive: true, mode: 0o700 });
+    try {
+      return yield* this.start(program, spec, deadline);
+    } catch (error) {
+      if (!(error instanceof NoSandboxError)) throw error;
+      this.sandbox = false;
+      return yield* this.start(program, spec, deadline);
+    }
+  }
+
+  private *start(program: string, spec: LaunchSpec, deadline: Deadline): Op<Machine> {
+    const { reactor } = this.host;
+    const wiring = new Wiring();
+    const release: (() => void)[] = [() => wiring.abandon()];
+    try {
+      const monitor = wiring.pair();
+      const serial = wiring.pair();
+      const hypervisor = wiring.pair();
+      const vsock = spec.transport === "vsock" ? wiring.vsock() : undefined;
+      const agent = vsock === undefined ? wiring.pair() : undefined;
+      const seeded = spec.rngSeed === undefined ? undefined : wiring.pair();
+      const descriptors: Descriptors = {
+        monitor: monitor.number,
+        serial: serial.number,
+        hypervisor: hypervisor.number,
+        agent: agent?.number,
+        vsock,
+        entropy: seeded?.number,
+      };
+      const child = spawn(
+        {
+          program,
+          args: qemuArguments(spec, descriptors, { sandbox: this.sandbox }),
+          env: this.host.env,
+          descriptors: wiring.map,
+          helper: this.host.helper,
+          ownGroup: true,
+        },
+        reactor,
+      );
+      release.push(() => child.close());
+      wiring.started();
+      const qmp = new Qmp(wiring.taken(monitor.ours), reactor);
+      release.push(() => qmp.close());
+      let machine: QemuMachine | undefined;
+      const console = new MachineConsole(
+        join(spec.directory, "console.log"),
+        { ttyS0: wiring.taken(serial.ours), hvc0: wiring.taken(hypervisor.ours) },
+        consoleDevice(spec.cmdline),
+        reactor,
+        (reason, complete) => machine?.panicked(reason, complete),
+      );
+      release.push(() => console.close());
+      const entropy =
+        seeded === undefined
+          ? undefined
+          : new EntropyServer(wiring.taken(seeded.ours), spec.rngSeed as bigint, reactor);
+      if (entropy !== undefined) release.push(() => entropy.close());
+      machine = new QemuMachine({
+        child,
+        qmp,
+        console,
+        reactor,
+        agent: agent === undefined ? { cid: vsock?.cid as number } : { fd: wiring.taken(agent.ours) },
+        entropy,
+      });
+      const started = machine;
+      release.push(() => started.close());
+      try {
+        yield* qmp.open(deadline);
+      } catch (error) {
+        throw yield* this.launchError(program, child, error);
+      }
+      return machine;
+    } catch (error) {
+      for (const undo of release.reverse()) undo();
+      throw error;
+    }
+  }
+
+  /** QEMU's own words where it has ended, else the error as it came. */
+  private *launchError(program: string, child: Child, error: unknown): Op<unknown> {
+    const exit = yield* child.wait(after(EXIT_MS));
+    if (exit === undefined) return error;
+    const said = child.output().trim();
+    if (this.sandbox && /sandbox|seccomp/i.test(said)) return new NoSandboxError(said);
+    return new HostError(
+      `QEMU ended at once with ${exitText(exit)}: ${said === "" ? "it said nothing" : said}`,
+      { where: program, cause: error },
+    );
+  }
+}
+
+/** This build of QEMU has no seccomp filters. */
+class NoSandboxError extends HostError {}
+
+/** The VMM that `--vmm qemu` names. Nothing is started or looked for before the first launch. */
+export const createQemuVmm = (host: QemuHost): Vmm => new QemuVmm(host);
