@@ -1,0 +1,348 @@
+/**
+ * One Lua state: the whole world of one test file, and the door to it. Everything that touches Lua goes through
+ * this class or the references that it hands out.
+ */
+
+import { ProviumError } from "../errors/errors.ts";
+import { renderError } from "../errors/render.ts";
+import type { Op } from "../sys/op.ts";
+import type { Reactor } from "../sys/reactor.ts";
+import { type BindingHost, Bindings, leaving } from "./bind.ts";
+import { pushValue, valueAt } from "./convert.ts";
+import { describe } from "./describe.ts";
+import { lauxlib, literal, lua, lualib, type Thread, toBytes, toText } from "./engine.ts";
+import { LuaAbort, LuaError } from "./errors.ts";
+import type { LuaFunction } from "./function.ts";
+import {
+  displayPath,
+  fileSearcher,
+  getSearchPath,
+  installSearchers,
+  searchPath,
+  setSearchPath,
+} from "./modules.ts";
+import { type StrandHost, Strands } from "./strand.ts";
+import { LuaTable } from "./table.ts";
+import { Tasks } from "./tasks.ts";
+import { type Frame, framesOf, positionAt } from "./trace.ts";
+import { type LuaRef, type LuaValue, Results } from "./values.ts";
+
+export interface LuaStateOptions {
+  readonly reactor: Reactor;
+  /** Megabytes that Lua values may take; 0 for no limit. */
+  readonly memoryLimitMb: number;
+  /** Directories that `require` searches, in this order. */
+  readonly roots: readonly string[];
+  /** Directory that module paths are shown relative to. */
+  readonly project?: string;
+}
+
+/** Loops, calls and jumps between two questions of the watchdog: about a fifth of a millisecond. */
+const WATCHDOG_INTERVAL = 20_000;
+/** Messages whose JS error is remembered. */
+const REMEMBERED = 64;
+
+const LIBRARIES = [
+  ["_G", lualib.luaopen_base],
+  ["package", lualib.luaopen_package],
+  ["coroutine", lualib.luaopen_coroutine],
+  ["table", lualib.luaopen_table],
+  ["io", lualib.luaopen_io],
+  ["os", lualib.luaopen_os],
+  ["string", lualib.luaopen_string],
+  ["math", lualib.luaopen_math],
+  ["utf8", lualib.luaopen_utf8],
+  ["debug", lualib.luaopen_debug],
+] as const;
+
+export class LuaState implements BindingHost, StrandHost {
+  thread: Thread;
+  readonly reactor: Reactor;
+  readonly tasks: Tasks;
+  /** Files behind chunk names, for source lines in reports. */
+  readonly sources = new Map<string, string>();
+  private readonly main: Thread;
+  private readonly bindings: Bindings = new Bindings(this);
+  private readonly strands: Strands = new Strands(this);
+  private readonly causes = new Map<string, unknown>();
+  private readonly project: string;
+  /** Where the error that is on its way was raised. */
+  private raisedAt: readonly Frame[] = [];
+
+  constructor(options: LuaStateOptions) {
+    this.reactor = options.reactor;
+    this.tasks = new Tasks(options.reactor);
+    this.project = options.project ?? process.cwd();
+    const L = lauxlib.luaL_newstate();
+    this.main = L;
+    this.thread = L;
+    for (const [name, open] of LIBRARIES) {
+      lauxlib.luaL_requiref(L, literal(name), open, 1);
+      lua.lua_pop(L, 1);
+    }
+    lua.lua_atnativeerror(L, this.onNativeError);
+    setSearchPath(L, searchPath(options.roots));
+    const searcher = fileSearcher(
+      () => getSearchPath(this.thread),
+      (path, text) => this.load(text, displayPath(path, this.project), path),
+    );
+    installSearchers(L, (to, it) => this.push(to, it), searcher);
+    if (options.memoryLimitMb > 0) lua.lua_setmemorylimit?.(L, options.memoryLimitMb * 1024 * 1024);
+  }
+
+  /** Drops the state. References into it must not be used any more. */
+  close(): void {
+    this.setWatchdog(undefined);
+    lua.lua_close(this.main);
+  }
+
+  // --- globals and chunks ----------------------------------------------------------------------------------
+
+  global(name: string): LuaValue {
+    const L = this.thread;
+    lua.lua_getglobal(L, literal(name));
+    const value = this.value(L, -1);
+    lua.lua_pop(L, 1);
+    return value;
+  }
+
+  setGlobal(name: string, value: unknown): void {
+    const L = this.thread;
+    lua.lua_checkstack(L, 6);
+    this.push(L, value);
+    lua.lua_setglobal(L, literal(name));
+  }
+
+  /** A global (or any library) table; throws when it is not there. */
+  table(name: string): LuaTable {
+    const table = this.global(name);
+    if (table instanceof LuaTable) return table;
+    throw new TypeError(`global '${name}' is no table`);
+  }
+
+  newTable(): LuaTable {
+    const L = this.thread;
+    lua.lua_createtable(L, 0, 0);
+    const table = this.value(L, -1) as LuaTable;
+    lua.lua_pop(L, 1);
+    return table;
+  }
+
+  /** The metatable that all strings share. */
+  stringMetatable(): LuaTable {
+    const L = this.thread;
+    lua.lua_pushstring(L, literal("string"));
+    lua.lua_getmetatable(L, -1);
+    const table = this.value(L, -1) as LuaTable;
+    lua.lua_pop(L, 2);
+    return table;
+  }
+
+  /**
+   * Compiles a chunk. `name` is what errors call it; `path` the file behind it, if any. A syntax error throws
+   * `LuaError` with the position in its message.
+   */
+  load(text: Uint8Array | string, name: string, path?: string): LuaFunction {
+    const L = this.thread;
+    const bytes = typeof text === "string" ? toBytes(text) : text;
+    if (path !== undefined) this.sources.set(name, path);
+    const body = withoutShebang(bytes);
+    const status = lauxlib.luaL_loadbufferx(L, body, body.length, toBytes(`@${name}`), null);
+    const value = this.value(L, -1);
+    lua.lua_pop(L, 1);
+    if (status === lua.LUA_OK) return value as LuaFunction;
+    throw new LuaError(this.textOf(value), value, framesOf(L, 0), undefined);
+  }
+
+  // --- limits ----------------------------------------------------------------------------------------------
+
+  /** Asks `check` every fraction of a millisecond while Lua computes; what it returns ends everything, uncaught. */
+  setWatchdog(check: (() => Error | undefined) | undefined): void {
+    const code =
+      check === undefined
+        ? null
+        : (): void => {
+            const reason = check();
+            if (reason !== undefined) throw new LuaAbort(reason);
+          };
+    lua.lua_setwatchdog?.(this.main, code, WATCHDOG_INTERVAL);
+  }
+
+  /** Bytes that Lua values take, about. */
+  get memory(): number {
+    return lua.lua_memory?.(this.main) ?? 0;
+  }
+
+  // --- values ----------------------------------------------------------------------------------------------
+
+  push(L: Thread, value: unknown): void {
+    pushValue(L, value, this.bindings);
+  }
+
+  value(L: Thread, index: number): LuaValue {
+    return valueAt(L, index, this);
+  }
+
+  /** `tostring(value)`; a failing `__tostring` gives what can be said without it. */
+  textOf(value: LuaValue): string {
+    if (value instanceof Uint8Array) return toText(value);
+    const L = this.thread;
+    const top = lua.lua_gettop(L);
+    lua.lua_checkstack(L, 6);
+    lua.lua_pushcfunction(L, toStringOf);
+    this.push(L, value);
+    const ok = lua.lua_pcall(L, 1, 1, 0) === lua.LUA_OK;
+    const text = ok
+      ? toText(lua.lua_tostring(L, -1) as Uint8Array)
+      : `(a ${describe(value)} whose __tostring fails)`;
+    lua.lua_settop(L, top);
+    return text;
+  }
+
+  /** Whether two values are the same to Lua without metamethods. */
+  rawEqual(a: LuaValue, b: LuaValue): boolean {
+    const L = this.thread;
+    lua.lua_checkstack(L, 6);
+    this.push(L, a);
+    this.push(L, b);
+    const equal = Boolean(lua.lua_rawequal(L, -2, -1));
+    lua.lua_pop(L, 2);
+    return equal;
+  }
+
+  // --- calls -----------------------------------------------------------------------------------------------
+
+  call(L: Thread, args: number): number {
+    const base = lua.lua_gettop(L) - args;
+    lua.lua_pushcfunction(L, this.onError);
+    lua.lua_insert(L, base);
+    const outer = this.thread;
+    let status: number;
+    try {
+      status = lua.lua_pcall(L, args, lua.LUA_MULTRET, base);
+    } catch (error) {
+      throw error instanceof LuaAbort ? error.reason : error;
+    } finally {
+      this.thread = outer;
+    }
+    lua.lua_remove(L, base);
+    if (status === lua.LUA_OK) return lua.lua_gettop(L) - base + 1;
+    const error = this.errorOf(L, this.raisedAt);
+    this.raisedAt = [];
+    throw error;
+  }
+
+  run(fn: LuaRef, args: readonly unknown[]): Op<LuaValue[]> {
+    return this.strands.run(fn, args);
+  }
+
+  drive(L: Thread, op: Op<unknown>): number {
+    if (this.strands.yields(L)) return this.strands.suspend(L, op);
+    return this.deliver(L, this.tasks.run(op));
+  }
+
+  deliver(L: Thread, value: unknown): number {
+    if (value === undefined) return 0;
+    if (!(value instanceof Results)) {
+      lua.lua_checkstack(L, 6);
+      this.push(L, value);
+      return 1;
+    }
+    lua.lua_checkstack(L, value.values.length + 6);
+    for (const item of value.values) this.push(L, item);
+    return value.values.length;
+  }
+
+  leaving(error: unknown): unknown {
+    return leaving(error);
+  }
+
+  failure(L: Thread): LuaError {
+    return this.errorOf(L, framesOf(L, 0));
+  }
+
+  /** The JS error that became this message in Lua, as long as it is remembered. */
+  causeOf(message: string): unknown {
+    return this.causes.get(message);
+  }
+
+  /** The error value on top of the stack, popped. */
+  private errorOf(L: Thread, frames: readonly Frame[]): LuaError {
+    const value = this.value(L, -1);
+    lua.lua_pop(L, 1);
+    const text = this.errorText(value);
+    return new LuaError(text, value, frames, this.causes.get(text));
+  }
+
+  /** The text of an error value: strings and numbers as they are, tables by `__tostring` or by what is in them. */
+  private errorText(value: LuaValue): string {
+    if (value === undefined) return "nil";
+    if (value instanceof LuaTable) {
+      const L = this.thread;
+      lua.lua_checkstack(L, 4);
+      value.anchor(L);
+      const named = lauxlib.luaL_getmetafield(L, -1, literal("__tostring")) !== lua.LUA_TNIL;
+      lua.lua_settop(L, named ? -3 : -2);
+      if (!named) {
+        const inside = value
+          .entries()
+          .slice(0, 8)
+          .map(
+            ([key, item]) =>
+              `${key instanceof Uint8Array ? toText(key) : this.textOf(key)} = ${this.textOf(item)}`,
+          );
+        return `(error object is a table: {${inside.join(", ")}})`;
+      }
+    }
+    return this.textOf(value);
+  }
+
+  private remember(message: string, error: unknown): void {
+    this.causes.delete(message);
+    this.causes.set(message, error);
+    if (this.causes.size > REMEMBERED) this.causes.delete(this.causes.keys().next().value as string);
+  }
+
+  /** Message handler: keeps where it happened and leaves the error as it is. */
+  private readonly onError = (L: Thread): number => {
+    this.raisedAt = framesOf(L, 1);
+    return 1;
+  };
+
+  /** A JS exception is about to become a Lua error: which one? */
+  private readonly onNativeError = (L: Thread): number => {
+    const error: unknown = lua.lua_touserdata(L, 1);
+    lua.lua_checkstack(L, 10);
+    if (error instanceof LuaError) {
+      this.push(L, error.value);
+      return 1;
+    }
+    const frames = framesOf(L, 1);
+    const level = frames.findIndex((frame) => !frame.native && frame.line !== undefined);
+    const position = level < 0 ? "" : positionAt(L, level + 1);
+    const text =
+      error instanceof ProviumError ? renderError(error) : (overflowText(error) ?? renderError(error));
+    const message = `${position}${text}`;
+    this.remember(message, error);
+    this.push(L, message);
+    return 1;
+  };
+}
+
+const toStringOf = (L: Thread): number => {
+  lauxlib.luaL_tolstring(L, 1);
+  return 1;
+};
+
+/** The engine's own limits surface as RangeError: they are errors of the test, not bugs. */
+const overflowText = (error: unknown): string | undefined => {
+  if (!(error instanceof RangeError)) return undefined;
+  return /call stack/i.test(error.message) ? "stack overflow" : "not enough memory";
+};
+
+/** The chunk with a first "#!" line emptied, so that line numbers stay. */
+const withoutShebang = (text: Uint8Array): Uint8Array => {
+  if (text[0] !== 0x23) return text;
+  const end = text.indexOf(0x0a);
+  return end < 0 ? new Uint8Array() : text.subarray(end);
+};

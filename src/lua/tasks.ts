@@ -1,0 +1,171 @@
+/**
+ * Tasks: operations that go on while something else waits. Whoever waits (`run`) advances every task that can
+ * go on; nobody has to be in charge. A task never runs inside itself: while its code is on the stack it is left
+ * alone, so a wait in a place where Lua cannot yield still lets the other tasks run.
+ */
+
+import { InterruptedError } from "../errors/errors.ts";
+import { type Deadline, monotonic, NEVER, type Op, until, type Wait } from "../sys/op.ts";
+import type { Reactor } from "../sys/reactor.ts";
+
+export class Task<T = unknown> {
+  private wait: Wait | undefined;
+  private active = false;
+  private stop: InterruptedError | undefined;
+  private failure: { readonly error: unknown } | undefined;
+  private result: T | undefined;
+  /** Somebody has asked for the outcome. */
+  observed = false;
+  done = false;
+
+  constructor(private readonly op: Op<T>) {}
+
+  get failed(): boolean {
+    return this.failure !== undefined;
+  }
+
+  /** When the task wants to go on at the latest. */
+  get deadline(): Deadline {
+    if (this.active || this.done) return NEVER;
+    return this.wait === undefined || this.stop !== undefined ? 0 : this.wait.deadline;
+  }
+
+  /** Whether it can go on now. */
+  get due(): boolean {
+    if (this.active || this.done) return false;
+    const wait = this.wait;
+    return wait === undefined || this.stop !== undefined || wait.ready() || monotonic() >= wait.deadline;
+  }
+
+  /** Runs it up to its next wait. */
+  advance(): void {
+    const wait = this.wait;
+    const stop = this.stop;
+    this.active = true;
+    this.stop = undefined;
+    try {
+      const step = stop !== undefined ? this.op.throw(stop) : this.op.next(wait?.ready() ?? true);
+      if (step.done) this.finish(step.value);
+      else this.wait = step.value;
+    } catch (error) {
+      this.done = true;
+      this.failure = { error };
+      // The end of the whole test arrived while this task was on the stack: it is not the task's own failure.
+      if (error instanceof InterruptedError && error !== stop) throw error;
+    } finally {
+      this.active = false;
+    }
+  }
+
+  /** Interrupts it: what it holds is released before this returns, or at its next wait when it is on the stack. */
+  cancel(): void {
+    if (this.done) return;
+    this.stop = new InterruptedError("task cancelled");
+    this.observed = true;
+    if (!this.active) this.advance();
+  }
+
+  /** The result; throws the failure. Only once done. */
+  take(): T {
+    this.observed = true;
+    if (this.failure !== undefined) {
+      const { error } = this.failure;
+      throw error;
+    }
+    return this.result as T;
+  }
+
+  /** What ended it, without taking it. */
+  get error(): unknown {
+    return this.failure?.error;
+  }
+
+  private finish(value: T): void {
+    this.done = true;
+    this.result = value;
+  }
+}
+
+export class Tasks {
+  private open: Task[] = [];
+
+  constructor(private readonly reactor: Reactor) {}
+
+  /** Starts an operation; it gets its first turn at the next wait. */
+  start<T>(op: Op<T>): Task<T> {
+    const task = new Task(op);
+    this.open.push(task as Task);
+    return task;
+  }
+
+  /** Runs an operation to its end in place; the tasks go on meanwhile. */
+  run<T>(op: Op<T>): T {
+    return this.reactor.run(this.attend(op));
+  }
+
+  /** Runs operations side by side. The first failure cancels the others and is thrown. */
+  *all<T>(ops: readonly Op<T>[]): Op<T[]> {
+    const tasks = ops.map((op) => this.start(op));
+    try {
+      yield* until(() => tasks.every((task) => task.done) || tasks.some((task) => task.failed));
+      const failed = tasks.find((task) => task.failed);
+      if (failed !== undefined) failed.take();
+      return tasks.map((task) => task.take());
+    } finally {
+      for (const task of tasks) task.cancel();
+    }
+  }
+
+  /** Cancels what still runs; returns the failures that nobody has asked for. */
+  close(): unknown[] {
+    const tasks = this.open;
+    this.open = [];
+    const failures: unknown[] = [];
+    for (const task of tasks) {
+      if (task.done && task.failed && !task.observed) failures.push(task.error);
+      try {
+        task.cancel();
+      } catch {
+        // The interruption that ends the test; it is already on its way.
+      }
+    }
+    return failures;
+  }
+
+  /** The operation, with a turn for every task that is due at each of its waits. */
+  private *attend<T>(op: Op<T>): Op<T> {
+    let step = op.next();
+    while (!step.done) {
+      const wait = step.value;
+      let outcome: boolean | undefined;
+      try {
+        while (outcome === undefined) {
+          if (this.open.length === 0) outcome = yield wait;
+          else if (wait.ready()) outcome = true;
+          else if (monotonic() >= wait.deadline) outcome = false;
+          else if (!this.turn()) yield this.either(wait);
+        }
+      } catch (error) {
+        step = op.throw(error);
+        continue;
+      }
+      step = op.next(outcome);
+    }
+    return step.value;
+  }
+
+  /** Advances each due task once. False when none was. */
+  private turn(): boolean {
+    this.open = this.open.filter((task) => !task.done || (task.failed && !task.observed));
+    const due = this.open.filter((task) => task.due);
+    for (const task of due) if (task.due) task.advance();
+    return due.length > 0;
+  }
+
+  private either(wait: Wait): Wait {
+    return {
+      ready: () => wait.ready() || this.open.some((task) => task.due),
+      deadline: Math.min(wait.deadline, ...this.open.map((task) => task.deadline)),
+    };
+  }
+}
