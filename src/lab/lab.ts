@@ -1,0 +1,142 @@
+/** A lab: a name space of VMs and sub-labs. A test's own lab looks further in its parent, the file's root. */
+
+import { ApiError } from "../errors/errors.ts";
+import { suggestion } from "../errors/suggest.ts";
+import { all, type Op } from "../sys/op.ts";
+import { checkName, duplicate, shadowed } from "./names.ts";
+import type { Vm } from "./vm.ts";
+
+export interface Member {
+  readonly kind: "vm" | "sub_lab";
+  readonly name: string;
+}
+
+export class Lab {
+  private readonly vms = new Map<string, Vm>();
+  private readonly labs = new Map<string, Lab>();
+  private nameless = 0;
+
+  constructor(
+    readonly name: string,
+    /** Where names are looked up further: only the lab of a test has one. */
+    readonly parent?: Lab,
+  ) {}
+
+  findVm(name: string): Vm | undefined {
+    return this.vms.get(name) ?? this.parent?.findVm(name);
+  }
+
+  findLab(name: string): Lab | undefined {
+    return this.labs.get(name) ?? this.parent?.findLab(name);
+  }
+
+  /** The VM of that name, here or in the parent. Throws ApiError naming the known ones. */
+  vm(name: string): Vm {
+    const vm = this.findVm(name);
+    if (vm !== undefined) return vm;
+    const known = [...new Set([...this.vms.keys(), ...(this.parent?.vms.keys() ?? [])])];
+    throw new ApiError(`no vm \`${name}\` in lab \`${this.name}\` (${suggestion(name, known)})`, {
+      hint: `Create it with a profile: lab:vm("${name}", "default").`,
+    });
+  }
+
+  /** Throws unless a VM of that name may be declared here. */
+  checkVmName(name: string): void {
+    checkName("vm", name);
+    if (this.vms.has(name)) throw duplicate("DuplicateVmName", name, this.name);
+    if (this.parent?.findVm(name) !== undefined) throw shadowed("vm", name, this.parent.name);
+  }
+
+  addVm(vm: Vm): void {
+    this.checkVmName(vm.name);
+    this.vms.set(vm.name, vm);
+  }
+
+  /** The sub-lab of that name, made when there is none. Without a name: a new one, `__lab_0`, `__lab_1`, … */
+  lab(name?: string): Lab {
+    if (name !== undefined) {
+      const found = this.findLab(name);
+      if (found !== undefined) return found;
+      checkName("lab", name);
+    }
+    const own = name ?? this.freshName();
+    const lab = new Lab(own);
+    this.labs.set(own, lab);
+    return lab;
+  }
+
+  addLab(lab: Lab): void {
+    checkName("lab", lab.name);
+    if (lab === this) throw new ApiError(`lab \`${this.name}\` cannot include itself`);
+    if (this.labs.has(lab.name)) throw duplicate("DuplicateLabName", lab.name, this.name);
+    if (this.parent?.findLab(lab.name) !== undefined) throw shadowed("lab", lab.name, this.parent.name);
+    this.labs.set(lab.name, lab);
+  }
+
+  /** Takes a member out; the VM or lab itself goes on. A name tries VMs, then sub-labs. */
+  remove(what: string | Vm | Lab): void {
+    if (typeof what === "string") {
+      if (this.vms.delete(what) || this.labs.delete(what)) return;
+      const known = this.members().map((member) => member.name);
+      throw new ApiError(`lab \`${this.name}\` has no member \`${what}\` (${suggestion(what, known)})`);
+    }
+    const held: Map<string, Vm | Lab> = what instanceof Lab ? this.labs : this.vms;
+    if (held.get(what.name) !== what)
+      throw new ApiError(
+        `${what instanceof Lab ? "lab" : "vm"} \`${what.name}\` is no member of lab \`${this.name}\``,
+      );
+    held.delete(what.name);
+  }
+
+  /** Forgets a VM that has ended with its scope, here and in every sub-lab. */
+  forget(vm: Vm): void {
+    if (this.vms.get(vm.name) === vm) this.vms.delete(vm.name);
+    for (const lab of this.labs.values()) lab.forget(vm);
+  }
+
+  vmNames(): string[] {
+    return [...this.vms.keys()];
+  }
+
+  labNames(): string[] {
+    return [...this.labs.keys()];
+  }
+
+  members(): Member[] {
+    return [
+      ...this.vmNames().map((name) => ({ kind: "vm", name }) as const),
+      ...this.labNames().map((name) => ({ kind: "sub_lab", name }) as const),
+    ];
+  }
+
+  /** Direct VMs, in order of declaration; with those of all sub-labs when asked. */
+  allVms(recursive = false): Vm[] {
+    const below = recursive ? [...this.labs.values()].flatMap((lab) => lab.allVms(true)) : [];
+    return [...new Set([...this.vms.values(), ...below])];
+  }
+
+  /** Boots every VM that does not run yet, side by side. */
+  *boot(recursive: boolean): Op<void> {
+    const idle = this.allVms(recursive).filter((vm) => vm.state !== "booted" && vm.state !== "paused");
+    yield* all(idle.map((vm) => vm.boot()));
+  }
+
+  *shutdown(): Op<void> {
+    yield* all(this.allVms().map((vm) => vm.shutdown()));
+  }
+
+  *pause(): Op<void> {
+    yield* all(this.allVms().map((vm) => vm.pause()));
+  }
+
+  *resume(): Op<void> {
+    yield* all(this.allVms().map((vm) => vm.resume()));
+  }
+
+  private freshName(): string {
+    for (;;) {
+      const name = `__lab_${this.nameless++}`;
+      if (!this.labs.has(name)) return name;
+    }
+  }
+}

@@ -1,0 +1,50 @@
+/** From profile and options to what the VMM is told. Pure. */
+
+import type { Profile } from "../config/schema.ts";
+import type { BootOptions } from "./options.ts";
+import type { BootRequest } from "./ports.ts";
+
+/** How long a boot may take, before the factor for software emulation. */
+export const BOOT_TIMEOUT_MS = 30_000;
+
+/** Boot deadlines are multiplied by this without hardware acceleration. */
+export const TCG_FACTOR = 4;
+
+/** Consoles that are captured. The last `console=` word is the guest's /dev/console. */
+const CONSOLES = ["console=hvc0", "console=ttyS0"] as const;
+
+export const memoryOf = (profile: Profile, options: BootOptions): number =>
+  options.memoryBytes ?? profile.memoryBytes;
+export const cpusOf = (profile: Profile, options: BootOptions): number => options.cpus ?? profile.cpus;
+
+/**
+ * The whole kernel command line. Missing consoles go in front, so that a `console=` of the user's own remains
+ * the last one and thereby /dev/console.
+ */
+export const kernelCmdline = (profile: Profile, options: BootOptions, artefacts: string): string => {
+  const words = [options.kernelCmdline ?? profile.cmdline, options.kernelCmdlineAppend ?? "", artefacts]
+    .join(" ")
+    .split(/\s+/)
+    .filter((word) => word !== "");
+  const present = (console: string): boolean =>
+    words.some((word) => word === console || word.startsWith(`${console},`));
+  return [...CONSOLES.filter((console) => !present(console)), ...words].join(" ");
+};
+
+export const bootRequest = (profile: Profile, options: BootOptions): BootRequest => ({
+  profile: profile.name,
+  files: options.files ?? [],
+});
+
+export interface BootBound {
+  readonly ms: number;
+  /** For messages: "30 s", "120 s (30 s, times 4 without KVM)". */
+  readonly text: string;
+}
+
+export const bootBound = (options: BootOptions, emulated: boolean): BootBound => {
+  const asked = options.bootTimeoutMs ?? BOOT_TIMEOUT_MS;
+  const ms = emulated ? asked * TCG_FACTOR : asked;
+  const plain = `${asked / 1000} s`;
+  return { ms, text: emulated ? `${ms / 1000} s (${plain}, times ${TCG_FACTOR} without KVM)` : plain };
+};

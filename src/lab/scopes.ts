@@ -1,0 +1,135 @@
+/**
+ * The scopes of one test file: the file itself, which lasts to its end, and the test that runs now. Each has a
+ * lab of its own and a registry of what it must close.
+ */
+
+import type { Profile } from "../config/schema.ts";
+import { ApiError } from "../errors/errors.ts";
+import { nearest } from "../errors/suggest.ts";
+import { all, type Op } from "../sys/op.ts";
+import { Lab } from "./lab.ts";
+import type { BootOptions } from "./options.ts";
+import type { Flavour } from "./quantities.ts";
+import { Registry } from "./registry.ts";
+import { Vm, type VmHost } from "./vm.ts";
+
+export const ROOT_LAB = "provium";
+
+export interface Scope {
+  readonly lab: Lab;
+  readonly registry: Registry;
+}
+
+export class Scopes {
+  readonly file: Scope = { lab: new Lab(ROOT_LAB), registry: new Registry() };
+  private test: Scope | undefined;
+  private readonly perProfile = new Map<string, number>();
+  private readonly everyVm = new Set<Vm>();
+  private claimed = false;
+
+  constructor(
+    private readonly host: VmHost,
+    private readonly profiles: Readonly<Record<string, Profile>>,
+  ) {}
+
+  /** The scope of the running test body, else the file's. */
+  get current(): Scope {
+    return this.test ?? this.file;
+  }
+
+  /** Where what a handle opens is registered: a classic handle belongs to the file, a lab handle to the running test. */
+  scopeOf(flavour: Flavour): Scope {
+    return flavour === "classic" ? this.file : this.current;
+  }
+
+  /** The profile of that name. Throws ApiError naming the known ones. */
+  profile(name: string): Profile {
+    const profile = Object.hasOwn(this.profiles, name) ? this.profiles[name] : undefined;
+    if (profile !== undefined) return profile;
+    const known = Object.keys(this.profiles);
+    const near = nearest(name, known);
+    throw new ApiError(`unknown profile \`${name}\` (known: ${known.join(", ") || "none"})`, {
+      hint: `${near === undefined ? "" : `Did you mean "${near}"? `}Profiles are declared in provium.toml as [profiles.NAME].`,
+    });
+  }
+
+  /** A VM of the lab API: named, member of `lab`, ends with the scope that runs now. */
+  createVm(lab: Lab, name: string, profileName: string, options: BootOptions): Vm {
+    lab.checkVmName(name);
+    const vm = new Vm(name, this.profile(profileName), options, this.host, "shutdown");
+    lab.addVm(vm);
+    this.own(vm, this.current);
+    return vm;
+  }
+
+  /** A VM of the classic API: named after its profile (`minimal-1`), in no lab, lasts as long as the file. */
+  createClassicVm(profileName: string): Vm {
+    const profile = this.profile(profileName);
+    const n = (this.perProfile.get(profileName) ?? 0) + 1;
+    this.perProfile.set(profileName, n);
+    const vm = new Vm(`${profileName}-${n}`, profile, {}, this.host, "kill");
+    this.own(vm, this.file);
+    return vm;
+  }
+
+  /** Every VM that the file holds now, of both APIs and all scopes. */
+  vms(): readonly Vm[] {
+    return [...this.everyVm];
+  }
+
+  *shutdownAll(): Op<void> {
+    yield* all(this.vms().map((vm) => vm.shutdown()));
+  }
+
+  /** Takes the one claim of the file and says so. */
+  claim(memoryBytes: number, cpus: number): void {
+    if (this.claimed)
+      throw new ApiError("claim already taken", {
+        hint: "A file states what it needs once, at its beginning.",
+      });
+    this.claimed = true;
+    this.host.emit("claim_acquired", { path: this.host.file, amount: { memory_bytes: memoryBytes, cpus } });
+  }
+
+  enterTest(): void {
+    if (this.test !== undefined) throw new Error("a test scope is open already");
+    this.test = { lab: new Lab(ROOT_LAB, this.file.lab), registry: new Registry() };
+  }
+
+  /** Ends the test's scope and closes what it holds; the errors of failed releases. */
+  *leaveTest(): Op<readonly Error[]> {
+    const scope = this.test;
+    if (scope === undefined) return [];
+    try {
+      return yield* this.closeScope(scope);
+    } finally {
+      this.test = undefined;
+    }
+  }
+
+  /** Closes whatever is left of the file. */
+  *closeFile(): Op<readonly Error[]> {
+    const left = yield* this.leaveTest();
+    return [...left, ...(yield* this.closeScope(this.file))];
+  }
+
+  /** Ends every machine at once. */
+  killAll(): void {
+    for (const vm of this.everyVm) vm.kill();
+  }
+
+  private own(vm: Vm, scope: Scope): void {
+    this.everyVm.add(vm);
+    scope.registry.add(vm);
+  }
+
+  private *closeScope(scope: Scope): Op<readonly Error[]> {
+    const vms = scope.registry.of("vm") as readonly Vm[];
+    const failures = yield* scope.registry.close();
+    for (const vm of vms) {
+      this.everyVm.delete(vm);
+      this.file.lab.forget(vm);
+    }
+    return failures;
+  }
+}

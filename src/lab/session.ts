@@ -1,0 +1,133 @@
+/**
+ * One life of a VM, from launch to its end: the machine, the talk with its agent, and what the pool lent.
+ *
+ * A session ends in one of two ways: it is asked to (`end`), or it breaks (`broken`): the machine died or the
+ * agent's channel ended. Whoever waits on the guest then gets one error that says why and shows the console.
+ */
+
+import type { Channel } from "../channel/channel.ts";
+import { InterruptedError, ProviumError, VmDeadError } from "../errors/errors.ts";
+import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
+import type { Guest, Machine, OpenGuest } from "./ports.ts";
+
+/** How long a broken channel waits for the machine's own story (a panic event, the exit of QEMU). */
+const STORY_MS = 300;
+const TAIL_BYTES = 4096;
+const TAIL_LINES = 12;
+
+/** The last lines of a console, indented for an error message; empty when it said nothing. */
+export const consoleLines = (tail: string): string => {
+  const lines = tail
+    .replaceAll("\r", "")
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .filter((line) => line !== "");
+  return lines.length === 0 ? "" : `\nlast console lines:\n  ${lines.slice(-TAIL_LINES).join("\n  ")}`;
+};
+
+const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+export class Session {
+  readonly started = monotonic();
+  private channel: Channel | undefined;
+  private opened: Guest | undefined;
+  private ended: "asked" | "broken" | undefined;
+
+  constructor(
+    readonly vm: string,
+    readonly machine: Machine,
+    private readonly openGuest: OpenGuest,
+    private readonly release: () => void,
+    /** Called once when the session breaks without having been asked to end. */
+    private readonly onBreak: (error: VmDeadError) => void,
+  ) {
+    machine.onDeath((reason) => this.breakDown(reason));
+  }
+
+  get guest(): Guest {
+    if (this.opened === undefined) throw new Error(`vm ${this.vm}: guest used before its session was open`);
+    return this.opened;
+  }
+
+  /** Why the session is of no use any more, if so. */
+  get broken(): Error | undefined {
+    return this.machine.death ?? this.opened?.ended;
+  }
+
+  /** Connects to the agent and waits for READY. */
+  *open(deadline: Deadline): Op<void> {
+    const channel = yield* this.machine.connect(deadline);
+    this.channel = channel;
+    try {
+      this.opened = yield* this.openGuest(channel, deadline);
+    } catch (error) {
+      channel.close();
+      throw error;
+    }
+  }
+
+  /** Gives up the talk with the agent and opens a new one, after a reset. */
+  *reopen(deadline: Deadline): Op<void> {
+    this.hangUp(new ProviumError(`vm \`${this.vm}\` was reset`));
+    yield* this.open(deadline);
+  }
+
+  /** Runs an operation in the guest; if the session breaks under it, the error tells that story. */
+  *call<T>(operation: string, op: (guest: Guest) => Op<T>): Op<T> {
+    try {
+      return yield* op(this.guest);
+    } catch (error) {
+      if (this.ended === "asked" || this.broken === undefined || error instanceof InterruptedError)
+        throw error;
+      throw this.deathError(operation, yield* this.story());
+    }
+  }
+
+  /** Ends the session by wish: quietly, and what still waits on the guest fails with `reason`. Idempotent. */
+  end(reason: Error): void {
+    if (this.ended !== undefined) return;
+    this.ended = "asked";
+    this.machine.expectExit();
+    this.hangUp(reason);
+    this.machine.close();
+    this.release();
+  }
+
+  deathError(operation: string | undefined, reason: Error): VmDeadError {
+    const tail = this.machine.console.tail(TAIL_BYTES);
+    const during = operation === undefined ? "" : ` during ${operation}`;
+    return new VmDeadError(
+      `vm \`${this.vm}\` died${during}: ${sentence(reason)}${consoleLines(tail)}`,
+      tail,
+      { where: `vm \`${this.vm}\``, cause: reason },
+    );
+  }
+
+  /** The best reason known a moment after the break: the machine's, else the channel's. */
+  *story(): Op<Error> {
+    yield* until(() => this.machine.death !== undefined, after(STORY_MS));
+    const reason = this.broken ?? new ProviumError("the agent is gone");
+    this.breakDown(reason);
+    return reason;
+  }
+
+  private breakDown(reason: Error): void {
+    if (this.ended !== undefined) return;
+    const error = this.deathError(undefined, reason);
+    this.ended = "broken";
+    this.hangUp(error);
+    this.machine.expectExit();
+    this.machine.close();
+    this.release();
+    this.onBreak(error);
+  }
+
+  private hangUp(reason: Error): void {
+    const guest = this.opened;
+    const channel = this.channel;
+    this.opened = undefined;
+    this.channel = undefined;
+    guest?.close(reason);
+    channel?.close();
+  }
+}

@@ -1,0 +1,237 @@
+/** Stand-ins for the ports of the model: machines that boot at once and do what a test says. */
+
+import type { Channel, ChannelListener } from "../../../src/channel/channel.ts";
+import type { Profile } from "../../../src/config/schema.ts";
+import type { Emit, EventKind } from "../../../src/events/types.ts";
+import type { Actor, BootRequest, ConsolePort, Guest, LaunchSpec, Machine } from "../../../src/lab/ports.ts";
+import type { VmHost } from "../../../src/lab/vm.ts";
+import { type Op, Pending, until } from "../../../src/sys/op.ts";
+import { Reactor } from "../../../src/sys/reactor.ts";
+
+/** An operation that has its result at once. */
+export function* at<T>(make: () => T): Op<T> {
+  yield* until(() => true);
+  return make();
+}
+
+/** Runs an operation that has nothing real to wait for; waits by polling the wait itself. */
+export const run = <T>(op: Op<T>): T => new Reactor().run(op);
+
+export class FakeChannel implements Channel {
+  readonly transport = "serial";
+  readonly queued = 0;
+  listener: ChannelListener | undefined;
+  closed = false;
+  send(): void {}
+  drained = (): Op<void> => at(() => {});
+  listen(listener: ChannelListener): void {
+    this.listener = listener;
+  }
+  close(): void {
+    this.closed = true;
+    this.listener = undefined;
+  }
+  /** The agent's end goes away. */
+  hangUp(reason: string): void {
+    this.listener?.closed(new Error(reason));
+  }
+}
+
+export class FakeMachine implements Machine {
+  readonly transport = "serial";
+  readonly cid = 12;
+  readonly pid = 1;
+  readonly calls: string[] = [];
+  readonly channels: FakeChannel[] = [];
+  death: Error | undefined;
+  text = "";
+  exits = true;
+  private listener: ((reason: Error) => void) | undefined;
+  private wanted = false;
+
+  readonly console: ConsolePort;
+
+  constructor(readonly spec: LaunchSpec) {
+    const machine = this;
+    this.console = {
+      log: () => new TextEncoder().encode(machine.text),
+      tail: () => machine.text,
+      get length() {
+        return machine.text.length;
+      },
+      read: (offset) => new TextEncoder().encode(machine.text.slice(offset)),
+      write: () => at(() => {}),
+    };
+  }
+
+  onDeath(listener: (reason: Error) => void): void {
+    this.listener = listener;
+  }
+  die(reason: string): void {
+    if (this.wanted) return;
+    this.death = new Error(reason);
+    this.listener?.(this.death);
+  }
+  connect(): Op<Channel> {
+    return at(() => {
+      const channel = new FakeChannel();
+      this.channels.push(channel);
+      return channel;
+    });
+  }
+  pause = (): Op<void> => this.note("pause");
+  resume = (): Op<void> => this.note("resume");
+  reset = (): Op<void> => this.note("reset");
+  powerButton = (): Op<void> => this.note("powerButton");
+  expectExit(): void {
+    this.wanted = true;
+  }
+  *waitExit(): Op<boolean> {
+    yield* this.note("waitExit");
+    return this.exits;
+  }
+  close(): void {
+    this.calls.push("close");
+  }
+  private note(call: string): Op<void> {
+    return at(() => {
+      this.calls.push(call);
+    });
+  }
+}
+
+/** A guest whose `run` waits until the session ends, and whose other operations are absent. */
+export class FakeGuest implements Guest {
+  readonly identity = {
+    protocol: 1,
+    agentVersion: "0",
+    kernelRelease: "6",
+    arch: "x86_64",
+    features: [],
+    boottimeNs: 0,
+  };
+  readonly calls: string[] = [];
+  private readonly waiting = new Set<Pending<never>>();
+  closed: Error | undefined | "quietly";
+  ended: Error | undefined;
+
+  constructor(channel: Channel) {
+    channel.listen({
+      frame: () => {},
+      closed: (reason) => {
+        this.ended = reason;
+        this.failAll(reason);
+      },
+    });
+  }
+  onEnd(): void {}
+
+  readonly main = {
+    run: () => this.hang(),
+    clockGet: () => at(() => 5),
+  } as unknown as Actor;
+
+  echo(data: Uint8Array): Op<Uint8Array> {
+    return at(() => data);
+  }
+  state(): never {
+    throw new Error("not asked for here");
+  }
+  shutdown(): Op<void> {
+    return at(() => {
+      this.calls.push("shutdown");
+    });
+  }
+  close(reason?: Error): void {
+    this.closed ??= reason ?? "quietly";
+    this.failAll(reason);
+  }
+  private failAll(reason: Error | undefined): void {
+    for (const pending of this.waiting) pending.fail(reason);
+  }
+  private *hang(): Op<never> {
+    const pending = new Pending<never>();
+    this.waiting.add(pending);
+    yield* until(() => pending.settled);
+    return pending.take();
+  }
+}
+
+export const profile = (name: string): Profile => ({
+  name,
+  origin: "lab",
+  cmdline: "quiet panic=-1",
+  modules: "auto",
+  injectAgent: true,
+  mountPseudoFs: true,
+  guestOs: "linux",
+  memoryBytes: 512 * 2 ** 20,
+  cpus: 1,
+  qemuArgs: [],
+});
+
+export interface Fakes {
+  readonly host: VmHost;
+  readonly machines: FakeMachine[];
+  readonly guests: FakeGuest[];
+  readonly events: { kind: EventKind; payload: Record<string, unknown> }[];
+  readonly requests: BootRequest[];
+  /** Memory that the pool has lent and not got back. */
+  lent: number;
+  /** What the next launch throws. */
+  refusal: Error | undefined;
+}
+
+export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qemu"): Fakes => {
+  const all: Fakes = {
+    machines: [],
+    guests: [],
+    events: [],
+    requests: [],
+    lent: 0,
+    refusal: undefined,
+    host: {
+      vmm: {
+        kind,
+        launch: (spec) =>
+          at(() => {
+            if (all.refusal !== undefined) throw all.refusal;
+            const machine = new FakeMachine(spec);
+            all.machines.push(machine);
+            return machine;
+          }),
+      },
+      openGuest: (channel) =>
+        at(() => {
+          const guest = new FakeGuest(channel);
+          all.guests.push(guest);
+          return guest;
+        }),
+      services: {
+        draw: (_vm, memoryBytes) =>
+          at(() => {
+            all.lent += memoryBytes;
+            return {
+              release: () => {
+                all.lent -= memoryBytes;
+              },
+            };
+          }),
+        boot: (request) =>
+          at(() => {
+            all.requests.push(request);
+            return { kernel: "/k", initrd: "/i", cmdline: "rdinit=/sbin/provium-wrapper" };
+          }),
+      },
+      emit: ((eventKind: EventKind, payload: Record<string, unknown>) => {
+        all.events.push({ kind: eventKind, payload });
+      }) as Emit,
+      file: "a.test.lua",
+      accel,
+      transport: "serial",
+      directory: (vm) => `/run/${vm}`,
+      checkHostFile: () => {},
+    },
+  };
+  return all;
+};

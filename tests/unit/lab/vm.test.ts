@@ -1,0 +1,179 @@
+import { describe, expect, test } from "bun:test";
+import { VmDeadError } from "../../../src/errors/errors.ts";
+import type { BootOptions } from "../../../src/lab/options.ts";
+import { bootBound, kernelCmdline } from "../../../src/lab/plan.ts";
+import { Vm } from "../../../src/lab/vm.ts";
+import type { Op } from "../../../src/sys/op.ts";
+import { type FakeMachine, fakes, profile, run } from "./fakes.ts";
+
+const setUp = (options: BootOptions = {}, world = fakes()) => {
+  const vm = new Vm("a", profile("default"), options, world.host, "shutdown");
+  return { vm, world };
+};
+const call = (vm: Vm): Op<unknown> => vm.call("run", (guest) => guest.main.run({} as never));
+const kinds = (world: ReturnType<typeof fakes>) => world.events.map((event) => event.kind);
+
+describe("states of a vm", () => {
+  test("a call in the wrong state names the vm, its state and what is needed", () => {
+    const { vm } = setUp();
+    expect(() => run(call(vm))).toThrow("vm `a` is created; run needs booted");
+    run(vm.boot());
+    run(vm.shutdown());
+    expect(() => run(call(vm))).toThrow("vm `a` is shutdown; run needs booted");
+    expect(() => run(vm.pause())).toThrow("vm `a` is shutdown; pause needs booted");
+  });
+
+  test("boot is allowed from created, shutdown and dead, and refused while booted or paused", () => {
+    const { vm } = setUp();
+    run(vm.boot());
+    expect(() => run(vm.boot())).toThrow("vm `a` is booted; boot needs created, shutdown or dead");
+    run(vm.pause());
+    expect(() => run(vm.boot())).toThrow("vm `a` is paused; boot needs");
+    vm.kill();
+    expect(vm.state).toBe("dead");
+    run(vm.boot());
+    run(vm.shutdown());
+    run(vm.boot());
+    expect(vm.state).toBe("booted");
+  });
+
+  test("a second boot keeps the options of the first", () => {
+    const { vm, world } = setUp({ cpus: 2 });
+    run(vm.boot({ memoryBytes: 2 ** 30 }));
+    vm.kill();
+    run(vm.boot());
+    expect(world.machines.map((machine) => [machine.spec.memoryBytes, machine.spec.cpus])).toEqual([
+      [2 ** 30, 2],
+      [2 ** 30, 2],
+    ]);
+  });
+
+  test("shutdown and kill are repeatable and every spawn is paired with one shutdown", () => {
+    const { vm, world } = setUp();
+    run(vm.boot());
+    run(vm.shutdown());
+    run(vm.shutdown());
+    run(vm.boot());
+    vm.kill();
+    vm.kill();
+    expect(kinds(world).filter((kind) => kind === "vm_spawned")).toHaveLength(2);
+    expect(kinds(world).filter((kind) => kind === "vm_shutdown")).toHaveLength(2);
+  });
+
+  test("memory goes back to the pool at shutdown, at kill and after a boot that failed", () => {
+    const { vm, world } = setUp();
+    run(vm.boot());
+    expect(world.lent).toBe(512 * 2 ** 20);
+    run(vm.shutdown());
+    expect(world.lent).toBe(0);
+    world.refusal = new Error("no qemu");
+    expect(() => run(vm.boot())).toThrow("no qemu");
+    expect(world.lent).toBe(0);
+    expect(vm.state).toBe("shutdown");
+  });
+
+  test("a paused vm is resumed for its power-off, since it could not hear otherwise", () => {
+    const { vm, world } = setUp();
+    run(vm.boot());
+    run(vm.pause());
+    run(vm.shutdown());
+    expect((world.machines[0] as FakeMachine).calls).toEqual(["pause", "resume", "waitExit", "close"]);
+    expect(world.guests[0]?.calls).toEqual(["shutdown"]);
+  });
+
+  test("reset talks to the agent of the new boot", () => {
+    const { vm, world } = setUp();
+    run(vm.boot());
+    run(vm.reset());
+    expect(world.guests).toHaveLength(2);
+    expect(world.guests[0]?.closed).toBeInstanceOf(Error);
+    expect(vm.state).toBe("booted");
+  });
+
+  test("a power button that the guest ignores is an error with advice", () => {
+    const { vm, world } = setUp();
+    run(vm.boot());
+    (world.machines[0] as FakeMachine).exits = false;
+    expect(() => run(vm.powerButton())).toThrow("vm `a` did not power off within 30 s of its power button");
+  });
+});
+
+describe("death of a vm", () => {
+  /** Lets the fault happen while a call waits. */
+  function* during(op: Op<unknown>, fault: () => void): Op<unknown> {
+    let step = op.next();
+    fault();
+    while (!step.done) step = op.next(yield step.value);
+    return step.value;
+  }
+
+  test("a machine that dies fails the pending call with the reason and the console", () => {
+    const { vm, world } = setUp();
+    run(vm.boot());
+    const machine = world.machines[0] as FakeMachine;
+    machine.text = "booting\nKernel panic - not syncing: boom\n";
+    let error: unknown;
+    try {
+      run(during(call(vm), () => machine.die("kernel panic: boom")));
+    } catch (caught) {
+      error = caught;
+    }
+    expect(error).toBeInstanceOf(VmDeadError);
+    expect((error as Error).message).toBe(
+      "vm `a` died during run: kernel panic: boom\nlast console lines:\n  booting\n  Kernel panic - not syncing: boom",
+    );
+    expect(vm.state).toBe("dead");
+    expect(kinds(world)).toEqual(["vm_spawned", "vm_state", "vm_shutdown"]);
+    expect(world.lent).toBe(0);
+  });
+
+  test("an agent that goes away makes the vm dead, although the machine still runs", () => {
+    const { vm, world } = setUp();
+    run(vm.boot());
+    const machine = world.machines[0] as FakeMachine;
+    expect(() => run(during(call(vm), () => machine.channels[0]?.hangUp("connection reset")))).toThrow(
+      "vm `a` died during run: connection reset",
+    );
+    expect(vm.state).toBe("dead");
+    expect(machine.calls).toContain("close");
+  });
+
+  test("a death between two calls is told by the next one", () => {
+    const { vm, world } = setUp();
+    run(vm.boot());
+    (world.machines[0] as FakeMachine).die("QEMU was killed by signal 9");
+    expect(vm.state).toBe("dead");
+    expect(() => run(call(vm))).toThrow(
+      "vm `a` is dead; run needs booted\nvm `a` died: QEMU was killed by signal 9",
+    );
+    run(vm.boot());
+    expect(vm.state).toBe("booted");
+  });
+});
+
+describe("the plan of a boot", () => {
+  test("missing consoles go in front, so that a console of the user's own stays /dev/console", () => {
+    expect(kernelCmdline(profile("p"), {}, "rdinit=/w")).toBe(
+      "console=hvc0 console=ttyS0 quiet panic=-1 rdinit=/w",
+    );
+    expect(kernelCmdline(profile("p"), { kernelCmdline: "console=hvc0 debug" }, "")).toBe(
+      "console=ttyS0 console=hvc0 debug",
+    );
+    expect(kernelCmdline(profile("p"), { kernelCmdlineAppend: "console=ttyS0,115200 x=1" }, "")).toBe(
+      "console=hvc0 quiet panic=-1 console=ttyS0,115200 x=1",
+    );
+  });
+
+  test("software emulation multiplies every boot deadline by four", () => {
+    expect(bootBound({}, false)).toEqual({ ms: 30_000, text: "30 s" });
+    expect(bootBound({ bootTimeoutMs: 5000 }, true)).toEqual({
+      ms: 20_000,
+      text: "20 s (5 s, times 4 without KVM)",
+    });
+  });
+
+  test("the local VMM refuses what only a machine can have", () => {
+    const { vm } = setUp({ files: [{ path: "/x", content: new Uint8Array() }] }, fakes("kvm", "local"));
+    expect(() => run(vm.boot())).toThrow("boot: files need a machine, and --vmm local boots none");
+  });
+});
