@@ -1,0 +1,152 @@
+/**
+ * Which acceleration this host really has. `/dev/kvm` that opens proves nothing: some nested hosts open it and
+ * then never run a virtual CPU. So a tiny machine is started with KVM, and only if its 64-bit code has come
+ * back within a second is KVM used. The answer holds until the host boots again and is kept in a file.
+ */
+
+import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { HostError, ProviumError } from "../errors/errors.ts";
+import { closeFd, socketPair } from "../sys/libc.ts";
+import { after, type Op } from "../sys/op.ts";
+import { type Child, spawn } from "../sys/process.ts";
+import { Reactor } from "../sys/reactor.ts";
+import { EXIT_PORT, PROVEN_STATUS, probeRom } from "./probe-rom.ts";
+import { findQemu } from "./program.ts";
+import { Qmp } from "./qmp.ts";
+
+export type Accelerator = "kvm" | "tcg";
+
+export interface AccelerationHost {
+  /** Where the answer is kept between runs. */
+  readonly cacheDir: string;
+  /** Changes with each boot of the host: /proc/sys/kernel/random/boot_id. */
+  readonly bootId: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly helper?: string | undefined;
+  /** `/dev/kvm`, unless a test has another. */
+  readonly device?: string;
+}
+
+export interface Acceleration {
+  readonly accel: Accelerator;
+  /** Why not KVM, in one line for people; undefined with KVM and when TCG was asked for. */
+  readonly reason: string | undefined;
+}
+
+/** The time a virtual CPU has to come back, and QEMU to get ready for it. */
+const RUN_MS = 1_000;
+const START_MS = 10_000;
+const MONITOR_FD = 3;
+const CACHE_PREFIX = "accel-";
+
+/**
+ * Settles `--accel`. Blocks for a second at most once per boot of the host. `kvm` that does not work is a
+ * `HostError`; a missing QEMU is one too.
+ */
+export const chooseAcceleration = (wanted: "auto" | Accelerator, host: AccelerationHost): Acceleration => {
+  if (wanted === "tcg") return { accel: "tcg", reason: undefined };
+  const fault = kvmFault(host);
+  if (fault === undefined) return { accel: "kvm", reason: undefined };
+  if (wanted === "kvm")
+    throw new HostError(`KVM cannot be used: ${fault}`, {
+      hint: "use --accel auto or --accel tcg: QEMU then emulates the CPU, which is slower",
+    });
+  return { accel: "tcg", reason: `${fault}: using TCG` };
+};
+
+const kvmFault = (host: AccelerationHost): string | undefined => {
+  const device = host.device ?? "/dev/kvm";
+  try {
+    accessSync(device, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    // Not kept: a module loaded or a group joined changes it within the same boot.
+    const code = (error as NodeJS.ErrnoException).code;
+    return code === "ENOENT" ? `there is no ${device}` : `${device} cannot be opened (${code})`;
+  }
+  const known = remembered(host);
+  if (known !== undefined) return known.fault;
+  const fault = tryKvm(host);
+  remember(host, fault);
+  return fault;
+};
+
+const cacheFile = (host: AccelerationHost): string => join(host.cacheDir, `${CACHE_PREFIX}${host.bootId}`);
+
+/** The file holds the fault in one line, nothing when KVM works. */
+const remembered = (host: AccelerationHost): { readonly fault: string | undefined } | undefined => {
+  try {
+    const text = readFileSync(cacheFile(host), "utf8").trim();
+    return { fault: text === "" ? undefined : text };
+  } catch {
+    return undefined;
+  }
+};
+
+const remember = (host: AccelerationHost, fault: string | undefined): void => {
+  try {
+    mkdirSync(host.cacheDir, { recursive: true });
+    for (const name of readdirSync(host.cacheDir))
+      if (name.startsWith(CACHE_PREFIX)) rmSync(join(host.cacheDir, name), { force: true });
+    writeFileSync(cacheFile(host), `${fault ?? ""}\n`);
+  } catch {
+    // A cache that cannot be written costs the next run a second, nothing else.
+  }
+};
+
+/** Runs the probe machine; what is wrong with KVM, or undefined. */
+const tryKvm = (host: AccelerationHost): string | undefined => {
+  const reactor = new Reactor();
+  const rom = join(host.cacheDir, `probe-${process.pid}.rom`);
+  mkdirSync(host.cacheDir, { recursive: true });
+  writeFileSync(rom, probeRom());
+  const [ours, theirs] = socketPair();
+  const qmp = new Qmp(ours, reactor);
+  let child: Child | undefined;
+  try {
+    child = spawn(
+      {
+        program: findQemu(host.env),
+        args: probeArguments(rom, MONITOR_FD),
+        env: host.env,
+        descriptors: [{ from: theirs, to: MONITOR_FD }],
+        helper: host.helper,
+        ownGroup: true,
+      },
+      reactor,
+    );
+    closeFd(theirs);
+    return reactor.run(verdict(child, qmp));
+  } finally {
+    child?.close();
+    if (child === undefined) closeFd(theirs);
+    qmp.close();
+    rmSync(rom, { force: true });
+  }
+};
+
+/** The machine starts stopped, so that the second counts the CPU's time and not QEMU's start. */
+export const probeArguments = (rom: string, monitor: number): string[] => [
+  ...["-nodefaults", "-no-user-config", "-display", "none", "-S"],
+  ...["-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "16M", "-bios", rom],
+  ...["-device", `isa-debug-exit,iobase=${EXIT_PORT},iosize=4`],
+  ...["-chardev", `socket,id=monitor,fd=${monitor}`, "-mon", "chardev=monitor,mode=control"],
+];
+
+function* verdict(child: Child, qmp: Qmp): Op<string | undefined> {
+  const deadline = after(START_MS);
+  try {
+    yield* qmp.open(deadline);
+    const run = after(RUN_MS);
+    yield* qmp.execute("cont", undefined, run);
+    yield* child.wait(run);
+  } catch (error) {
+    // QEMU that has ended closes its monitor first: its exit tells more.
+    if (!(error instanceof ProviumError)) throw error;
+    yield* child.wait(after(RUN_MS));
+  }
+  if (child.exit === undefined) return "KVM opens but a virtual CPU did not come back within 1 s";
+  if (child.exit.how === "exited" && child.exit.code === PROVEN_STATUS) return undefined;
+  const said = child.output().trim().split("\n")[0] ?? "";
+  return `KVM opens but QEMU could not run a virtual CPU${said === "" ? "" : ` (${said.replace(/^\S*qemu-system-\S+: /, "")})`}`;
+}

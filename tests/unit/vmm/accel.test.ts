@@ -1,0 +1,105 @@
+import { afterAll, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { HostError } from "../../../src/errors/errors.ts";
+import { chooseAcceleration } from "../../../src/vmm/accel.ts";
+import { PROVEN_STATUS } from "../../../src/vmm/probe-rom.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "provium-accel-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+const device = join(directory, "kvm");
+writeFileSync(device, "");
+
+/** A QEMU of a few lines: greets on descriptor 3, answers both commands, then does `then`. Counts its starts. */
+const fakeQemu = (name: string, then: string): { env: Record<string, string>; starts: () => number } => {
+  const path = join(directory, name);
+  const log = `${path}.log`;
+  writeFileSync(log, "");
+  writeFileSync(
+    path,
+    `#!/bin/sh
+echo start >> ${log}
+echo '{"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}}}}' >&3
+read -r line <&3; echo '{"return": {}, "id": 1}' >&3
+read -r line <&3; echo '{"return": {}, "id": 2}' >&3
+${then}
+`,
+  );
+  chmodSync(path, 0o755);
+  return {
+    env: { PATH: "/usr/bin:/bin", PROVIUM_QEMU: path },
+    starts: () => readFileSync(log, "utf8").split("\n").length - 1,
+  };
+};
+
+let caches = 0;
+const host = (
+  env: Record<string, string>,
+  bootId = "boot-1",
+  cacheDir = join(directory, `cache${caches++}`),
+) => ({
+  cacheDir,
+  bootId,
+  env,
+  device,
+});
+
+test("tcg is taken at its word, without starting anything", () => {
+  expect(chooseAcceleration("tcg", host({ PATH: "" }))).toEqual({ accel: "tcg", reason: undefined });
+});
+
+test("a virtual CPU that comes back proves KVM", () => {
+  const { env } = fakeQemu("proves", `exit ${PROVEN_STATUS}`);
+  expect(chooseAcceleration("auto", host(env))).toEqual({ accel: "kvm", reason: undefined });
+});
+
+test("a virtual CPU that does not come back means TCG, and says so in one line", () => {
+  const { env } = fakeQemu("hangs", "exec sleep 1000");
+  expect(chooseAcceleration("auto", host(env))).toEqual({
+    accel: "tcg",
+    reason: "KVM opens but a virtual CPU did not come back within 1 s: using TCG",
+  });
+});
+
+test("a QEMU that ends at once is quoted", () => {
+  const { env } = fakeQemu("fails", "echo 'qemu-system-x86_64: error: failed to set MSR' >&2; exit 1");
+  expect(chooseAcceleration("auto", host(env)).reason).toBe(
+    "KVM opens but QEMU could not run a virtual CPU (error: failed to set MSR): using TCG",
+  );
+});
+
+test("the answer is asked for once per boot of the host", () => {
+  const { env, starts } = fakeQemu("counted", `exit ${PROVEN_STATUS}`);
+  const cacheDir = join(directory, "shared");
+  for (let i = 0; i < 3; i++) chooseAcceleration("auto", host(env, "boot-1", cacheDir));
+  expect(starts()).toBe(1);
+  chooseAcceleration("auto", host(env, "boot-2", cacheDir));
+  expect(starts()).toBe(2);
+  expect(readdirSync(cacheDir)).toEqual(["accel-boot-2"]);
+});
+
+test("kvm that was asked for and does not work is an error with a way out", () => {
+  const { env } = fakeQemu("refused", "exit 1");
+  expect(() => chooseAcceleration("kvm", host(env))).toThrow(HostError);
+});
+
+test("a missing device is TCG without a start of QEMU", () => {
+  const { env, starts } = fakeQemu("unused", "exit 1");
+  const without = { ...host(env), device: join(directory, "none") };
+  expect(chooseAcceleration("auto", without).reason).toBe(`there is no ${without.device}: using TCG`);
+  expect(starts()).toBe(0);
+});
+
+test("the probe image runs 64-bit code to its end on an emulated CPU", () => {
+  const qemu = Bun.which("qemu-system-x86_64");
+  if (qemu === null) return;
+  const path = join(directory, "emulated");
+  writeFileSync(
+    path,
+    `#!/bin/sh\nexec ${qemu} $(echo "$*" | sed 's/-accel kvm -cpu host/-accel tcg -cpu max/')\n`,
+  );
+  chmodSync(path, 0o755);
+  const env = { PATH: "/usr/bin:/bin", PROVIUM_QEMU: path };
+  expect(chooseAcceleration("auto", host(env))).toEqual({ accel: "kvm", reason: undefined });
+});
