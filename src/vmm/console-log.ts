@@ -30,12 +30,12 @@ export class ConsoleLog {
   private heldBytes = 0;
   private patience: Timer | undefined;
 
-  /** Creates `path`, which must not exist. */
+  /** Creates `path`, or empties it. */
   constructor(
     private readonly path: string,
     private readonly reactor: Reactor,
   ) {
-    this.fd = openSync(path, "ax+", 0o600);
+    this.fd = openSync(path, "w", 0o600);
   }
 
   /** Takes what a device said; the bytes are kept. */

@@ -1,0 +1,140 @@
+import { expect, test } from "bun:test";
+import type { LaunchSpec } from "../../../src/lab/ports.ts";
+import { type Descriptors, qemuArguments } from "../../../src/vmm/arguments.ts";
+
+const spec: LaunchSpec = {
+  name: "web",
+  memoryBytes: 512 * 1024 * 1024,
+  cpus: 2,
+  kernel: "/k/vmlinux",
+  initrd: "/k/initrd",
+  cmdline: "quiet console=hvc0 console=ttyS0",
+  disks: [],
+  qemuArgs: [],
+  accel: "tcg",
+  transport: "serial",
+  directory: "/run/web",
+};
+const descriptors: Descriptors = { monitor: 3, serial: 4, hypervisor: 5, agent: 6 };
+const SANDBOX = { sandbox: true };
+
+/** What follows each `flag`. */
+const after = (flag: string, args: readonly string[]): string[] =>
+  args.flatMap((word, i) => (word === flag ? [args[i + 1] as string] : []));
+const change = (part: Partial<LaunchSpec>, fds: Descriptors = descriptors): string[] =>
+  qemuArguments({ ...spec, ...part }, fds, SANDBOX);
+
+test("a machine on the serial channel is exactly this command line", () => {
+  expect(qemuArguments(spec, descriptors, SANDBOX)).toEqual([
+    ...["-name", "guest=web", "-nodefaults", "-no-user-config", "-display", "none"],
+    "-sandbox",
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+    "-machine",
+    "q35,i8042=off,hpet=off,sata=off,smbus=off,vmport=off,usb=off,memory-backend=ram",
+    ...["-accel", "tcg", "-cpu", "max,erms=off,fsrm=off", "-smp", "2"],
+    ...["-m", "512M", "-object", "memory-backend-ram,id=ram,size=512M"],
+    ...["-rtc", "base=utc", "-action", "reboot=shutdown,shutdown=poweroff,panic=pause"],
+    ...["-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control"],
+    ...["-chardev", "socket,id=ttyS0,fd=4", "-device", "isa-serial,chardev=ttyS0"],
+    ...["-device", "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on"],
+    ...["-chardev", "socket,id=hvc0,fd=5", "-device", "virtconsole,bus=serial.0,nr=0,chardev=hvc0"],
+    ...["-chardev", "socket,id=agent,fd=6", "-device"],
+    "virtserialport,bus=serial.0,nr=1,chardev=agent,id=agent,name=org.provium.agent",
+    ...["-object", "rng-builtin,id=entropy", "-device"],
+    "virtio-rng-pci,bus=pcie.0,addr=0x3,disable-legacy=on,rng=entropy",
+    ...["-device", "pvpanic-pci,bus=pcie.0,addr=0x5"],
+    ...[0, 1, 2, 3].flatMap((i) => [
+      "-device",
+      `pcie-root-port,id=port${i},bus=pcie.0,addr=0x10.${i},multifunction=on,chassis=${i + 1}`,
+    ]),
+    ...["-kernel", "/k/vmlinux", "-append", "quiet console=hvc0 console=ttyS0", "-initrd", "/k/initrd"],
+  ]);
+});
+
+test("vsock takes the place of the agent's port, with the reserved CID and its descriptor", () => {
+  const args = change(
+    { transport: "vsock" },
+    { monitor: 3, serial: 4, hypervisor: 5, vsock: { fd: 6, cid: 11 } },
+  );
+  expect(args).toContain("vhost-vsock-pci,bus=pcie.0,addr=0x4,vhostfd=6,guest-cid=11");
+  expect(args.join(" ")).not.toContain("virtserialport");
+});
+
+test("a build without seccomp is not asked for a sandbox", () => {
+  expect(qemuArguments(spec, descriptors, { sandbox: false })).not.toContain("-sandbox");
+});
+
+test("KVM gets the host's CPU model, and loses its clock where the guest is to have another time", () => {
+  expect(after("-cpu", change({ accel: "kvm" }))).toEqual(["host"]);
+  expect(after("-cpu", change({ accel: "kvm", initialTime: 0 }))).toEqual(["host,kvmclock=off"]);
+});
+
+test("the clock starts at the whole second asked for, in UTC", () => {
+  expect(after("-rtc", change({ initialTime: 1_000_000_000.75 }))).toEqual(["base=2001-09-09T01:46:40"]);
+});
+
+test("a seed feeds virtio-rng from a descriptor and hides the CPU's own generator", () => {
+  const args = change({ rngSeed: 7n }, { ...descriptors, entropy: 7 });
+  expect(after("-cpu", args)).toEqual(["max,erms=off,fsrm=off,rdrand=off,rdseed=off"]);
+  expect(args).toContain("socket,id=entropy,fd=7");
+  expect(args).toContain("rng-egd,id=entropy,chardev=entropy");
+  expect(args).not.toContain("rng-builtin,id=entropy");
+});
+
+test("disks sit on root ports of their own, and four ports stay free", () => {
+  const args = change({
+    disks: [
+      { id: "data", path: "/d/a,b.qcow2", format: "qcow2", readonly: false },
+      { id: "a-name-that-is-longer-than-20", path: "/d/ro.img", format: "raw", readonly: true },
+    ],
+  });
+  expect(after("-blockdev", args).map((text) => JSON.parse(text))).toEqual([
+    {
+      driver: "qcow2",
+      "node-name": "drive0",
+      "read-only": false,
+      discard: "unmap",
+      file: { driver: "file", filename: "/d/a,b.qcow2", "read-only": false },
+    },
+    {
+      driver: "raw",
+      "node-name": "drive1",
+      "read-only": true,
+      file: { driver: "file", filename: "/d/ro.img", "read-only": true },
+    },
+  ]);
+  expect(after("-device", args).filter((device) => device.startsWith("virtio-blk"))).toEqual([
+    "virtio-blk-pci,drive=drive0,id=disk-data,serial=data,bus=port0",
+    "virtio-blk-pci,drive=drive1,id=disk-a-name-that-is-longer-than-20,serial=a-name-that-is-longe,bus=port1",
+  ]);
+  expect(after("-device", args).filter((device) => device.startsWith("pcie-root-port")).length).toBe(6);
+});
+
+test("more root ports than a slot has functions go on in the next slot", () => {
+  const disks = Array.from({ length: 6 }, (_, i) => ({
+    id: `d${i}`,
+    path: `/d/${i}`,
+    format: "raw" as const,
+    readonly: false,
+  }));
+  expect(change({ disks })).toContain(
+    "pcie-root-port,id=port8,bus=pcie.0,addr=0x11.0,multifunction=on,chassis=9",
+  );
+});
+
+test("guest memory can live in a file, shared or private", () => {
+  const args = qemuArguments(spec, descriptors, SANDBOX, { kind: "file", path: "/r/a,b", share: true });
+  expect(after("-object", args)[0]).toBe("memory-backend-file,id=ram,size=512M,mem-path=/r/a,,b,share=on");
+});
+
+test("memory that is no whole number of MiB is rounded up", () => {
+  expect(after("-m", change({ memoryBytes: 100 * 1024 * 1024 + 1 }))).toEqual(["101M"]);
+});
+
+test("a comma in a name cannot add options", () => {
+  expect(after("-name", change({ name: "a,process=b" }))).toEqual(["guest=a,,process=b"]);
+});
+
+test("the profile's own arguments come last", () => {
+  expect(change({ qemuArgs: ["-cpu", "qemu64"] }).slice(-2)).toEqual(["-cpu", "qemu64"]);
+});

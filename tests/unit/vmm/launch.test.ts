@@ -1,0 +1,204 @@
+import { afterAll, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ConfigError, HostError } from "../../../src/errors/errors.ts";
+import type { LaunchSpec, Machine } from "../../../src/lab/ports.ts";
+import { after, until } from "../../../src/sys/op.ts";
+import { Reactor } from "../../../src/sys/reactor.ts";
+import { findQemu } from "../../../src/vmm/program.ts";
+import { createQemuVmm } from "../../../src/vmm/qemu.ts";
+
+const LONG = 20_000;
+const directory = mkdtempSync(join(tmpdir(), "provium-launch-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+const kernel = join(directory, "vmlinux");
+writeFileSync(kernel, "\x7fELF and more");
+const openDescriptors = (): number => readdirSync("/proc/self/fd").length;
+
+/** Lines of a shell script that plays QEMU; descriptor 3 is the monitor, 4 ttyS0. */
+const GREET = `echo '{"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}}}}' >&3`;
+const ANSWER = `read -r line <&3; echo '{"return": {}, "id": 1}' >&3`;
+let scripts = 0;
+const qemu = (...lines: string[]): Record<string, string> => {
+  const path = join(directory, `qemu-${scripts++}`);
+  writeFileSync(path, `#!/bin/sh\necho "$@" > ${path}.args\n${lines.join("\n")}\n`);
+  chmodSync(path, 0o755);
+  return { PATH: "/usr/bin:/bin", PROVIUM_QEMU: path };
+};
+const spec = (over: Partial<LaunchSpec> = {}): LaunchSpec => ({
+  name: "a",
+  memoryBytes: 1 << 28,
+  cpus: 1,
+  kernel,
+  cmdline: "console=ttyS0",
+  disks: [],
+  qemuArgs: [],
+  accel: "tcg",
+  transport: "serial",
+  directory: mkdtempSync(join(directory, "vm-")),
+  ...over,
+});
+const launch = (
+  env: Record<string, string>,
+  over: Partial<LaunchSpec> = {},
+): { machine: Machine; reactor: Reactor } => {
+  const reactor = new Reactor();
+  return { reactor, machine: reactor.run(createQemuVmm({ reactor, env }).launch(spec(over), after(LONG))) };
+};
+const deathOf = (lines: string[]): string | undefined => {
+  const { machine, reactor } = launch(qemu(GREET, ANSWER, ...lines));
+  const heard: string[] = [];
+  machine.onDeath((reason) => heard.push(reason.message));
+  reactor.run(until(() => machine.death !== undefined, after(LONG)));
+  machine.close();
+  expect(heard).toEqual([machine.death?.message as string]);
+  return heard[0];
+};
+
+test("QEMU is found through PROVIUM_QEMU, then PATH, and its absence names the package", () => {
+  const path = qemu().PROVIUM_QEMU as string;
+  expect(findQemu({ PROVIUM_QEMU: path, PATH: "" })).toBe(path);
+  expect(() => findQemu({ PATH: directory })).toThrow("qemu-system-x86_64 was not found in PATH");
+  expect(() => findQemu({ PROVIUM_QEMU: kernel })).toThrow("which is not a program");
+  try {
+    findQemu({ PATH: "" });
+  } catch (error) {
+    expect((error as HostError).hint).toContain("apt install qemu-system-x86");
+  }
+});
+
+test("a QEMU that dies at once fails the launch with its own words and leaves no descriptor", () => {
+  const before = openDescriptors();
+  const env = qemu("echo 'qemu: could not open the moon' >&2", "exit 1");
+  expect(() => launch(env)).toThrow(HostError);
+  expect(() => launch(env)).toThrow("QEMU ended at once with exit status 1: qemu: could not open the moon");
+  expect(openDescriptors()).toBe(before);
+});
+
+test("a QEMU whose monitor stays silent fails the launch at the deadline", () => {
+  const before = openDescriptors();
+  const reactor = new Reactor();
+  const vmm = createQemuVmm({ reactor, env: qemu("exec sleep 1000") });
+  expect(() => reactor.run(vmm.launch(spec(), after(20)))).toThrow(
+    "QEMU did not answer its greeting in time",
+  );
+  expect(openDescriptors()).toBe(before);
+});
+
+test("a build without seccomp is started again without its sandbox", () => {
+  const env = qemu(
+    `case "$*" in *-sandbox*) echo 'qemu: -sandbox on: seccomp support is disabled' >&2; exit 1;; esac`,
+    GREET,
+    ANSWER,
+    "exec sleep 1000",
+  );
+  const { machine } = launch(env);
+  expect(readFileSync(`${env.PROVIUM_QEMU}.args`, "utf8")).not.toContain("-sandbox");
+  machine.close();
+});
+
+test("missing and wrong kernels are told apart before QEMU starts", () => {
+  const env = qemu("exit 1");
+  expect(() => launch(env, { kernel: "/nonexistent/vmlinux" })).toThrow(ConfigError);
+  expect(() => launch(env, { kernel: "/nonexistent/vmlinux" })).toThrow(
+    "cannot read the kernel /nonexistent/vmlinux",
+  );
+  const text = join(directory, "text");
+  writeFileSync(text, "#!/bin/sh\n");
+  expect(() => launch(env, { kernel: text })).toThrow("is neither a bzImage nor an ELF file");
+  expect(() => launch(env, { initrd: "/nonexistent/initrd" })).toThrow("cannot read the initrd");
+  writeFileSync(text, "");
+  expect(() => launch(env, { initrd: text })).toThrow("is empty");
+});
+
+test("a QEMU that is killed is a death that names the signal", () => {
+  expect(deathOf(["kill -9 $$"])).toBe("QEMU ended unexpectedly with signal 9");
+});
+
+test("a crash of QEMU is quoted", () => {
+  expect(deathOf(["echo 'Assertion failed' >&2; exit 134"])).toBe(
+    "QEMU ended unexpectedly with exit status 134; it said: Assertion failed",
+  );
+});
+
+test("a panic on the console explains the exit that follows it", () => {
+  expect(deathOf(["printf '[  1.0] Kernel panic - not syncing: no init\\r\\n' >&4; exit 0"])).toBe(
+    "the guest's kernel panicked: no init",
+  );
+});
+
+test("a pvpanic event is a panic even when the console is silent", () => {
+  expect(
+    deathOf([`echo '{"event": "GUEST_PANICKED", "data": {"action": "pause"}}' >&3; exec sleep 1000`]),
+  ).toBe("the guest's kernel panicked: its pvpanic device was written");
+});
+
+test("a guest that reboots or powers off by itself is told from a crash", () => {
+  const shutdown = (reason: string): string[] => [
+    `echo '{"event": "SHUTDOWN", "data": {"guest": true, "reason": "${reason}"}}' >&3; exit 0`,
+  ];
+  expect(deathOf(shutdown("guest-reset"))).toBe("the guest rebooted by itself");
+  expect(deathOf(shutdown("guest-shutdown"))).toBe("the guest powered itself off");
+});
+
+const port = (open: boolean): string =>
+  `echo '{"event": "VSERPORT_CHANGE", "data": {"id": "agent", "open": ${open}}}' >&3`;
+
+test("an agent that closes its port is a death, one that comes back is none", () => {
+  expect(deathOf([port(true), port(false), "exec sleep 1000"])).toBe("the agent went away");
+  expect(deathOf([port(true), port(false), port(true), "sleep 0.5; kill -9 $$"])).toBe(
+    "QEMU ended unexpectedly with signal 9",
+  );
+});
+
+test("connect returns when the agent opens its port and fails with the machine's death", () => {
+  const opened = launch(qemu(GREET, ANSWER, port(true), "exec sleep 1000"));
+  expect(opened.reactor.run(opened.machine.connect(after(LONG))).transport).toBe("serial");
+  opened.machine.close();
+  const dead = launch(
+    qemu(GREET, ANSWER, "printf 'Kernel panic - not syncing: x\\n' >&4", "exec sleep 1000"),
+  );
+  expect(() => dead.reactor.run(dead.machine.connect(after(LONG)))).toThrow("the guest's kernel panicked: x");
+  dead.machine.close();
+  const silent = launch(qemu(GREET, ANSWER, "exec sleep 1000"));
+  expect(() => silent.reactor.run(silent.machine.connect(after(20)))).toThrow("no agent opened the port");
+  silent.machine.close();
+});
+
+test("who listens on the channel hears of a death that the channel cannot see", () => {
+  const { machine, reactor } = launch(
+    qemu(
+      GREET,
+      ANSWER,
+      port(true),
+      'read -r line <&4; echo \'{"event": "GUEST_PANICKED"}\' >&3; exec sleep 1000',
+    ),
+  );
+  const channel = reactor.run(machine.connect(after(LONG)));
+  const heard: string[] = [];
+  channel.listen({ frame: () => {}, closed: (reason) => heard.push(reason.message) });
+  reactor.run(machine.console.write(new TextEncoder().encode("go\n"), after(LONG)));
+  reactor.run(until(() => machine.death !== undefined, after(LONG)));
+  expect(heard).toEqual(["the guest's kernel panicked: its pvpanic device was written"]);
+  machine.close();
+});
+
+test("an exit that is expected is no death", () => {
+  const { machine, reactor } = launch(qemu(GREET, ANSWER, "read -r line <&4; exit 0"));
+  machine.expectExit();
+  expect(reactor.run(machine.waitExit(after(1)))).toBe(false);
+  reactor.run(machine.console.write(new TextEncoder().encode("off\n"), after(LONG)));
+  expect(reactor.run(machine.waitExit(after(LONG)))).toBe(true);
+  expect(machine.death).toBeUndefined();
+  machine.close();
+});
+
+test("closing ends QEMU, twice is once, and nothing stays open", () => {
+  const before = openDescriptors();
+  const { machine } = launch(qemu(GREET, ANSWER, "exec sleep 1000"));
+  machine.close();
+  machine.close();
+  expect(() => process.kill(machine.pid, 0)).toThrow();
+  expect(openDescriptors()).toBe(before);
+});
