@@ -43,7 +43,7 @@ export const formatSize = (bytes: number): string => {
     value /= 1024;
     unit++;
   }
-  return `${Number.isInteger(value) ? value : value.toFixed(1)} ${units[unit]}`;
+  return `${Math.round(value * 10) / 10} ${units[unit]}`;
 };
 
 /** "300 s", "500 ms", "2.5 s": a duration for people. */

@@ -92,7 +92,8 @@ export class RunDirectory {
 
   /** Removes the directory and everything below it. Idempotent. */
   close(): void {
-    rmSync(this.path, { recursive: true, force: true });
+    // A process of ours that is just ending may add a file while we remove.
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
     this.lock.close();
   }
 

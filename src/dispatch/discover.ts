@@ -1,0 +1,129 @@
+/**
+ * Which files are tests. Two rules, by the form of the command:
+ *
+ * - lab (`provium PATHS`): every `*.test.lua` below a directory;
+ * - classic (`provium test PATHS`): every `*.lua`, but not fixtures, not what lies below a directory named
+ *   `fixtures`, and not modules that another found file requires by a literal name.
+ *
+ * Hidden directories are not entered. A file that is named itself always runs.
+ */
+
+import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { UsageError } from "../errors/errors.ts";
+
+export type Form = "lab" | "classic";
+
+export interface TestFile {
+  /** Absolute. */
+  readonly file: string;
+  /** Relative to its root; names the file in events and reports, unique within a run. */
+  readonly path: string;
+  readonly dialect: "classic" | "lab";
+}
+
+export interface DiscoveryPlan {
+  readonly form: Form;
+  /** As given on the command line; empty means the roots, and without roots the working directory. */
+  readonly paths: readonly string[];
+  readonly directory: string;
+  /** Configured roots, absolute. */
+  readonly roots: readonly string[];
+  readonly dialectOf: (file: string, source: string) => "classic" | "lab";
+}
+
+interface Candidate {
+  readonly file: string;
+  /** Named on the command line. */
+  readonly named: boolean;
+}
+
+const inside = (directory: string, file: string): boolean => {
+  const path = relative(directory, file);
+  return path !== "" && !path.startsWith("..") && !isAbsolute(path);
+};
+
+/** Every `*.lua` below a directory, sorted by path; a directory that is reached twice through links counts once. */
+const luaFilesBelow = (directory: string, seen: Set<string>): string[] => {
+  const real = realpathSync(directory);
+  if (seen.has(real)) return [];
+  seen.add(real);
+  const found: string[] = [];
+  const entries = readdirSync(directory, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const entry of entries) {
+    if (entry.name.startsWith(".")) continue;
+    const path = join(directory, entry.name);
+    const info = entry.isSymbolicLink() ? statSync(path, { throwIfNoEntry: false }) : entry;
+    if (info?.isDirectory()) found.push(...luaFilesBelow(path, seen));
+    else if (info?.isFile() && entry.name.endsWith(".lua")) found.push(path);
+  }
+  return found;
+};
+
+const isTest = (form: Form, root: string, file: string): boolean => {
+  const name = basename(file);
+  if (form === "lab") return name.endsWith(".test.lua");
+  return !name.endsWith(".fixture.lua") && !relative(root, dirname(file)).split("/").includes("fixtures");
+};
+
+/** Files that `source` requires by literal names, wherever they could lie. */
+const requiredFiles = (source: string, places: readonly string[]): string[] => {
+  const files: string[] = [];
+  for (const match of source.matchAll(/\brequire\s*\(?\s*(["'])([\w./-]+)\1/g)) {
+    const module = (match[2] as string).replaceAll(".", "/");
+    for (const place of places) files.push(join(place, `${module}.lua`), join(place, module, "init.lua"));
+  }
+  return files;
+};
+
+/** Names for people: below a configured root, else below the working directory, else below what was given. */
+const pathOf = (file: string, places: readonly string[]): string => {
+  for (const place of places) if (inside(place, file)) return relative(place, file);
+  return file;
+};
+
+/** Test files in order of discovery. Throws `UsageError` for a path that does not exist. */
+export const discover = (plan: DiscoveryPlan): TestFile[] => {
+  const given =
+    plan.paths.length > 0
+      ? plan.paths.map((path) => resolve(plan.directory, path))
+      : plan.roots.length > 0
+        ? plan.roots
+        : [plan.directory];
+  const candidates = new Map<string, Candidate>();
+  const directories: string[] = [];
+  for (const path of given) {
+    const info = statSync(path, { throwIfNoEntry: false });
+    if (info === undefined)
+      throw new UsageError(`${path}: no such file or directory`, {
+        hint: plan.paths.length > 0 ? undefined : "correct `roots` in provium.toml",
+      });
+    if (!info.isDirectory()) candidates.set(path, { file: path, named: true });
+    else {
+      directories.push(path);
+      for (const file of luaFilesBelow(path, new Set()))
+        if (isTest(plan.form, path, file) && !candidates.has(file))
+          candidates.set(file, { file, named: false });
+    }
+  }
+
+  const sources = new Map([...candidates.keys()].map((file) => [file, readFileSync(file, "utf8")]));
+  const modules = new Set<string>();
+  if (plan.form === "classic")
+    for (const [file, source] of sources) {
+      const places = [...plan.roots, ...directories, dirname(file), plan.directory];
+      for (const module of requiredFiles(source, places)) if (module !== file) modules.add(module);
+    }
+
+  const places = [...plan.roots, plan.directory, ...directories, ...given.map((path) => dirname(path))];
+  const taken = new Set<string>();
+  const files: TestFile[] = [];
+  for (const { file, named } of candidates.values()) {
+    if (!named && modules.has(file)) continue;
+    let path = pathOf(file, places);
+    if (taken.has(path)) path = file;
+    taken.add(path);
+    files.push({ file, path, dialect: plan.dialectOf(file, sources.get(file) as string) });
+  }
+  return files;
+};

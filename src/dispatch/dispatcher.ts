@@ -1,0 +1,336 @@
+/**
+ * Hands test files to runners until none is left, and sees to it that every file comes to an end: by itself, at its
+ * deadline, by the death of its runner, or because the run is stopped.
+ */
+
+import { rmSync } from "node:fs";
+import { formatDuration } from "../config/units.ts";
+import { HostError, ProviumError } from "../errors/errors.ts";
+import type { EventStream } from "../events/stream.ts";
+import type { FileStatus, ResourceAmount } from "../events/types.ts";
+import type { BootArtefacts, BootRequest } from "../lab/ports.ts";
+import type { Answer, Job, Request } from "../runner/protocol.ts";
+import type { TestFile } from "./discover.ts";
+import { FileLedger } from "./ledger.ts";
+import { FILE_OVERHEAD, Pool } from "./pool.ts";
+import type { Runner, StartRunner } from "./runner-process.ts";
+
+/** How long a runner may take to end its file after it was asked to. */
+const STOP_GRACE_MS = 2000;
+
+/** Runners that end before they ever took a file: more than this in a row and the run is given up. */
+const START_FAILURES = 3;
+
+export interface RunPlan {
+  readonly files: readonly TestFile[];
+  /** Files that run at the same time. */
+  readonly jobs: number;
+  readonly pool: ResourceAmount;
+  /** Per file, 0 for none. */
+  readonly timeoutMs: number;
+  readonly failFast: boolean;
+  /** Machines of the local VMM boot no kernel and draw nothing from the pool. */
+  readonly draws: boolean;
+  /** Everything about a file's job but its directory. */
+  readonly job: (file: TestFile) => Omit<Job, "directory">;
+}
+
+export interface Surroundings {
+  readonly stream: EventStream;
+  readonly startRunner: StartRunner;
+  /** A fresh private directory below the run's. */
+  readonly makeDirectory: (name: string) => string;
+  /** Kernel and initramfs for a boot. Throws `ProviumError` when they cannot be had. */
+  readonly boot: (
+    request: BootRequest,
+    job: Omit<Job, "directory">,
+  ) => BootArtefacts | Promise<BootArtefacts>;
+}
+
+export interface Outcome {
+  readonly statuses: ReadonlyMap<string, FileStatus>;
+  readonly interrupted: boolean;
+  readonly notRun: number;
+}
+
+/** One file while a runner has it. */
+interface Running {
+  readonly file: TestFile;
+  readonly job: Omit<Job, "directory">;
+  readonly directory: string;
+  readonly ledger: FileLedger;
+  readonly started: number;
+  /** Why the runner was asked to stop; it has until then. */
+  stopped: { readonly reason: string; readonly status: FileStatus } | undefined;
+  readonly timers: ReturnType<typeof setTimeout>[];
+}
+
+/** One runner process and what it is doing. */
+interface Slot {
+  runner: Runner;
+  idle: boolean;
+  running: Running | undefined;
+  /** Has taken a file at least once. */
+  used: boolean;
+  /** Was told to go; takes no file any more. */
+  retired: boolean;
+  readonly gone: PromiseWithResolvers<void>;
+}
+
+export class Dispatcher {
+  private readonly slots = new Set<Slot>();
+  private readonly queue: TestFile[];
+  private readonly pool: Pool;
+  private readonly statuses = new Map<string, FileStatus>();
+  private readonly blocked = new Set<string>();
+  private interruptions = 0;
+  private halted = false;
+  private startFailures = 0;
+  private serial = 0;
+  private settled: PromiseWithResolvers<void> = Promise.withResolvers();
+
+  constructor(
+    private readonly plan: RunPlan,
+    private readonly around: Surroundings,
+  ) {
+    this.queue = [...plan.files];
+    this.pool = new Pool(plan.pool);
+  }
+
+  /** Runs every file. Throws `HostError` when no runner can be started. All runners have ended when it returns. */
+  async run(): Promise<Outcome> {
+    const ticker = setInterval(
+      () => this.around.stream.emit("pool_state", { used: this.pool.used, available: this.pool.available }),
+      1000,
+    );
+    ticker.unref();
+    try {
+      this.advance();
+      await this.settled.promise;
+    } finally {
+      clearInterval(ticker);
+      await this.endRunners();
+    }
+    return { statuses: this.statuses, interrupted: this.interruptions > 0, notRun: this.queue.length };
+  }
+
+  /** First call: no new files, the running ones are asked to end. Second call: everything ends now. */
+  interrupt(reason: string): void {
+    this.interruptions++;
+    this.halted = true;
+    for (const slot of this.slots) {
+      if (slot.running === undefined || this.interruptions > 1) slot.runner.kill();
+      else this.stop(slot, reason, "failed");
+    }
+    this.advance();
+  }
+
+  // --- runners ---------------------------------------------------------------------------------------------
+
+  /** Starts runners and files as far as there is room, and notices the end. */
+  private advance(): void {
+    if (!this.halted) {
+      for (const slot of this.slots) if (slot.idle && !this.dispatchTo(slot)) break;
+      while (this.live() < Math.min(this.plan.jobs, this.busy() + this.queue.length)) this.startSlot();
+    }
+    if (this.busy() === 0 && (this.halted || this.queue.length === 0)) this.settled.resolve();
+  }
+
+  private busy(): number {
+    let count = 0;
+    for (const slot of this.slots) if (slot.running !== undefined) count++;
+    return count;
+  }
+
+  private live(): number {
+    let count = 0;
+    for (const slot of this.slots) if (!slot.retired) count++;
+    return count;
+  }
+
+  private retire(slot: Slot): void {
+    slot.retired = true;
+    slot.idle = false;
+    slot.runner.kill();
+  }
+
+  private startSlot(): void {
+    const slot: Slot = {
+      runner: undefined as never,
+      idle: false,
+      running: undefined,
+      used: false,
+      retired: false,
+      gone: Promise.withResolvers(),
+    };
+    slot.runner = this.around.startRunner({
+      message: (message) => {
+        if (message.type === "idle") {
+          slot.idle = slot.running === undefined && !slot.retired;
+          this.startFailures = 0;
+          this.advance();
+        } else if (slot.running !== undefined) {
+          if (message.type === "event") this.admit(slot.running, message.event);
+          else if (message.type === "request") this.answer(slot, slot.running, message.id, message.request);
+          else this.finished(slot, slot.running, message);
+        }
+      },
+      gone: (how) => this.lost(slot, how),
+    });
+    this.slots.add(slot);
+  }
+
+  private lost(slot: Slot, how: string): void {
+    this.slots.delete(slot);
+    slot.gone.resolve();
+    if (slot.running !== undefined) {
+      const { stopped } = slot.running;
+      const said = slot.runner.complaints.trim();
+      const reason = stopped?.reason ?? `the runner ${how}${said === "" ? "" : `; it said:\n${said}`}`;
+      this.complete(slot.running, stopped?.status ?? "crashed", reason);
+      slot.running = undefined;
+    } else if (!slot.used && !this.halted && ++this.startFailures >= START_FAILURES) {
+      this.halted = true;
+      const said = slot.runner.complaints.trim();
+      this.settled.reject(
+        new HostError(`no runner can be started: the last one ${how}${said === "" ? "" : `\n${said}`}`),
+      );
+    }
+    this.advance();
+  }
+
+  private async endRunners(): Promise<void> {
+    this.halted = true;
+    for (const slot of this.slots) this.retire(slot);
+    await Promise.all([...this.slots].map((slot) => slot.gone.promise));
+  }
+
+  // --- files -----------------------------------------------------------------------------------------------
+
+  /** Gives the next file to an idle runner. False: there is none, or no room for it now. */
+  private dispatchTo(slot: Slot): boolean {
+    const file = this.queue[0];
+    if (file === undefined) return false;
+    if (!this.pool.enter(file.path)) {
+      if (!this.blocked.has(file.path)) {
+        this.blocked.add(file.path);
+        this.around.stream.emit("file_blocked", {
+          path: file.path,
+          waiting_for: FILE_OVERHEAD,
+          reason: "pool_full",
+        });
+      }
+      return false;
+    }
+    this.queue.shift();
+    const job = this.plan.job(file);
+    const running: Running = {
+      file,
+      job,
+      directory: this.around.makeDirectory(`file-${++this.serial}`),
+      ledger: new FileLedger(file.path),
+      started: performance.now(),
+      stopped: undefined,
+      timers: [],
+    };
+    slot.idle = false;
+    slot.used = true;
+    slot.running = running;
+    this.around.stream.emit("file_dispatched", { path: file.path, reservation: FILE_OVERHEAD });
+    if (this.plan.timeoutMs > 0) {
+      const reason = `the file's deadline of ${formatDuration(this.plan.timeoutMs)} has passed`;
+      running.timers.push(setTimeout(() => this.stop(slot, reason, "timed_out"), this.plan.timeoutMs));
+    }
+    slot.runner.send({ type: "run", job: { ...job, directory: running.directory } });
+    return true;
+  }
+
+  /** Asks a runner to end its file and kills it when it does not. */
+  private stop(slot: Slot, reason: string, status: FileStatus): void {
+    const { running } = slot;
+    if (running === undefined || running.stopped !== undefined) return;
+    running.stopped = { reason, status };
+    slot.runner.send({ type: "stop", reason });
+    running.timers.push(setTimeout(() => slot.runner.kill(), STOP_GRACE_MS));
+  }
+
+  private admit(running: Running, event: Parameters<FileLedger["admit"]>[0]): void {
+    for (const admitted of running.ledger.admit(event)) this.around.stream.pass(admitted);
+  }
+
+  private finished(
+    slot: Slot,
+    running: Running,
+    end: { readonly status: FileStatus; readonly clean: boolean; readonly error?: string | undefined },
+  ): void {
+    slot.running = undefined;
+    const status =
+      end.status === "passed" || running.stopped === undefined ? end.status : running.stopped.status;
+    this.complete(
+      running,
+      status,
+      end.error ?? (status === "timed_out" ? running.stopped?.reason : undefined),
+    );
+    // The runner says `idle` when it is ready for the next one. A dirty one goes, and so does one that was stopped.
+    if (!end.clean || running.stopped !== undefined) this.retire(slot);
+    this.advance();
+  }
+
+  private complete(running: Running, status: FileStatus, error: string | undefined): void {
+    for (const timer of running.timers) clearTimeout(timer);
+    const { path } = running.file;
+    const { stream } = this.around;
+    for (const owed of running.ledger.settle(error ?? "the runner ended the file without ending this test"))
+      stream.pass(owed);
+    const { completion } = running.ledger;
+    const text = error ?? completion?.error;
+    stream.emit("file_completed", {
+      path,
+      status,
+      duration_ns: Math.round((performance.now() - running.started) * 1e6),
+      ...(text === undefined ? {} : { error: text }),
+      ...(completion?.detail === undefined ? {} : { detail: completion.detail }),
+    });
+    this.statuses.set(path, status);
+    this.pool.leave(path);
+    this.discard(running.directory);
+    if (this.plan.failFast && status !== "passed") this.halted = true;
+  }
+
+  private discard(directory: string): void {
+    try {
+      rmSync(directory, { recursive: true, force: true });
+    } catch {
+      // A machine of a killed runner may still be on its way out; the end of the run removes the rest.
+    }
+  }
+
+  // --- requests --------------------------------------------------------------------------------------------
+
+  private answer(slot: Slot, running: Running, id: number, request: Request): void {
+    const reply = (value: Answer): void => {
+      if (slot.running === running) slot.runner.send({ type: "answer", id, value });
+    };
+    const refuse = (error: unknown): void => {
+      if (slot.running !== running) return;
+      const message = error instanceof Error ? error.message : String(error);
+      const hint = error instanceof ProviumError ? error.hint : undefined;
+      slot.runner.send({ type: "refusal", id, message, hint });
+    };
+    try {
+      if (request.what === "boot") {
+        Promise.resolve(this.around.boot(request.boot, running.job)).then(reply, refuse);
+      } else if (request.what === "release") {
+        this.pool.release(request.grant);
+        reply(null);
+      } else {
+        const amount = this.plan.draws
+          ? { memory_bytes: request.memoryBytes, cpus: request.cpus }
+          : { memory_bytes: 0, cpus: 0 };
+        this.pool.draw(running.file.path, request.vm, amount, (grant) => reply({ grant }));
+      }
+    } catch (error) {
+      refuse(error);
+    }
+  }
+}

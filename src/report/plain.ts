@@ -1,0 +1,93 @@
+/**
+ * The text reporter: a line per file, failures in full, a summary.
+ *
+ *     PASS tests/a.test.lua (3 passed, 0 failed, 0 skipped)
+ */
+
+import type { Consumer } from "../events/stream.ts";
+import type { Palette } from "./colours.ts";
+import { renderFailure } from "./failure.ts";
+import { countTests, type FileRecord, recordRun, type TestRecord } from "./record.ts";
+import { summarize } from "./summary.ts";
+import { indent, visible } from "./text.ts";
+
+export interface PlainOptions {
+  /** `verbose` lists every test, `quiet` prints failing files and the summary only. */
+  readonly detail: "normal" | "verbose" | "quiet";
+  readonly colour: Palette;
+  /** Takes whole lines with their line break. */
+  readonly write: (text: string) => void;
+  /** The same for notices, which are no results. */
+  readonly writeNotice: (text: string) => void;
+}
+
+const LABEL = { passed: "PASS", failed: "FAIL", timed_out: "TIME", crashed: "FAIL" } as const;
+
+const seconds = (ns: number): string => `${(ns / 1e9).toFixed(2)} s`;
+
+const renderTest = (test: TestRecord, options: PlainOptions): string | undefined => {
+  const { colour } = options;
+  const name = visible(test.name).replaceAll("\n", " ");
+  if (test.status === "failed") {
+    const failure = renderFailure({ ...test, message: test.message ?? "" }, "        ", colour);
+    return `    ${colour.bad("FAIL")} ${name}\n${failure}`;
+  }
+  if (options.detail !== "verbose") return undefined;
+  if (test.status === "passed")
+    return `    ${colour.good("PASS")} ${name} ${colour.faint(`(${seconds(test.durationNs)})`)}`;
+  const reason =
+    test.message === undefined || test.message === "" ? "" : ` ${colour.faint(`(${visible(test.message)})`)}`;
+  return `    ${colour.odd("SKIP")} ${name}${reason}`;
+};
+
+const renderFile = (file: FileRecord, options: PlainOptions): string => {
+  const { colour } = options;
+  const { passed, failed, skipped } = countTests(file.tests);
+  const label = LABEL[file.status];
+  const paint =
+    file.status === "passed" ? colour.good : file.status === "timed_out" ? colour.odd : colour.bad;
+  const lines = [
+    `${paint(label)} ${visible(file.path)} (${passed} passed, ${failed} failed, ${skipped} skipped)`,
+  ];
+  if (options.detail === "verbose")
+    for (const machine of file.machines)
+      lines.push(
+        colour.faint(
+          `    vm ${visible(machine.name)} booted in ${seconds(machine.bootNs)} (${machine.transport})`,
+        ),
+      );
+  for (const test of file.tests) {
+    const line = renderTest(test, options);
+    if (line !== undefined) lines.push(line);
+  }
+  if (file.error !== undefined)
+    lines.push(
+      renderFailure(
+        { message: file.error, detail: file.detail, consoleExcerpt: "", log: [] },
+        "    ",
+        colour,
+      ),
+    );
+  if (file.output.trim() !== "" && options.detail !== "quiet")
+    lines.push(indent(visible(file.output), `    ${colour.faint("│")} `));
+  return `${lines.join("\n")}\n`;
+};
+
+/** A consumer that writes the text report. */
+export const plainReporter = (options: PlainOptions): Consumer =>
+  recordRun({
+    notice(level, text) {
+      if (level === "warning")
+        options.writeNotice(`${options.colour.odd("provium: warning:")} ${visible(text)}\n`);
+      else if (options.detail !== "quiet")
+        options.writeNotice(`${options.colour.faint(`provium: ${visible(text)}`)}\n`);
+    },
+    file(record) {
+      if (options.detail === "quiet" && record.status === "passed") return;
+      options.write(renderFile(record, options));
+    },
+    run(record) {
+      const paint = record.badFiles === 0 && !record.interrupted ? options.colour.good : options.colour.bad;
+      options.write(`\n${paint(summarize(record))}\n`);
+    },
+  });

@@ -1,0 +1,199 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Dispatcher, type Outcome, type RunPlan } from "../../../src/dispatch/dispatcher.ts";
+import { runnerStarter } from "../../../src/dispatch/runner-process.ts";
+import { HostError } from "../../../src/errors/errors.ts";
+import { EventStream } from "../../../src/events/stream.ts";
+import type { EventKind, ProviumEvent } from "../../../src/events/types.ts";
+import { RunDirectory } from "../../../src/sys/directory.ts";
+
+const FAKE = join(import.meta.dir, "fake-runner.ts");
+const GIB = 2 ** 30;
+let base: string;
+
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), "provium-test-"));
+});
+afterEach(() => rmSync(base, { recursive: true, force: true }));
+
+interface Seen {
+  readonly outcome: Outcome;
+  readonly events: readonly ProviumEvent[];
+}
+
+const run = async (
+  names: readonly string[],
+  options: Partial<RunPlan> & {
+    environment?: NodeJS.ProcessEnv;
+    onEvent?: (event: ProviumEvent, dispatcher: Dispatcher) => void;
+  } = {},
+): Promise<Seen> => {
+  using directory = RunDirectory.open(base);
+  const events: ProviumEvent[] = [];
+  const stream = new EventStream();
+  const { environment, onEvent, ...plan } = options;
+  const dispatcher = new Dispatcher(
+    {
+      files: names.map((name) => ({ file: `/t/${name}`, path: name, dialect: "lab" as const })),
+      jobs: 2,
+      pool: { memory_bytes: GIB, cpus: 2 },
+      timeoutMs: 0,
+      failFast: false,
+      draws: true,
+      job: (file) => ({
+        ...file,
+        roots: [],
+        project: "/t",
+        profiles: {},
+        filter: { includeSlow: false, tags: [], noTags: [] },
+        vmm: "local",
+        accel: "tcg",
+        transport: "serial",
+        timeoutMs: 0,
+        luaMemoryMb: 64,
+        assets: { agent: "", wrapper: "", helper: "" },
+      }),
+      ...plan,
+    },
+    {
+      stream,
+      startRunner: runnerStarter([process.execPath, FAKE], { ...process.env, ...environment }),
+      makeDirectory: (name) => directory.make(name),
+      boot: () => ({ kernel: "/k", initrd: "/i", cmdline: "c" }),
+    },
+  );
+  stream.subscribe((event) => {
+    events.push(event);
+    onEvent?.(event, dispatcher);
+  });
+  const outcome = await dispatcher.run();
+  return { outcome, events };
+};
+
+const of = <K extends EventKind>(events: readonly ProviumEvent[], kind: K) =>
+  events.filter((event): event is Extract<ProviumEvent, { kind: K }> => event.kind === kind);
+
+const completed = (events: readonly ProviumEvent[], path: string) =>
+  of(events, "file_completed").find((event) => event.payload.path === path)?.payload;
+
+describe("dispatcher", () => {
+  test("every file runs once and its events arrive in order", async () => {
+    const { outcome, events } = await run(["pass1", "pass2", "fail3", "pass4"]);
+    expect([...outcome.statuses].sort()).toEqual([
+      ["fail3", "failed"],
+      ["pass1", "passed"],
+      ["pass2", "passed"],
+      ["pass4", "passed"],
+    ]);
+    for (const name of ["pass1", "pass2", "pass4"]) {
+      const own = events.filter((event) => "path" in event.payload && event.payload.path === name);
+      expect(own.map((event) => event.kind)).toEqual([
+        "file_dispatched",
+        "test_started",
+        "test_passed",
+        "file_completed",
+      ]);
+    }
+  });
+
+  test("a clean runner is used again, a dirty one is not", async () => {
+    const pids = (seen: Seen) => of(seen.events, "test_passed").map((event) => event.payload.log[0]);
+    expect(new Set(pids(await run(["pass1", "pass2", "pass3"], { jobs: 1 }))).size).toBe(1);
+    expect(new Set(pids(await run(["dirty1", "dirty2", "dirty3"], { jobs: 1 }))).size).toBe(3);
+  });
+
+  test("a killed runner crashes its file alone, and everything it left open is closed", async () => {
+    const { outcome, events } = await run(["crash1", "pass2", "pass3"]);
+    expect(outcome.statuses.get("crash1")).toBe("crashed");
+    expect(outcome.statuses.get("pass2")).toBe("passed");
+    expect(outcome.statuses.get("pass3")).toBe("passed");
+    expect(completed(events, "crash1")?.error).toContain("the runner was killed by SIGKILL");
+    expect(completed(events, "crash1")?.error).toContain("something is rotten");
+    const failed = of(events, "test_failed")[0]?.payload;
+    expect(failed?.name).toBe("one");
+    expect(failed?.reason).toContain("the runner was killed by SIGKILL");
+    expect(failed?.meta).toEqual({ tags: "x" });
+    expect(of(events, "vm_shutdown")).toHaveLength(1);
+    expect(events.at(-1)?.kind).toBe("file_completed");
+  });
+
+  test("a runner that does not come back after its deadline is killed and the file has timed out", async () => {
+    const { outcome, events } = await run(["deaf1", "pass2"], { timeoutMs: 300 });
+    expect(outcome.statuses.get("deaf1")).toBe("timed_out");
+    expect(outcome.statuses.get("pass2")).toBe("passed");
+    expect(of(events, "test_failed")[0]?.payload.reason).toBe("the file's deadline of 300 ms has passed");
+    expect(of(events, "vm_shutdown")).toHaveLength(1);
+  });
+
+  test("a runner that ends its file when asked keeps what it has to say", async () => {
+    const { outcome, events } = await run(["polite1"], { timeoutMs: 300 });
+    expect(outcome.statuses.get("polite1")).toBe("timed_out");
+    expect(completed(events, "polite1")?.error).toBe("the file's deadline of 300 ms has passed");
+    expect(of(events, "test_failed")).toHaveLength(1);
+  });
+
+  test("a runner that sends garbage is killed", async () => {
+    const { outcome, events } = await run(["garbage1", "pass2"], { jobs: 1 });
+    expect(outcome.statuses.get("garbage1")).toBe("crashed");
+    expect(outcome.statuses.get("pass2")).toBe("passed");
+    expect(completed(events, "garbage1")?.error).toContain("4294967295 bytes");
+  });
+
+  test("with fail-fast nothing is dispatched after the first failure", async () => {
+    const { outcome } = await run(["fail1", "pass2", "pass3"], { jobs: 1, failFast: true });
+    expect([...outcome.statuses.keys()]).toEqual(["fail1"]);
+    expect(outcome.notRun).toBe(2);
+  });
+
+  test("the first interruption asks, the run ends as interrupted and the rest is not run", async () => {
+    const { outcome, events } = await run(["polite1", "pass2", "pass3"], {
+      jobs: 1,
+      onEvent: (event, dispatcher) => {
+        if (event.kind === "test_started") dispatcher.interrupt("interrupted");
+      },
+    });
+    expect(outcome.interrupted).toBe(true);
+    expect(outcome.notRun).toBe(2);
+    expect(completed(events, "polite1")?.error).toBe("interrupted");
+  });
+
+  test("the second interruption kills at once", async () => {
+    const { outcome, events } = await run(["deaf1", "pass2"], {
+      jobs: 1,
+      onEvent: (event, dispatcher) => {
+        if (event.kind !== "test_started") return;
+        dispatcher.interrupt("interrupted");
+        dispatcher.interrupt("interrupted");
+      },
+    });
+    expect(outcome.interrupted).toBe(true);
+    expect(of(events, "test_failed")[0]?.payload.reason).toBe("interrupted");
+    expect(of(events, "vm_shutdown")).toHaveLength(1);
+  });
+
+  test("a claim larger than the pool is refused with both figures", async () => {
+    const { events } = await run(["greedy1"]);
+    expect(completed(events, "greedy1")?.error).toMatch(/asks for 8192 TiB of memory; the pool has 974 MiB/);
+  });
+
+  test("a boot request is answered with the artefacts", async () => {
+    const { events } = await run(["boot1"]);
+    expect(JSON.parse(completed(events, "boot1")?.error ?? "null")).toEqual({
+      type: "answer",
+      id: 7,
+      value: { kernel: "/k", initrd: "/i", cmdline: "c" },
+    });
+  });
+
+  test("runners that cannot start end the run with an error", async () => {
+    expect(run(["pass1"], { environment: { FAKE_RUNNER: "broken" } })).rejects.toThrow(HostError);
+  });
+
+  test("nothing is left in the temporary directory", async () => {
+    await run(["pass1", "crash2"]);
+    expect(existsSync(base)).toBe(true);
+    expect([...new Bun.Glob("*").scanSync({ cwd: base, onlyFiles: false })]).toEqual([]);
+  });
+});
