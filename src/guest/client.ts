@@ -54,8 +54,7 @@ class Outstanding<M extends RequestName> implements Request<M>, Wait {
     return this.settled;
   }
 
-  answer(frame: Frame): void {
-    const reply = frame.reply(this.name);
+  answer(reply: Reply<M>): void {
     this.value = reply;
     this.settled = true;
     if (this.abandoned) this.late?.(reply);
@@ -175,7 +174,7 @@ export class Client implements ChannelListener {
   frame(body: Uint8Array): void {
     const frame = new Frame(body);
     const { kind } = frame;
-    if (kind === MESSAGES.OK.kind) this.requestOf(frame)?.answer(frame);
+    if (kind === MESSAGES.OK.kind) this.answer(frame);
     else if (kind === MESSAGES.ERROR.kind) this.refuse(frame);
     else if (kind === MESSAGES.DATA.kind) {
       const data = frame.payload("DATA");
@@ -183,7 +182,8 @@ export class Client implements ChannelListener {
     } else if (kind === MESSAGES.EXIT.kind) {
       const exit = frame.payload("EXIT");
       this.processOf(exit.process, "EXIT").exited(exit);
-    } else if (kind === MESSAGES.TASK_GONE.kind) this.taskGone(frame.payload("TASK_GONE"));
+    } else if (kind === MESSAGES.READY.kind && frame.requestId > 0) this.acknowledge(frame);
+    else if (kind === MESSAGES.TASK_GONE.kind) this.taskGone(frame.payload("TASK_GONE"));
     else
       throw new ProtocolError(`the agent sent ${frame.name}, which is no message to the host at this point`);
   }
@@ -220,11 +220,30 @@ export class Client implements ChannelListener {
     for (const listener of listeners) listener(reason);
   }
 
+  private answer(frame: Frame): void {
+    const request = this.requestOf(frame);
+    if (request === undefined) return;
+    // Decoded before it is struck off: an answer that does not fit ends the session, and this request with it.
+    const reply = frame.reply(request.name);
+    this.requests.delete(request.id);
+    request.answer(reply);
+  }
+
+  /** A READY that carries a request id is the answer to SHUTDOWN, as the classic protocol has it. */
+  private acknowledge(frame: Frame): void {
+    const request = this.requestOf(frame);
+    if (request !== undefined && request.name !== "SHUTDOWN")
+      throw new ProtocolError(`the agent answered ${request.name} with READY`);
+    this.requests.delete(frame.requestId);
+    request?.answer({});
+  }
+
   private refuse(frame: Frame): void {
     const error = frame.payload("ERROR");
     if (frame.requestId === 0)
       throw new ProtocolError(`the agent gave up: ${refusal(error, ACTOR_IO, { call: "session" }).message}`);
     const request = this.requestOf(frame);
+    this.requests.delete(frame.requestId);
     request?.fail(refusal(error, request.actor, request.subject));
   }
 
@@ -238,7 +257,6 @@ export class Client implements ChannelListener {
         `the agent answered request ${id} with ${frame.name}, and there is no such request`,
       );
     }
-    this.requests.delete(id);
     return request;
   }
 

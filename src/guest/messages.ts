@@ -25,8 +25,8 @@ export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
  * Sent in front of SYNC by the host and in front of the READY that answers it by the agent, on a serial port
  * only. Its first byte makes no valid frame length, so both sides can find it after whatever an earlier
  * session left in the pipe: between frames anywhere, and inside an unfinished frame when a read starts with
- * preamble and SYNC. Therefore: send both in one write, repeat them (same nonce) every half second until
- * READY arrives, skip everything before the preamble that the READY with this nonce follows.
+ * preamble and SYNC. Therefore: send both in one write, repeat them (with a fresh nonce) every half second
+ * until READY arrives, skip everything before the preamble that the READY with this nonce follows.
  */
 export const SYNC_PREAMBLE: readonly number[] = [
   0xff, 0x50, 0x52, 0x4f, 0x56, 0x49, 0x55, 0x4d, 0x9b, 0x1e, 0x83, 0xf4, 0xc2, 0x6d, 0x05, 0xa7,
@@ -37,35 +37,6 @@ export const AGENT_PORT = 5123;
 
 /** Name of the virtio-serial port that carries the agent channel. */
 export const SERIAL_PORT_NAME = "org.provium.agent";
-
-/**
- * Preamble of a session on a byte stream that has no connections (virtio-serial): 16 bytes whose first four
- * are no possible length, so they cannot be taken for a frame.
- *
- * The host sends SERIAL_MAGIC and a SYNC frame with a fresh nonce. The agent recognises the magic where a frame
- * would start (bytes before the first magic of its life are skipped), drops whatever the last session left
- * behind, and answers SERIAL_MAGIC and a READY frame with that nonce. The host skips everything up to a magic that
- * is followed by a READY with its nonce: remains of an older session may be in flight.
- */
-export const SERIAL_MAGIC: Uint8Array = Uint8Array.of(
-  // biome-ignore format: one line of eight
-  0xff,
-  0x50,
-  0x56,
-  0x4d,
-  0xc1,
-  0x1d,
-  0x9e,
-  0x73,
-  0xf4,
-  0x8a,
-  0x02,
-  0xe6,
-  0x5b,
-  0xb7,
-  0x3c,
-  0xd9,
-);
 
 export const ACTOR_IO = 0;
 export const ACTOR_MAIN = 1;

@@ -10,11 +10,12 @@ import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
 import { RemoteActor } from "./actor.ts";
 import { Client } from "./client.ts";
 import { encode, Frame } from "./codec.ts";
-import { ACTOR_IO, ACTOR_MAIN, MESSAGES, type Payload, PROTOCOL_VERSION, SERIAL_MAGIC } from "./messages.ts";
+import { ACTOR_IO, ACTOR_MAIN, MESSAGES, type Payload, PROTOCOL_VERSION, SYNC_PREAMBLE } from "./messages.ts";
 import { printable } from "./wording.ts";
 
 /** SYNC is said again after this long: a guest that is reset may lose what was on its way. */
-const SYNC_AGAIN_MS = 2_000;
+const SYNC_AGAIN_MS = 500;
+const MAGIC = Uint8Array.from(SYNC_PREAMBLE);
 
 class RemoteGuest implements Guest {
   readonly main: RemoteActor;
@@ -100,7 +101,7 @@ const sync = (resync: NonNullable<Channel["resync"]>): void => {
   const nonce = freshNonce();
   const [body] = encode("SYNC", ACTOR_IO, 0, { protocol: PROTOCOL_VERSION, nonce }) as [Uint8Array];
   resync({
-    magic: SERIAL_MAGIC,
+    magic: MAGIC,
     body,
     accepts: (answer) => {
       try {
