@@ -1,0 +1,121 @@
+/**
+ * Writes the C side of the wire from the one table in src/guest/messages.ts: `messages.h` with a struct for
+ * each request, push and reply, and `messages.c` with the table that message.c decodes and encodes by.
+ *
+ *   bun agent/common/generate.ts OUTPUT_DIRECTORY
+ */
+
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as wire from "../../src/guest/messages.ts";
+import type { FieldType, MessageSpec } from "../../src/guest/messages.ts";
+
+const messages: [string, MessageSpec][] = Object.entries(wire.MESSAGES);
+
+/** Type of the struct member, and the field type and optionality that the decoder needs. */
+const C_TYPES: Readonly<Record<FieldType, readonly [member: string, type: string, optional: boolean]>> = {
+  int: ["int64_t", "FIELD_INT", false],
+  bool: ["bool", "FIELD_BOOL", false],
+  bytes: ["struct bytes", "FIELD_BYTES", false],
+  ints: ["struct sequence", "FIELD_INTS", false],
+  list: ["struct sequence", "FIELD_LIST", false],
+  "int?": ["struct optional_int", "FIELD_INT", true],
+  "bytes?": ["struct bytes", "FIELD_BYTES", true],
+  "ints?": ["struct sequence", "FIELD_INTS", true],
+  "list?": ["struct sequence", "FIELD_LIST", true],
+};
+
+type Fields = Readonly<Record<string, FieldType>>;
+
+/** `errno` is a macro in C. */
+const memberOf = (field: string): string => (field === "errno" ? "errno_" : field);
+
+function structOf(name: string, fields: Fields): string {
+  const members = Object.entries(fields).map(([field, type]) => `  ${C_TYPES[type][0]} ${memberOf(field)};\n`);
+  return `struct ${name} {\n${members.join("")}};\n`;
+}
+
+function rowsOf(name: string, fields: Fields): string {
+  const rows = Object.entries(fields).map(([field, type]) => {
+    const [, fieldType, optional] = C_TYPES[type];
+    return `  {"${field}", ${fieldType}, ${optional}, offsetof(struct ${name}, ${memberOf(field)})},\n`;
+  });
+  return `static const struct field ${name}_rows[] = {\n${rows.join("")}};\n`;
+}
+
+function shapeOf(name: string, fields: Fields | undefined): string {
+  const count = fields === undefined ? 0 : Object.keys(fields).length;
+  return count === 0 ? "{NULL, 0, 0}" : `{${name}_rows, ${count}, sizeof(struct ${name})}`;
+}
+
+const SERVED = { io: "SERVED_BY_IO", task: "SERVED_BY_TASK", host: "SERVED_BY_HOST" };
+
+const structs: string[] = [];
+const rows: string[] = [];
+const table: string[] = [];
+const shapes: string[] = [];
+for (const [name, spec] of messages) {
+  const lower = name.toLowerCase();
+  const parts: [string, Fields | undefined][] = [
+    [`${lower}_fields`, spec.fields],
+    [`${lower}_reply`, spec.reply],
+  ];
+  for (const [part, fields] of parts) {
+    if (fields === undefined || Object.keys(fields).length === 0) continue;
+    structs.push(structOf(part, fields));
+    rows.push(rowsOf(part, fields));
+    shapes.push(`extern const struct shape ${part}_shape;\n`);
+    rows.push(`const struct shape ${part}_shape = ${shapeOf(part, fields)};\n`);
+  }
+  table.push(
+    `  {${spec.kind}, "${name}", ${SERVED[spec.served ?? "host"]}, ` +
+      `${shapeOf(parts[0]![0], spec.fields)}, ${shapeOf(parts[1]![0], spec.reply)}},\n`,
+  );
+}
+
+const version: string = JSON.parse(readFileSync(join(import.meta.dir, "../../package.json"), "utf8")).version;
+const banner = "/* Written by agent/common/generate.ts from src/guest/messages.ts. */\n";
+
+const header = `${banner}#ifndef PROVIUM_MESSAGES_H
+#define PROVIUM_MESSAGES_H
+
+#include "message.h"
+
+#define AGENT_VERSION "${version}"
+#define PROTOCOL_VERSION ${wire.PROTOCOL_VERSION}
+#define MAX_FRAME_BYTES ((size_t)${wire.MAX_FRAME_BYTES})
+#define AGENT_PORT ${wire.AGENT_PORT}
+#define SERIAL_PORT_NAME "${wire.SERIAL_PORT_NAME}"
+#define SYNC_PREAMBLE {${wire.SYNC_PREAMBLE.map((byte) => `0x${byte.toString(16)}`).join(", ")}}
+#define SYNC_PREAMBLE_SIZE ${wire.SYNC_PREAMBLE.length}
+
+enum actor_id {
+  ACTOR_IO = ${wire.ACTOR_IO},
+  ACTOR_MAIN = ${wire.ACTOR_MAIN},
+};
+
+enum message_kind {
+${messages.map(([name, spec]) => `  MESSAGE_${name} = ${spec.kind},\n`).join("")}};
+
+extern const struct message message_table[];
+extern const size_t message_table_size;
+
+${shapes.join("")}
+${structs.join("\n")}
+#endif
+`;
+
+const source = `${banner}#include "messages.h"
+
+${rows.join("\n")}
+const struct message message_table[] = {
+${table.join("")}};
+
+const size_t message_table_size = sizeof message_table / sizeof message_table[0];
+`;
+
+const directory = process.argv[2];
+if (directory === undefined) throw new Error("usage: bun agent/common/generate.ts OUTPUT_DIRECTORY");
+mkdirSync(directory, { recursive: true });
+writeFileSync(join(directory, "messages.h"), header);
+writeFileSync(join(directory, "messages.c"), source);

@@ -1,0 +1,364 @@
+#include "actor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "birth.h"
+#include "messages.h"
+#include "process.h"
+#include "session.h"
+
+#define MAX_QUEUED_CALLS 64
+#define MAX_QUEUED_BYTES ((size_t)32 * 1024 * 1024)
+#define MILLISECOND ((int64_t)1000000)
+/** How often PID 1's root is compared when nothing was mounted lately. */
+#define ROOT_CHECK_INTERVAL (100 * MILLISECOND)
+
+static void answered(void *context, uint32_t events);
+static void passage_hangup(void *context, uint32_t events);
+static void look_after_hangup(void *context);
+static void nudge(void *context);
+
+struct actor *actor_create(struct agent *agent, int64_t id) {
+  struct actor *actor = calloc(1, sizeof *actor);
+  if (actor == NULL || !arena_map(&actor->arena)) {
+    free(actor);
+    return NULL;
+  }
+  actor->agent = agent;
+  actor->id = id;
+  actor->bell = -1;
+  actor->answered = (struct watch){.fd = -1, .ready = answered, .context = actor};
+  actor->passage = (struct watch){.fd = -1, .ready = passage_hangup, .context = actor};
+  actor->hangup = (struct timer){.expired = look_after_hangup, .context = actor};
+  actor->nudge = (struct timer){.expired = nudge, .context = actor};
+  return actor;
+}
+
+static void close_connections(struct actor *actor) {
+  struct loop *loop = &actor->agent->loop;
+  loop_disarm(loop, &actor->hangup);
+  loop_disarm(loop, &actor->nudge);
+  loop_close(loop, &actor->answered);
+  loop_close(loop, &actor->passage);
+  if (actor->bell >= 0) close(actor->bell);
+  actor->bell = -1;
+}
+
+bool actor_start(struct actor *actor) {
+  if (actor->pid > 0) return true;
+  struct loop *loop = &actor->agent->loop;
+  int passage[2] = {-1, -1};
+  int answer = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  actor->bell = eventfd(0, EFD_CLOEXEC);
+  int paired = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, passage);
+  if (answer < 0 || actor->bell < 0 || paired < 0) goto out;
+
+  pid_t pid = fork();
+  if (pid == 0) task_born(actor->agent, actor->arena.base, actor->bell, answer, passage[1]);
+  if (pid < 0) goto out;
+  close(passage[1]);
+  actor->pid = pid;
+  if (!loop_watch(loop, &actor->answered, answer, EPOLLIN | EPOLLET) ||
+      !loop_watch(loop, &actor->passage, passage[0], EPOLLET)) {
+    kill(pid, SIGKILL);
+  }
+  return true;
+out:
+  if (answer >= 0) close(answer);
+  if (paired == 0) {
+    close(passage[0]);
+    close(passage[1]);
+  }
+  close_connections(actor);
+  return false;
+}
+
+void actor_kill(struct actor *actor) {
+  if (actor->pid > 0) kill(actor->pid, SIGKILL);
+}
+
+struct call *call_create(struct actor *actor, size_t size) {
+  if (actor->queued_calls >= MAX_QUEUED_CALLS || size > MAX_QUEUED_BYTES - actor->queued_bytes) return NULL;
+  struct call *call = calloc(1, sizeof *call);
+  if (call == NULL) return NULL;
+  call->actor = actor;
+  call->size = size;
+  call->reply_slot = -1;
+  call->slot = arena_claim_request(&actor->arena, size);
+  if (call->slot < 0) {
+    call->heap = malloc(size);
+    if (call->heap == NULL) {
+      free(call);
+      return NULL;
+    }
+  }
+  actor->queued_calls++;
+  actor->queued_bytes += size;
+  return call;
+}
+
+uint8_t *call_body(const struct call *call) {
+  return call->slot >= 0 ? arena_slot(&call->actor->arena, (unsigned)call->slot) : call->heap;
+}
+
+static void release_request(struct call *call) {
+  struct actor *actor = call->actor;
+  if (call->slot < 0 && call->heap == NULL) return;
+  if (call->slot >= 0) arena_release(&actor->arena, (unsigned)call->slot, call->size);
+  free(call->heap);
+  call->slot = -1;
+  call->heap = NULL;
+  actor->queued_calls--;
+  actor->queued_bytes -= call->size;
+}
+
+void call_free(struct call *call) {
+  struct actor *actor = call->actor;
+  release_request(call);
+  if (call->reply_slot >= 0) arena_release(&actor->arena, (unsigned)call->reply_slot, call->reply_size);
+  free(call);
+}
+
+void actor_submit(struct actor *actor, struct call *call) {
+  call->next = NULL;
+  if (actor->last != NULL) actor->last->next = call;
+  else actor->first = call;
+  actor->last = call;
+  actor_advance(actor);
+}
+
+static struct call *take_first(struct actor *actor) {
+  struct call *call = actor->first;
+  actor->first = call->next;
+  if (actor->first == NULL) actor->last = NULL;
+  call->next = NULL;
+  return call;
+}
+
+static void fail_call(struct call *call, int error, const char *message) {
+  if (call->session != NULL) {
+    session_refuse(call->session, call->actor->id, call->request_id, error, call->message->name, "%s", message);
+  }
+  if (call->process != NULL) process_discard(call->process);
+  call_free(call);
+}
+
+/** Moves a body that arrived while every slot was taken into one. */
+static bool ensure_slot(struct actor *actor, struct call *call) {
+  if (call->slot >= 0) return true;
+  int slot = arena_claim_request(&actor->arena, call->size);
+  if (slot < 0) return false;
+  memcpy(arena_slot(&actor->arena, (unsigned)slot), call->heap, call->size);
+  free(call->heap);
+  call->heap = NULL;
+  call->slot = slot;
+  return true;
+}
+
+static uint32_t call_flags(struct agent *agent) {
+  if (!agent->in_guest || agent->proc_fd < 0) return 0;
+  struct timespec clock = {0};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &clock);
+  int64_t now = (int64_t)clock.tv_sec * 1000000000 + clock.tv_nsec;
+  if (now > agent->watch_root_until_ns && now < agent->root_checked_ns + ROOT_CHECK_INTERVAL) return 0;
+  agent->root_checked_ns = now;
+  return CALL_CHECK_ROOT;
+}
+
+static void ring(struct actor *actor, struct call *call) {
+  struct arena_page *page = arena_page(&actor->arena);
+  page->call = (struct call_sheet){
+      .kind = call->message->kind,
+      .flags = call_flags(actor->agent),
+      .small_reply_slot = (uint32_t)actor->small_reply_slot,
+      .payload_offset = slot_offset((unsigned)call->slot) + call->payload_offset,
+      .payload_size = call->size - call->payload_offset,
+  };
+  uint64_t one = 1;
+  while (write(actor->bell, &one, sizeof one) < 0 && errno == EINTR) continue;
+}
+
+void actor_advance(struct actor *actor) {
+  while (actor->running == NULL && actor->first != NULL && !actor->arena.busy[LARGE_REPLY_SLOT]) {
+    if (!ensure_slot(actor, actor->first)) return;
+    if (!actor_start(actor)) {
+      fail_call(take_first(actor), EAGAIN, "cannot fork a task");
+      continue;
+    }
+    actor->small_reply_slot = arena_claim_reply(&actor->arena);
+    if (actor->small_reply_slot < 0) return;
+    actor->running = take_first(actor);
+    ring(actor, actor->running);
+  }
+}
+
+/** Descriptors that came with the answer, in the order of enum passed_fd; -1 where there is none. */
+static bool receive_passed(struct actor *actor, uint32_t mask, int fds[PASSED_MAX]) {
+  union {
+    char bytes[CMSG_SPACE(sizeof(int) * PASSED_MAX)];
+    struct cmsghdr align;
+  } control;
+  char byte = 0;
+  struct iovec part = {.iov_base = &byte, .iov_len = 1};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  for (int i = 0; i < PASSED_MAX; i++) fds[i] = -1;
+  if (recvmsg(actor->passage.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) return false;
+
+  int received[PASSED_MAX];
+  size_t count = 0;
+  struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+  if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) {
+    count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    if (count > PASSED_MAX) count = PASSED_MAX;
+    memcpy(received, CMSG_DATA(head), count * sizeof(int));
+  }
+  size_t used = 0;
+  for (int i = 0; i < PASSED_MAX; i++) {
+    if ((mask & (1U << i)) != 0 && used < count) fds[i] = received[used++];
+  }
+  while (used < count) close(received[used++]);
+  return true;
+}
+
+static void answered(void *context, uint32_t events) {
+  struct actor *actor = context;
+  struct call *call = actor->running;
+  (void)events;
+  if (call == NULL) return;
+  struct answer_sheet answer = *(volatile struct answer_sheet *)&arena_page(&actor->arena)->answer;
+  loop_disarm(&actor->agent->loop, &actor->nudge);
+  actor->running = NULL;
+
+  if (answer.slot == LARGE_REPLY_SLOT) {
+    arena_release(&actor->arena, (unsigned)actor->small_reply_slot, 0);
+    actor->arena.busy[LARGE_REPLY_SLOT] = true;
+    call->reply_slot = LARGE_REPLY_SLOT;
+  } else {
+    call->reply_slot = actor->small_reply_slot;
+  }
+  bool sane = (answer.kind == MESSAGE_OK || answer.kind == MESSAGE_ERROR) &&
+              answer.payload_size <= slot_capacity((unsigned)call->reply_slot) - SLOT_HEADROOM &&
+              answer.payload_size <= MAX_FRAME_BYTES - FRAME_HEAD_MAX;
+  int fds[PASSED_MAX] = {-1, -1, -1};
+  struct process *process = call->process;
+  bool started = process != NULL && answer.kind == MESSAGE_OK;
+  if (started && sane) sane = receive_passed(actor, answer.passed_fds, fds);
+  if (!sane) {
+    fail_call(call, 0, "the task's answer is damaged");
+    actor_advance(actor);
+    return;
+  }
+  call->answer_kind = answer.kind;
+  call->reply_size = answer.payload_size;
+  call->process = NULL;
+  bool wanted = call->session != NULL;
+  release_request(call);
+  session_answer(call);
+  if (started) started = process_started(process, answer.pid, fds[0], fds[1], fds[2]);
+  if (process != NULL && (!started || !wanted)) process_discard(process);
+  actor_advance(actor);
+}
+
+static void passage_hangup(void *context, uint32_t events) {
+  struct actor *actor = context;
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) loop_arm(&actor->agent->loop, &actor->hangup, 5 * MILLISECOND);
+}
+
+/**
+ * The task's descriptors are gone. If it is on its way out, SIGCHLD will say so; if it still has a memory
+ * image it has executed another program or closed what was not its own, and serves no more.
+ */
+static void look_after_hangup(void *context) {
+  struct actor *actor = context;
+  char path[32];
+  char target[1];
+  if (actor->pid <= 0) return;
+  snprintf(path, sizeof path, "%d/exe", (int)actor->pid);
+  int proc = actor->agent->proc_fd;
+  if (proc >= 0 && readlinkat(proc, path, target, sizeof target) < 0) {
+    loop_arm(&actor->agent->loop, &actor->hangup, 20 * MILLISECOND);
+    return;
+  }
+  actor_ended(actor, HOW_REPLACED, 0);
+}
+
+static void describe_end(int64_t how, int64_t code, char *text, size_t size) {
+  if (how == HOW_SIGNALLED) snprintf(text, size, "the main task was killed by signal %lld", (long long)code);
+  else if (how == HOW_EXITED) snprintf(text, size, "the main task exited with status %lld", (long long)code);
+  else snprintf(text, size, "the main task replaced itself or closed the agent's descriptors");
+}
+
+void actor_ended(struct actor *actor, int64_t how, int64_t code) {
+  char text[96];
+  close_connections(actor);
+  actor->pid = 0;
+  struct task_gone_fields gone = {.actor = actor->id, .how = how, .code = code};
+  session_broadcast(actor->agent, MESSAGE_TASK_GONE, &task_gone_fields_shape, &gone);
+
+  describe_end(how, code, text, sizeof text);
+  if (actor->running != NULL) {
+    struct call *call = actor->running;
+    actor->running = NULL;
+    arena_release(&actor->arena, (unsigned)actor->small_reply_slot, 0);
+    fail_call(call, 0, text);
+  }
+  while (actor->first != NULL) fail_call(take_first(actor), 0, text);
+}
+
+/** A signal that arrives just before the blocking call is lost: repeated until the task is back. */
+static void nudge(void *context) {
+  struct actor *actor = context;
+  if (actor->running == NULL || actor->pid <= 0) return;
+  kill(actor->pid, INTERRUPT_SIGNAL);
+  loop_arm(&actor->agent->loop, &actor->nudge, 20 * MILLISECOND);
+}
+
+bool actor_cancel(struct actor *actor, const struct session *session, int64_t request_id) {
+  struct call *running = actor->running;
+  if (running != NULL && running->session == session && running->request_id == request_id) {
+    session_refuse(running->session, actor->id, request_id, ECANCELED, running->message->name, "canceled");
+    running->session = NULL;
+    nudge(actor);
+    return true;
+  }
+  struct call *previous = NULL;
+  for (struct call *call = actor->first; call != NULL; previous = call, call = call->next) {
+    if (call->session != session || call->request_id != request_id) continue;
+    if (previous != NULL) previous->next = call->next;
+    else actor->first = call->next;
+    if (actor->last == call) actor->last = previous;
+    fail_call(call, ECANCELED, "canceled");
+    return true;
+  }
+  return false;
+}
+
+void actor_forget_session(struct actor *actor, const struct session *session) {
+  if (actor->running != NULL && actor->running->session == session) {
+    actor->running->session = NULL;
+    nudge(actor);
+  }
+  struct call **at = &actor->first;
+  actor->last = NULL;
+  while (*at != NULL) {
+    struct call *call = *at;
+    if (call->session != session) {
+      actor->last = call;
+      at = &call->next;
+      continue;
+    }
+    *at = call->next;
+    if (call->process != NULL) process_discard(call->process);
+    call_free(call);
+  }
+}

@@ -1,0 +1,85 @@
+#ifndef PROVIUM_ACTOR_H
+#define PROVIUM_ACTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "agent.h"
+#include "arena.h"
+#include "message.h"
+
+/**
+ * The I/O process's side of a task: the queue of its requests, the one that runs, and the process itself,
+ * which is forked anew when it has ended. The I/O process never waits for it.
+ */
+
+/** A request for a task: from arrival until its answer has left. */
+struct call {
+  struct call *next;
+  struct actor *actor;
+  /** NULL once nobody waits for the answer any more. */
+  struct session *session;
+  const struct message *message;
+  int64_t request_id;
+  /** PROC_START only. */
+  struct process *process;
+
+  /** The body is in a slot of the arena, or in memory of its own while no slot is free. */
+  int slot;
+  uint8_t *heap;
+  size_t size;
+  size_t payload_offset;
+
+  int64_t answer_kind;
+  int reply_slot;
+  size_t reply_size;
+};
+
+struct actor {
+  struct agent *agent;
+  int64_t id;
+  struct arena arena;
+  pid_t pid;
+
+  int bell;
+  struct watch answered;
+  struct watch passage;
+  struct timer hangup;
+  struct timer nudge;
+
+  struct call *first;
+  struct call *last;
+  size_t queued_calls;
+  size_t queued_bytes;
+  struct call *running;
+  int small_reply_slot;
+};
+
+struct actor *actor_create(struct agent *agent, int64_t id);
+/** Forks the task if there is none. */
+bool actor_start(struct actor *actor);
+void actor_kill(struct actor *actor);
+
+/** Room for a request of `size` bytes, or NULL when the actor has too much waiting already. */
+struct call *call_create(struct actor *actor, size_t size);
+/** Where the body of the request goes. */
+uint8_t *call_body(const struct call *call);
+void call_free(struct call *call);
+
+/** Queues a request whose body is complete; the actor answers in order. */
+void actor_submit(struct actor *actor, struct call *call);
+/** Hands the next request to the task if it is idle. */
+void actor_advance(struct actor *actor);
+/**
+ * Gives up a request. One that runs is interrupted by a signal, so that a blocking system call returns.
+ * False when the actor has none of this id.
+ */
+bool actor_cancel(struct actor *actor, const struct session *session, int64_t request_id);
+/** Nobody waits for the answers of this session's requests any more. */
+void actor_forget_session(struct actor *actor, const struct session *session);
+/** The I/O process has reaped the task. `how` and `code` as in EXIT. */
+void actor_ended(struct actor *actor, int64_t how, int64_t code);
+
+#endif

@@ -1,0 +1,46 @@
+#include "arena.h"
+
+#include <sys/mman.h>
+
+#define SMALL_SLOTS (SMALL_REQUEST_SLOTS + SMALL_REPLY_SLOTS)
+#define ARENA_SIZE (ARENA_PAGE + SMALL_SLOTS * SMALL_SLOT + 2 * LARGE_SLOT)
+
+bool arena_map(struct arena *arena) {
+  void *base = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) return false;
+  *arena = (struct arena){.base = base};
+  return true;
+}
+
+size_t slot_offset(unsigned slot) {
+  if (slot < SMALL_SLOTS) return ARENA_PAGE + slot * SMALL_SLOT;
+  return ARENA_PAGE + SMALL_SLOTS * SMALL_SLOT + (slot - SMALL_SLOTS) * LARGE_SLOT;
+}
+
+size_t slot_capacity(unsigned slot) { return slot < SMALL_SLOTS ? SMALL_SLOT : LARGE_SLOT; }
+
+static int claim(struct arena *arena, unsigned from, unsigned to) {
+  for (unsigned slot = from; slot < to; slot++) {
+    if (arena->busy[slot]) continue;
+    arena->busy[slot] = true;
+    return (int)slot;
+  }
+  return -1;
+}
+
+int arena_claim_request(struct arena *arena, size_t size) {
+  int slot = size <= SMALL_SLOT ? claim(arena, 0, SMALL_REQUEST_SLOTS) : -1;
+  if (slot >= 0 || size > LARGE_SLOT) return slot;
+  return size > SMALL_SLOT ? claim(arena, LARGE_REQUEST_SLOT, LARGE_REQUEST_SLOT + 1) : -1;
+}
+
+int arena_claim_reply(struct arena *arena) {
+  return claim(arena, FIRST_REPLY_SLOT, FIRST_REPLY_SLOT + SMALL_REPLY_SLOTS);
+}
+
+void arena_release(struct arena *arena, unsigned slot, size_t used) {
+  if (slot >= SMALL_SLOTS && used > SMALL_SLOT) {
+    madvise(arena_slot(arena, slot), slot_capacity(slot) & ~(size_t)(ARENA_PAGE - 1), MADV_REMOVE);
+  }
+  arena->busy[slot] = false;
+}

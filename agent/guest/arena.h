@@ -1,0 +1,89 @@
+#ifndef PROVIUM_ARENA_H
+#define PROVIUM_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * Memory that the I/O process shares with a task, so that the bytes of a file pass through no pipe between
+ * them: requests are read from the channel straight into a slot, and replies are written to the channel
+ * straight from one. A page at the start carries the call and its answer; two eventfds ring the bell.
+ *
+ * The task may scribble over all of it. The I/O process keeps what it decides by in its own memory, copies an
+ * answer once and checks it, and writes the heads of frames itself.
+ */
+
+#define ARENA_PAGE 4096
+/** Free bytes at the start of a slot, for the head of the frame that is put in front of a reply. */
+#define SLOT_HEADROOM 64
+#define SMALL_SLOT ((size_t)1024 * 1024 + ARENA_PAGE)
+#define LARGE_SLOT ((size_t)16 * 1024 * 1024 + ARENA_PAGE)
+
+enum {
+  SMALL_REQUEST_SLOTS = 4,
+  SMALL_REPLY_SLOTS = 3,
+  /** Order in memory: small requests, small replies, one large request, one large reply. */
+  FIRST_REPLY_SLOT = SMALL_REQUEST_SLOTS,
+  LARGE_REQUEST_SLOT = SMALL_REQUEST_SLOTS + SMALL_REPLY_SLOTS,
+  LARGE_REPLY_SLOT,
+  SLOTS,
+};
+
+enum { CALL_CHECK_ROOT = 1 };
+
+/** Written by the I/O process before it rings. */
+struct call_sheet {
+  int64_t kind;
+  uint32_t flags;
+  uint32_t small_reply_slot;
+  /** From the start of the arena. */
+  uint64_t payload_offset;
+  uint64_t payload_size;
+};
+
+/** Written by the task before it rings. The payload starts at SLOT_HEADROOM of the slot. */
+struct answer_sheet {
+  int64_t kind;
+  uint64_t payload_size;
+  uint32_t slot;
+  /** Of PROC_START: the command's pid and which descriptors were sent, as bits of enum passed_fd. */
+  int32_t pid;
+  uint32_t passed_fds;
+};
+
+enum passed_fd { PASSED_STDOUT = 1, PASSED_STDERR = 2, PASSED_STDIN = 4, PASSED_MAX = 3 };
+
+/** Written by a command between clone and exec when it cannot be started. */
+struct exec_failure {
+  int32_t error;
+  uint32_t step;
+};
+
+struct arena_page {
+  struct call_sheet call;
+  struct answer_sheet answer;
+  struct exec_failure exec_failure;
+};
+
+_Static_assert(sizeof(struct arena_page) <= ARENA_PAGE, "the sheets fit into the first page");
+
+struct arena {
+  uint8_t *base;
+  bool busy[SLOTS];
+};
+
+bool arena_map(struct arena *arena);
+size_t slot_offset(unsigned slot);
+size_t slot_capacity(unsigned slot);
+/** A free request slot for `size` bytes, or -1. */
+int arena_claim_request(struct arena *arena, size_t size);
+/** A free small reply slot, or -1. */
+int arena_claim_reply(struct arena *arena);
+/** `used` bytes of it were written: memory of a large slot goes back to the kernel. */
+void arena_release(struct arena *arena, unsigned slot, size_t used);
+
+static inline struct arena_page *arena_page(const struct arena *arena) { return (struct arena_page *)(void *)arena->base; }
+static inline uint8_t *arena_slot(const struct arena *arena, unsigned slot) { return arena->base + slot_offset(slot); }
+
+#endif

@@ -1,0 +1,86 @@
+#include "birth.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "oom.h"
+#include "task.h"
+
+/** The agent's descriptors live up here, so that a test's first open() gives 3. */
+#define HIGH_FD 900
+
+static void interrupted(int number) { (void)number; }
+
+static void close_from(unsigned first, unsigned last) {
+#ifdef SYS_close_range
+  if (syscall(SYS_close_range, first, last, 0) == 0) return;
+#endif
+  struct rlimit limit = {.rlim_cur = 1024};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  unsigned end = limit.rlim_cur > 65536 ? 65536 : (unsigned)limit.rlim_cur;
+  for (unsigned fd = first; fd <= last && fd < end; fd++) close((int)fd);
+}
+
+/** Moves the descriptors up and closes all others above 2. The moved ones end up in a row. */
+static void keep_only(int *fds, unsigned count) {
+  struct rlimit limit = {.rlim_cur = 256};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  int base = limit.rlim_cur > HIGH_FD + 16 ? HIGH_FD : (int)limit.rlim_cur / 2;
+  for (unsigned i = 0; i < count; i++) {
+    if (fds[i] < 0) continue;
+    int moved = fcntl(fds[i], F_DUPFD_CLOEXEC, base + 16);
+    if (moved < 0) _exit(125);
+    fds[i] = moved;
+  }
+  for (unsigned i = 0; i < count; i++) {
+    if (fds[i] < 0) continue;
+    int moved = dup3(fds[i], base + (int)i, O_CLOEXEC);
+    if (moved < 0) _exit(125);
+    fds[i] = moved;
+  }
+  close_from(3, (unsigned)base - 1);
+  close_from((unsigned)base + count, ~0U);
+}
+
+static void set_signals(void) {
+  sigset_t none;
+  struct sigaction interrupt = {.sa_handler = interrupted};
+  sigaction(INTERRUPT_SIGNAL, &interrupt, NULL);
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+_Noreturn void task_born(const struct agent *agent, uint8_t *arena, int bell, int answer, int passage) {
+  pid_t parent = getppid();
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(0);
+  prctl(PR_SET_NAME, "provium-task");
+  set_signals();
+  oom_score_adjust(agent->proc_fd, 0);
+  setsid();
+
+  int fds[] = {bell, answer, passage, agent->proc_fd, agent->null_fd};
+  keep_only(fds, sizeof fds / sizeof fds[0]);
+  if (fds[4] >= 0) dup2(fds[4], STDIN_FILENO);
+
+  struct stat root = {0};
+  stat("/", &root);
+  struct task task = {
+      .arena = arena,
+      .bell = fds[0],
+      .answer = fds[1],
+      .passage = fds[2],
+      .proc_fd = fds[3],
+      .null_fd = fds[4],
+      .commands_die_with_agent = !agent->in_guest,
+      .root_device = root.st_dev,
+      .root_inode = root.st_ino,
+  };
+  task_run(&task);
+}

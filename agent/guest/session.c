@@ -1,0 +1,276 @@
+#include "session.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "messages.h"
+#include "process.h"
+
+#define INPUT_SIZE ((size_t)64 * 1024)
+/** Answers up to this size are copied, so that several leave in one write. */
+#define COPY_MAX ((size_t)4096)
+/** With this much waiting for the host, no more requests are read. */
+#define PAUSE_BYTES ((size_t)1024 * 1024)
+/** An echo of the largest frame and then some: reached only when the host asks without ever reading. */
+#define CONTROL_MAX ((size_t)40 * 1024 * 1024)
+
+static void ready(void *context, uint32_t events) {
+  struct session *session = context;
+  if ((events & EPOLLOUT) != 0) session->blocked = false;
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) session_receive(session, events);
+}
+
+struct session *session_open(struct agent *agent, int fd, bool serial) {
+  struct session *session = calloc(1, sizeof *session);
+  if (session == NULL) goto out;
+  session->agent = agent;
+  session->id = ++agent->next_session;
+  session->serial = serial;
+  session->synced = !serial;
+  session->watch = (struct watch){.fd = -1, .ready = ready, .context = session};
+  session->watched = EPOLLIN;
+  buffer_init(&session->in, INPUT_SIZE);
+  buffer_init(&session->control, CONTROL_MAX);
+  buffer_init(&session->out, CONTROL_MAX);
+  if (!buffer_reserve(&session->in, INPUT_SIZE)) goto out;
+  if (!loop_watch(&agent->loop, &session->watch, fd, EPOLLIN)) goto out;
+  session->next = agent->sessions;
+  agent->sessions = session;
+  if (!serial) session_send_ready(session, 0);
+  return session;
+out:
+  if (session != NULL) buffer_free(&session->in);
+  free(session);
+  close(fd);
+  return NULL;
+}
+
+static void release_answers(struct session *session) {
+  if (session->sending != NULL) call_free(session->sending);
+  session->sending = NULL;
+  while (session->answers != NULL) {
+    struct call *call = session->answers;
+    session->answers = call->next;
+    call_free(call);
+  }
+}
+
+void session_drop(struct session *session) {
+  struct agent *agent = session->agent;
+  session_forget_frame(session);
+  actor_forget_session(agent->main_task, session);
+  processes_of_session_ended(session);
+  release_answers(session);
+  buffer_clear(&session->control);
+  buffer_clear(&session->out);
+  session->sent = 0;
+  session->closing = false;
+  session->synced = !session->serial;
+  actor_advance(agent->main_task);
+}
+
+void session_close(struct session *session) {
+  struct agent *agent = session->agent;
+  if (session->closed) return;
+  session->closed = true;
+  session_drop(session);
+  loop_close(&agent->loop, &session->watch);
+  for (struct session **at = &agent->sessions; *at != NULL; at = &(*at)->next) {
+    if (*at == session) {
+      *at = session->next;
+      break;
+    }
+  }
+  buffer_free(&session->in);
+  buffer_free(&session->control);
+  buffer_free(&session->out);
+  loop_bury(&agent->loop, &session->grave, session);
+  if (session->gone != NULL) session->gone(agent);
+}
+
+void session_push(struct session *session, int64_t kind, int64_t actor, int64_t request_id, const struct shape *shape,
+                  const void *values) {
+  size_t start = frame_begin(&session->control, kind, actor, request_id);
+  message_encode(shape, values, &session->control);
+  frame_end(&session->control, start, 0);
+}
+
+void session_broadcast(struct agent *agent, int64_t kind, const struct shape *shape, const void *values) {
+  for (struct session *session = agent->sessions; session != NULL; session = session->next) {
+    if (session->synced) session_push(session, kind, ACTOR_IO, 0, shape, values);
+  }
+}
+
+void session_refuse(struct session *session, int64_t actor, int64_t request_id, int error, const char *operation,
+                    const char *format, ...) {
+  char text[256];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  struct error_fields fields = {
+      .errno_ = error,
+      .operation = {(const uint8_t *)operation, strlen(operation)},
+      .message = {(const uint8_t *)text, strlen(text)},
+  };
+  session_push(session, MESSAGE_ERROR, actor, request_id, &error_fields_shape, &fields);
+}
+
+static struct bytes text_bytes(const char *text) {
+  return (struct bytes){.data = (const uint8_t *)text, .size = strlen(text)};
+}
+
+void session_send_ready(struct session *session, int64_t request_id) {
+  static const char *const features[] = {"processes", "files", "syscall", "clock", "mount_vfs"};
+  const uint8_t preamble[] = SYNC_PREAMBLE;
+  const struct agent *agent = session->agent;
+  uint8_t memory[128];
+  struct buffer list;
+  struct utsname system = {0};
+  uname(&system);
+  buffer_over(&list, memory, sizeof memory);
+  uint32_t count = sizeof features / sizeof features[0];
+  for (uint32_t i = 0; i < count; i++) msgpack_write_bytes(&list, features[i], strlen(features[i]));
+
+  struct ready_fields fields = {
+      .protocol = PROTOCOL_VERSION,
+      .agent_version = text_bytes(AGENT_VERSION),
+      .kernel_release = text_bytes(system.release),
+      .arch = text_bytes(system.machine),
+      .features = {.data = buffer_begin(&list), .size = buffer_length(&list), .count = count, .present = true},
+      .boottime_ns = agent->boottime_ns,
+      .nonce = session->nonce,
+      .agent_pid = getpid(),
+      .task_pid = agent->main_task->pid,
+  };
+  if (session->serial && request_id == 0) buffer_append(&session->control, preamble, sizeof preamble);
+  session_push(session, MESSAGE_READY, ACTOR_IO, request_id, &ready_fields_shape, &fields);
+}
+
+/** Puts the head of the frame in front of the payload in the slot; returns where the frame starts. */
+static size_t write_answer_head(struct call *call) {
+  uint8_t memory[FRAME_PREFIX + FRAME_HEAD_MAX];
+  struct buffer head;
+  buffer_over(&head, memory, sizeof memory);
+  size_t start = frame_begin(&head, call->answer_kind, call->actor->id, call->request_id);
+  frame_end(&head, start, call->reply_size);
+  size_t length = buffer_length(&head);
+  uint8_t *slot = arena_slot(&call->actor->arena, (unsigned)call->reply_slot);
+  memcpy(slot + SLOT_HEADROOM - length, buffer_begin(&head), length);
+  return SLOT_HEADROOM - length;
+}
+
+void session_answer(struct call *call) {
+  struct session *session = call->session;
+  if (session == NULL) {
+    call_free(call);
+    return;
+  }
+  if (call->reply_size <= COPY_MAX && session->answers == NULL && session->sending == NULL) {
+    size_t start = frame_begin(&session->control, call->answer_kind, call->actor->id, call->request_id);
+    uint8_t *slot = arena_slot(&call->actor->arena, (unsigned)call->reply_slot);
+    buffer_append(&session->control, slot + SLOT_HEADROOM, call->reply_size);
+    frame_end(&session->control, start, 0);
+    call_free(call);
+    return;
+  }
+  struct call **at = &session->answers;
+  while (*at != NULL) at = &(*at)->next;
+  call->next = NULL;
+  *at = call;
+}
+
+/** Chooses what goes out next. False when there is nothing. */
+static bool collect(struct session *session) {
+  if (buffer_length(&session->control) > 0) {
+    struct buffer empty = session->out;
+    session->out = session->control;
+    session->control = empty;
+  }
+  if (session->answers != NULL) {
+    session->sending = session->answers;
+    session->answers = session->sending->next;
+    session->sent = write_answer_head(session->sending);
+  }
+  if (buffer_length(&session->out) < COPY_MAX && session->synced) process_collect_output(session, &session->out);
+  return buffer_length(&session->out) > 0 || session->sending != NULL;
+}
+
+/** Writes once. False when the channel takes no more now, or has ended. */
+static bool write_some(struct session *session, const uint8_t *data, size_t size, size_t *written) {
+  ssize_t count = write(session->watch.fd, data, size);
+  if (count >= 0) {
+    *written = (size_t)count;
+    return count > 0;
+  }
+  *written = 0;
+  if (errno == EINTR) return true;
+  if (errno == EAGAIN) session->blocked = true;
+  else session_close(session);
+  return false;
+}
+
+static bool send_out(struct session *session) {
+  size_t written = 0;
+  struct buffer *out = &session->out;
+  bool more = write_some(session, buffer_begin(out), buffer_length(out), &written);
+  if (session->closed) return false;
+  buffer_consume(out, written);
+  if (buffer_length(out) == 0 && out->capacity > PAUSE_BYTES) buffer_free(out);
+  return more;
+}
+
+static bool send_answer(struct session *session) {
+  struct call *call = session->sending;
+  size_t end = SLOT_HEADROOM + call->reply_size;
+  size_t written = 0;
+  uint8_t *slot = arena_slot(&call->actor->arena, (unsigned)call->reply_slot);
+  bool more = write_some(session, slot + session->sent, end - session->sent, &written);
+  if (session->closed) return false;
+  session->sent += written;
+  if (session->sent < end) return more;
+  struct actor *actor = call->actor;
+  session->sending = NULL;
+  call_free(call);
+  actor_advance(actor);
+  return more;
+}
+
+size_t session_queued(const struct session *session) {
+  return buffer_length(&session->control) + buffer_length(&session->out);
+}
+
+bool session_idle(const struct session *session) {
+  return session_queued(session) == 0 && session->sending == NULL && session->answers == NULL;
+}
+
+static void watch_what_matters(struct session *session) {
+  bool paused = session_queued(session) > PAUSE_BYTES || session->closing;
+  uint32_t wanted = (paused ? 0 : EPOLLIN) | (session->blocked ? EPOLLOUT : 0) | (session->watched & EPOLLET);
+  if (wanted == session->watched) return;
+  session->watched = wanted;
+  loop_rearm(&session->agent->loop, &session->watch, wanted);
+}
+
+void session_flush(struct session *session) {
+  if (session->control.failed || session->out.failed) {
+    session_close(session);
+    return;
+  }
+  while (!session->blocked && !session->closed) {
+    bool more = false;
+    if (buffer_length(&session->out) > 0) more = send_out(session);
+    else if (session->sending != NULL) more = send_answer(session);
+    else more = collect(session);
+    if (!more) break;
+  }
+  if (session->closed) return;
+  if (session->closing && session_idle(session)) session_close(session);
+  else watch_what_matters(session);
+}

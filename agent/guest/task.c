@@ -1,0 +1,195 @@
+#include "task.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "messages.h"
+
+/** Room for the buffers of the largest request with their alignment, and for argument vectors. */
+#define SCRATCH_SIZE ((size_t)64 * 1024 * 1024)
+/** More than this goes back to the kernel after the request. */
+#define SCRATCH_KEEP ((size_t)256 * 1024)
+
+typedef bool (*service)(struct task *task, struct bytes payload);
+
+static service service_of(int64_t kind) {
+  switch (kind) {
+    case MESSAGE_PROC_START: return task_proc_start;
+    case MESSAGE_SYSCALL: return task_syscall;
+    case MESSAGE_IOCTL: return task_ioctl;
+    case MESSAGE_READ_MEM: return task_read_mem;
+    case MESSAGE_FILE_GET: return task_file_get;
+    case MESSAGE_FILE_PUT: return task_file_put;
+    case MESSAGE_FILE_OPEN: return task_file_open;
+    case MESSAGE_FILE_READ: return task_file_read;
+    case MESSAGE_FILE_WRITE: return task_file_write;
+    case MESSAGE_FILE_SEEK: return task_file_seek;
+    case MESSAGE_FILE_CLOSE: return task_file_close;
+    case MESSAGE_STAT: return task_stat;
+    case MESSAGE_LISTDIR: return task_listdir;
+    case MESSAGE_MKDIR: return task_mkdir;
+    case MESSAGE_UNLINK: return task_unlink;
+    case MESSAGE_RENAME: return task_rename;
+    case MESSAGE_MOUNT_VFS: return task_mount_vfs;
+    case MESSAGE_CLOCK_GET: return task_clock_get;
+    case MESSAGE_CLOCK_SET: return task_clock_set;
+    case MESSAGE_CLOCK_ADVANCE: return task_clock_advance;
+    default: return NULL;
+  }
+}
+
+void *task_memory(struct task *task, size_t size) {
+  size_t rounded = (size + 15) & ~(size_t)15;
+  if (rounded < size || rounded > SCRATCH_SIZE - task->scratch_used) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  uint8_t *memory = task->scratch + task->scratch_used;
+  task->scratch_used += rounded;
+  memset(memory, 0, rounded);
+  return memory;
+}
+
+char *task_string(struct task *task, struct bytes bytes) {
+  if (bytes.size > 0 && memchr(bytes.data, 0, bytes.size) != NULL) {
+    errno = EINVAL;
+    return NULL;
+  }
+  char *string = task_memory(task, bytes.size + 1);
+  if (string != NULL && bytes.size > 0) memcpy(string, bytes.data, bytes.size);
+  return string;
+}
+
+static uint8_t *slot_payload(const struct task *task, uint32_t slot) {
+  return task->arena + slot_offset(slot) + SLOT_HEADROOM;
+}
+
+size_t task_reply_room(struct task *task, size_t size) {
+  size_t small = SMALL_SLOT - SLOT_HEADROOM;
+  size_t large = (size_t)MAX_FRAME_BYTES - SLOT_HEADROOM;
+  task->reply_slot = size <= small ? task->small_reply_slot : (uint32_t)LARGE_REPLY_SLOT;
+  size_t room = size <= small ? small : large;
+  buffer_over(&task->reply, slot_payload(task, task->reply_slot), room);
+  return room;
+}
+
+bool task_ok(struct task *task, const struct shape *shape, const void *values) {
+  message_encode(shape, values, &task->reply);
+  if (!task->reply.failed) return true;
+  return task_error(task, EMSGSIZE, "reply", "the answer does not fit into a frame");
+}
+
+bool task_error(struct task *task, int error, const char *operation, const char *format, ...) {
+  char text[512];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  struct error_fields fields = {
+      .errno_ = error,
+      .operation = {(const uint8_t *)operation, strlen(operation)},
+      .message = {(const uint8_t *)text, strlen(text)},
+  };
+  task_reply_room(task, 0);
+  message_encode(&error_fields_shape, &fields, &task->reply);
+  return false;
+}
+
+bool task_path_error(struct task *task, const char *operation, struct bytes path) {
+  int error = errno;
+  int shown = path.size > 300 ? 300 : (int)path.size;
+  return task_error(task, error, operation, "%.*s: %s", shown, (const char *)path.data, strerror(error));
+}
+
+bool task_decode(struct task *task, const char *operation, const struct shape *shape, struct bytes payload,
+                 void *values) {
+  const char *field = NULL;
+  if (message_decode(shape, payload, values, &field)) return true;
+  return task_error(task, 0, operation, "field `%s` is missing or of a wrong type", field);
+}
+
+/** A distribution's switch_root moves PID 1 to another root: the task follows, unless the test has moved it. */
+static void follow_root(struct task *task) {
+  struct stat own;
+  struct stat first;
+  if (task->proc_fd < 0 || stat("/", &own) < 0) return;
+  if (own.st_dev != task->root_device || own.st_ino != task->root_inode) return;
+  if (fstatat(task->proc_fd, "1/root/", &first, 0) < 0) return;
+  if (first.st_dev == own.st_dev && first.st_ino == own.st_ino) return;
+  int fd = openat(task->proc_fd, "1/root/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  if (fchdir(fd) == 0 && chroot(".") == 0) {
+    task->root_device = first.st_dev;
+    task->root_inode = first.st_ino;
+  }
+  close(fd);
+}
+
+static void pass_descriptors(struct task *task) {
+  union {
+    char bytes[CMSG_SPACE(sizeof(int) * PASSED_MAX)];
+    struct cmsghdr align;
+  } control = {.bytes = {0}};
+  char byte = 0;
+  size_t size = sizeof(int) * task->passed_count;
+  struct iovec part = {.iov_base = &byte, .iov_len = 1};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = (socklen_t)CMSG_SPACE(size)};
+  struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = (socklen_t)CMSG_LEN(size);
+  memcpy(CMSG_DATA(head), task->passed, size);
+  if (sendmsg(task->passage, &message, MSG_NOSIGNAL) < 0) {
+    /* The I/O process misses them and says so to the host. */
+  }
+  for (unsigned i = 0; i < task->passed_count; i++) close(task->passed[i]);
+}
+
+static void ring(struct task *task, bool ok) {
+  struct arena_page *page = (struct arena_page *)(void *)task->arena;
+  if (task->passed_count > 0) pass_descriptors(task);
+  page->answer = (struct answer_sheet){
+      .kind = ok ? MESSAGE_OK : MESSAGE_ERROR,
+      .payload_size = buffer_length(&task->reply),
+      .slot = task->reply_slot,
+      .pid = task->passed_pid,
+      .passed_fds = task->passed_mask,
+  };
+  uint64_t one = 1;
+  while (write(task->answer, &one, sizeof one) < 0 && errno == EINTR) continue;
+}
+
+static void serve(struct task *task) {
+  const struct call_sheet call = ((struct arena_page *)(void *)task->arena)->call;
+  task->small_reply_slot = call.small_reply_slot;
+  task->scratch_used = 0;
+  task->passed_count = 0;
+  task->passed_mask = 0;
+  task->passed_pid = 0;
+  task_reply_room(task, 0);
+  if ((call.flags & CALL_CHECK_ROOT) != 0) follow_root(task);
+  service serve_it = service_of(call.kind);
+  struct bytes payload = {.data = task->arena + call.payload_offset, .size = call.payload_size};
+  bool ok = serve_it != NULL ? serve_it(task, payload) : task_error(task, ENOSYS, "task", "no such operation");
+  ring(task, ok);
+  if (task->scratch_used > SCRATCH_KEEP) madvise(task->scratch, task->scratch_used, MADV_DONTNEED);
+}
+
+_Noreturn void task_run(struct task *task) {
+  task->scratch = mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (task->scratch == MAP_FAILED) _exit(125);
+  for (;;) {
+    uint64_t rings = 0;
+    ssize_t count = read(task->bell, &rings, sizeof rings);
+    if (count == sizeof rings) serve(task);
+    else if (count >= 0 || errno != EINTR) _exit(124);
+  }
+}

@@ -1,0 +1,82 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "cmdline.h"
+#include "init.h"
+#include "modules.h"
+#include "pseudofs.h"
+
+/**
+ * provium-wrapper, what the kernel executes first (rdinit=): makes the machine ready for the agent, starts
+ * it, and becomes the real init. Kernel parameters: provium.init=PATH, provium.mount=0.
+ */
+
+#define AGENT "/sbin/provium-agent"
+
+/** 0, 1 and 2 on the console, also where no /dev is mounted. */
+static void open_console(void) {
+  int fd = open("/dev/console", O_RDWR | O_NOCTTY);
+  if (fd < 0) {
+    static const char path[] = "/.provium-console";
+    if (mknod(path, S_IFCHR | 0600, makedev(5, 1)) == 0) fd = open(path, O_RDWR | O_NOCTTY);
+    unlink(path);
+  }
+  if (fd < 0) return;
+  for (int i = 0; i < 3; i++) {
+    if (fd != i) dup2(fd, i);
+  }
+  if (fd > 2) close(fd);
+}
+
+static void mount_pseudo_file_systems(void) {
+  static const struct pseudofs *const all[] = {&pseudofs_dev, &pseudofs_proc, &pseudofs_sys};
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+    if (pseudofs_mount(all[i]) == MOUNT_FAILED) {
+      fprintf(stderr, "provium: cannot mount %s on %s: %s\n", all[i]->type, all[i]->path, strerror(errno));
+    }
+  }
+}
+
+/** The agent is nobody's job and nobody's terminal: a session of its own, errors on the console. */
+static void start_agent(void) {
+  static char name[] = "provium-agent";
+  char *argv[] = {name, NULL};
+  pid_t pid = fork();
+  if (pid < 0) fprintf(stderr, "provium: cannot fork the agent: %s\n", strerror(errno));
+  if (pid != 0) return;
+  setsid();
+  int null = open("/dev/null", O_RDWR);
+  if (null >= 0) dup2(null, STDIN_FILENO);
+  else close(STDIN_FILENO);
+  for (int fd = 3; fd < 64; fd++) close(fd);
+  if (chdir("/") == 0) execve(AGENT, argv, environ);
+  fprintf(stderr, "provium: cannot execute " AGENT ": %s\n", strerror(errno));
+  _exit(127);
+}
+
+int main(int argc, char **argv) {
+  char line[CMDLINE_MAX];
+  char named[256];
+  char mounting[8];
+  (void)argc;
+  open_console();
+  int proc_fd = pseudofs_open(&pseudofs_proc);
+  cmdline_read(proc_fd, line);
+  bool mounts = !cmdline_value(line, "provium.mount", mounting, sizeof mounting) || strcmp(mounting, "0") != 0;
+  bool has_init = cmdline_value(line, "provium.init", named, sizeof named);
+  if (mounts) mount_pseudo_file_systems();
+  open_console();
+  modules_load();
+  cmdline_strip(argv + 1);
+  cmdline_strip(environ);
+  start_agent();
+  const char *own = argv[0];
+  init_execute(has_init ? named : NULL, own, argv, environ);
+  init_stand_in(proc_fd);
+}

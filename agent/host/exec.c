@@ -1,0 +1,46 @@
+#include "exec.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/** As the shell has it: 127 not found, 126 found but not executable, 125 our own failure. */
+enum { STATUS_OWN = 125, STATUS_NOT_EXECUTABLE = 126, STATUS_NOT_FOUND = 127 };
+
+static int complain(const char *what, const char *why, int status) {
+  fprintf(stderr, "provium-helper exec: %s: %s\n", what, why);
+  return status;
+}
+
+/** What a program started from a shell would find: nothing blocked, nothing ignored. */
+static void reset_signals(void) {
+  sigset_t none;
+  for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int exec_command(int argc, char **argv) {
+  long parent = 0;
+  int first = 0;
+  if (first + 1 < argc && strcmp(argv[first], "--parent") == 0) {
+    char *end = NULL;
+    parent = strtol(argv[first + 1], &end, 10);
+    if (*end != '\0' || parent <= 0) return complain("--parent", "expected a process id", STATUS_OWN);
+    first += 2;
+  }
+  if (first < argc && strcmp(argv[first], "--") == 0) first++;
+  if (first >= argc) return complain("usage", "exec [--parent PID] [--] PROGRAM ARGUMENTS...", STATUS_OWN);
+
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return complain("prctl", strerror(errno), STATUS_OWN);
+  /* A parent that ended before the prctl will not be missed by the kernel any more. */
+  if (parent > 0 && getppid() != (pid_t)parent) return complain("parent", "has ended already", STATUS_OWN);
+  reset_signals();
+  execvp(argv[first], argv + first);
+  int status = errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
+  return complain(argv[first], strerror(errno), status);
+}

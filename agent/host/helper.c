@@ -1,0 +1,23 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "exec.h"
+
+/** provium-helper: small jobs on the host that need C. One subcommand each, in a file of its own. */
+
+struct subcommand {
+  const char *name;
+  int (*run)(int argc, char **argv);
+};
+
+static const struct subcommand subcommands[] = {
+    {"exec", exec_command},
+};
+
+int main(int argc, char **argv) {
+  for (size_t i = 0; argc > 1 && i < sizeof subcommands / sizeof subcommands[0]; i++) {
+    if (strcmp(argv[1], subcommands[i].name) == 0) return subcommands[i].run(argc - 2, argv + 2);
+  }
+  fputs("usage: provium-helper exec [--parent PID] [--] PROGRAM ARGUMENTS...\n", stderr);
+  return 2;
+}
