@@ -22,7 +22,9 @@ export const described = (value: unknown): string => {
     case "function":
       return "function";
     default:
-      return "type" in value && typeof value.type === "string" ? value.type : "table";
+      return typeof value === "object" && "type" in value && typeof value.type === "string"
+        ? value.type
+        : "table";
   }
 };
 

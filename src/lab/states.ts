@@ -26,5 +26,4 @@ const list = (states: readonly string[]): string =>
 export const wrongState = (vm: string, state: string, call: string, reason?: string): ApiError =>
   new ApiError(
     `vm \`${vm}\` is ${state}; ${call} needs ${list(allowedStates(call))}${reason === undefined ? "" : `\n${reason}`}`,
-    { where: `vm \`${vm}\`: ${call}` },
   );

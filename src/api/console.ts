@@ -1,0 +1,116 @@
+/** The guest's console: `vm:console()`. Both consoles (ttyS0 and hvc0) in one log, also after the VM's end. */
+
+import { ApiError, TimeoutError, VmDeadError } from "../errors/errors.ts";
+import type { ConsolePort } from "../lab/ports.ts";
+import { consoleLines } from "../lab/session.ts";
+import { defineClass, method } from "../lua/native.ts";
+import { after, type Deadline, NEVER, type Op, until } from "../sys/op.ts";
+import { durationMs } from "./arguments.ts";
+import type { VmHandle } from "./handles.ts";
+
+const EXPECT_MS = 30_000;
+const CHUNK_BYTES = 64 * 1024;
+
+export class Console {
+  constructor(readonly vm: VmHandle) {}
+
+  /** The captured console. Throws before the first boot, when there is none. */
+  port(call: string): ConsolePort {
+    const { console, name, state } = this.vm.vm;
+    if (console !== undefined) return console;
+    throw new ApiError(`vm \`${name}\` is ${state}; ${call} needs a vm that has been booted`);
+  }
+}
+
+/** Looks for a byte string in what a console has captured, without looking twice at the same bytes. */
+class Search {
+  private offset = 0;
+  private pending = Buffer.alloc(0);
+
+  constructor(
+    private readonly port: ConsolePort,
+    private readonly pattern: Uint8Array,
+  ) {}
+
+  /** Reads on to the end of what is captured. True once the pattern has been seen. */
+  found(): boolean {
+    while (this.offset < this.port.length) {
+      const chunk = this.port.read(this.offset, CHUNK_BYTES);
+      if (chunk.byteLength === 0) return false;
+      this.offset += chunk.byteLength;
+      const window = Buffer.concat([this.pending, chunk]);
+      if (window.indexOf(this.pattern) >= 0) return true;
+      // A match may begin in the last bytes of this chunk.
+      this.pending = Buffer.from(
+        window.subarray(Math.max(0, window.byteLength - this.pattern.byteLength + 1)),
+      );
+    }
+    return false;
+  }
+}
+
+function* expectText(
+  self: Console,
+  pattern: Uint8Array,
+  deadline: Deadline,
+  seconds: number,
+): Op<Uint8Array> {
+  const port = self.port("console:expect");
+  const { vm } = self.vm;
+  const search = new Search(port, pattern);
+  let matched = search.found();
+  const over = (): boolean => vm.state !== "booted" && vm.state !== "paused";
+  for (let seen = port.length; !matched && !over(); seen = port.length) {
+    if (!(yield* until(() => port.length !== seen || over(), deadline))) break;
+    matched = search.found();
+  }
+  if (matched || search.found()) return pattern;
+  const what = `console:expect: ${JSON.stringify(new TextDecoder().decode(pattern))}`;
+  const tail = port.tail(4096);
+  if (over())
+    throw new VmDeadError(
+      `${what} not seen before vm \`${vm.name}\` was ${vm.state}${consoleLines(tail)}`,
+      tail,
+    );
+  throw new TimeoutError(`${what} not seen within ${seconds} s${consoleLines(tail)}`);
+}
+
+const consoleMethod = method<Console>;
+
+defineClass<Console>({
+  name: "Console",
+  of: Console,
+  doc: "The console of a VM. `vm:console()` always works; the console must exist when it is used.",
+  methods: {
+    read_log: consoleMethod("(): string", "Everything captured since the last boot.", (self) =>
+      self.port("console:read_log").log(),
+    ),
+    expect: consoleMethod(
+      "(pattern: string, timeout?: duration): string",
+      "Waits until the byte string occurs in the console's log since the last boot, and returns it. Default: 30 s.",
+      function* (self, args) {
+        const pattern = args.bytes(1, "pattern");
+        const ms = args.absent(2) ? EXPECT_MS : durationMs(args.any(2), "console:expect: timeout");
+        return yield* expectText(self, pattern, after(ms), ms / 1000);
+      },
+    ),
+    write: consoleMethod(
+      "(data: string, opts?: {timeout?: duration})",
+      "Types into the guest's /dev/console. Without a timeout, or with 0, it waits as long as it takes.",
+      function* (self, args) {
+        const data = args.bytes(1, "data");
+        const opts = args.optTable(2, "console:write: opts");
+        if (opts?.has("timeout_ms"))
+          throw new ApiError('opts.timeout_ms is not supported (use timeout = "500ms" or timeout = 0.5)');
+        opts?.only(["timeout"]);
+        const timeout = opts?.get("timeout");
+        const ms = timeout === undefined ? 0 : durationMs(timeout, "console:write: opts.timeout");
+        const port = self.port("console:write");
+        yield* self.vm.vm.call("console:write", () => port.write(data, ms === 0 ? NEVER : after(ms)));
+      },
+    ),
+    close: consoleMethod("()", "Does nothing: the console stays with its VM.", () => undefined),
+  },
+  equals: (a, b) => a.vm.vm === b.vm.vm,
+  text: (self) => `Console of vm \`${self.vm.vm.name}\``,
+});

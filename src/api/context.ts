@@ -1,0 +1,57 @@
+/** What every Lua object of one test file needs: the scopes, the engine, and where relative paths start. */
+
+import { accessSync, constants, statSync } from "node:fs";
+import { dirname, isAbsolute, resolve } from "node:path";
+import { ApiError } from "../errors/errors.ts";
+import type { Flavour } from "../lab/quantities.ts";
+import type { Scopes } from "../lab/scopes.ts";
+import type { NativeFunction } from "../lua/native.ts";
+import type { LuaState } from "../lua/state.ts";
+import type { LuaTable } from "../lua/table.ts";
+import { framesOf } from "../lua/trace.ts";
+import { packFunctions } from "./pack-functions.ts";
+
+export class Api {
+  /** `pack` and `unpack`, the same functions in every lab. */
+  readonly pack: Readonly<Record<string, NativeFunction>>;
+
+  constructor(
+    readonly scopes: Scopes,
+    readonly state: LuaState,
+    /** The test file. */
+    readonly file: string,
+    /** Where classic relative paths start. */
+    readonly project: string,
+    /** Makes the table of an exec result. */
+    readonly execTable: (fields: Record<string, unknown>) => LuaTable,
+  ) {
+    const strings = state.table("string");
+    this.pack = packFunctions({ pack: strings.func("pack"), unpack: strings.func("unpack") });
+  }
+
+  /** Directory of the Lua file whose code makes the running call. */
+  callerDirectory(): string {
+    const frame = framesOf(this.state.thread, 1).find(({ native, line }) => !native && line !== undefined);
+    const path = frame?.file === undefined ? undefined : this.state.sources.get(frame.file);
+    return dirname(path ?? this.file);
+  }
+
+  /** Absolute form of a host path: classic paths start at the project, lab paths at the calling file. */
+  hostPath(path: string, flavour: Flavour): string {
+    if (isAbsolute(path)) return path;
+    return resolve(flavour === "classic" ? this.project : this.callerDirectory(), path);
+  }
+}
+
+/** Throws ApiError unless `path` is a host file (not a directory) that can be read. `what` names it. */
+export const checkHostFile = (path: string, what: string): void => {
+  let problem: string | undefined;
+  try {
+    if (statSync(path).isDirectory()) problem = "is a directory";
+    else accessSync(path, constants.R_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    problem = code === "ENOENT" ? "does not exist" : `cannot be read (${code})`;
+  }
+  if (problem !== undefined) throw new ApiError(`${what}: \`${path}\` ${problem}`);
+};

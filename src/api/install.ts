@@ -1,0 +1,140 @@
+/** Puts the Lua API into a state: the one function that the runner calls. */
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Profile } from "../config/schema.ts";
+import type { Emit } from "../events/types.ts";
+import type { OpenGuest, Services, Vmm } from "../lab/ports.ts";
+import { Scopes } from "../lab/scopes.ts";
+import { LuaFunction } from "../lua/function.ts";
+import { fn } from "../lua/native.ts";
+import type { LuaState } from "../lua/state.ts";
+import type { LuaTable } from "../lua/table.ts";
+import type { Op } from "../sys/op.ts";
+import type { Reactor } from "../sys/reactor.ts";
+import { Api, checkHostFile } from "./context.ts";
+import { JSON_FUNCTIONS } from "./json.ts";
+import { PRELUDE, PRELUDE_NAME } from "./prelude.ts";
+import { Provium } from "./provium.ts";
+import { EXEC_ASSERT_OK } from "./result.ts";
+import "./vm.ts";
+import { parseWait, waitUntil } from "./waiting.ts";
+
+/** The file that runs; a `Job` of the runner is one. Paths are absolute, `path` is the one shown to people. */
+export interface TestFile {
+  readonly file: string;
+  readonly path: string;
+  readonly dialect: "classic" | "lab";
+  readonly project: string;
+  readonly profiles: Readonly<Record<string, Profile>>;
+  readonly accel: "kvm" | "tcg";
+  readonly transport: "vsock" | "serial";
+  /** This file's own directory below the run directory. */
+  readonly directory: string;
+}
+
+export interface ApiContext {
+  readonly job: TestFile;
+  readonly vmm: Vmm;
+  readonly openGuest: OpenGuest;
+  readonly services: Services;
+  readonly emit: Emit;
+  readonly reactor: Reactor;
+  readonly state: LuaState;
+}
+
+export interface Surface {
+  /** Opens the scope of a test below that of the file. */
+  enterTest(name: string): void;
+  /** Closes it in reverse dependency order; the errors of failed releases. */
+  leaveTest(): Op<readonly Error[]>;
+  /** Closes everything that is left. */
+  closeFile(): Op<readonly Error[]>;
+  /** Ends every machine at once. */
+  killAll(): void;
+  /** The last 4 KiB of the console of each booted VM, labelled; "" without any. */
+  consoleExcerpt(): string;
+  readonly settings: { readonly timeoutMs: number | undefined; readonly resetBetweenTests: boolean };
+  /** `provium.timeout` was assigned. */
+  onTimeoutSet(listener: (ms: number | undefined) => void): void;
+}
+
+/** Interval of the global `wait_until`. */
+const POLL_MS = 100;
+const EXCERPT_BYTES = 4096;
+
+/** A name that is safe as a directory's. */
+const directoryName = (vm: string): string =>
+  vm
+    .replace(/[^A-Za-z0-9._-]/g, "_")
+    .replace(/^\.+/, "_")
+    .slice(0, 64);
+
+export const installApi = (context: ApiContext): Surface => {
+  const { job, state } = context;
+  let lives = 0;
+  const scopes = new Scopes(
+    {
+      vmm: context.vmm,
+      openGuest: context.openGuest,
+      services: context.services,
+      emit: context.emit,
+      file: job.path,
+      accel: job.accel,
+      transport: job.transport,
+      directory: (vm) => {
+        const path = join(job.directory, `${directoryName(vm)}-${++lives}`);
+        mkdirSync(path, { recursive: true, mode: 0o700 });
+        return path;
+      },
+      checkHostFile,
+    },
+    job.profiles,
+  );
+  const execTable = state.load(PRELUDE, PRELUDE_NAME).call(job.dialect === "classic", EXEC_ASSERT_OK)[0];
+  if (!(execTable instanceof LuaFunction)) throw new TypeError("the prelude returned no function");
+  const api = new Api(
+    scopes,
+    state,
+    job.file,
+    job.project,
+    (fields) => execTable.call(fields)[0] as LuaTable,
+  );
+  const provium = new Provium(api, job.dialect);
+  state.setGlobal("provium", provium);
+  state.setGlobal("json", JSON_FUNCTIONS);
+  state.setGlobal(
+    "wait_until",
+    fn(
+      "wait_until",
+      "(predicate: function, opts?: {timeout?, interval?, desc?}): any",
+      "Calls the predicate until it returns something true, and returns that. Defaults: 10 s, every 0.1 s.",
+      function* (args) {
+        return yield* waitUntil(parseWait(args, POLL_MS));
+      },
+    ),
+  );
+  return {
+    enterTest: () => scopes.enterTest(),
+    leaveTest: () => scopes.leaveTest(),
+    closeFile: () => scopes.closeFile(),
+    killAll: () => scopes.killAll(),
+    consoleExcerpt: () => excerpt(scopes),
+    settings: {
+      get timeoutMs() {
+        return provium.timeoutMs;
+      },
+      resetBetweenTests: false,
+    },
+    onTimeoutSet: (listener) => provium.onTimeoutSet(listener),
+  };
+};
+
+const excerpt = (scopes: Scopes): string =>
+  scopes
+    .vms()
+    .flatMap((vm) => {
+      const tail = vm.console?.tail(EXCERPT_BYTES).trimEnd() ?? "";
+      return tail === "" ? [] : [`--- console of vm \`${vm.name}\` (${vm.state})\n${tail}`];
+    })
+    .join("\n");

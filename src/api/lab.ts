@@ -1,0 +1,163 @@
+/** The Lua object `lab`. `provium` is one too: its lab is that of the running test, or the file's root. */
+
+import { ApiError } from "../errors/errors.ts";
+import type { Lab } from "../lab/lab.ts";
+import { parseBootOptions } from "../lab/options.ts";
+import { memorySize } from "../lab/quantities.ts";
+import type { Args } from "../lua/args.ts";
+import { defineClass, type Method, method } from "../lua/native.ts";
+import { LuaTable } from "../lua/table.ts";
+import type { LuaValue } from "../lua/values.ts";
+import { optionTable, unwrapped } from "./arguments.ts";
+import type { Api } from "./context.ts";
+import { VmHandle } from "./handles.ts";
+
+export class LabHandle {
+  private static readonly known = new WeakMap<Lab, LabHandle>();
+
+  protected constructor(
+    readonly api: Api,
+    private readonly own: Lab | undefined,
+  ) {}
+
+  static of(api: Api, lab: Lab): LabHandle {
+    let handle = LabHandle.known.get(lab);
+    if (handle === undefined) {
+      handle = new LabHandle(api, lab);
+      LabHandle.known.set(lab, handle);
+    }
+    return handle;
+  }
+
+  get lab(): Lab {
+    return this.own ?? this.api.scopes.current.lab;
+  }
+
+  /** The VM or sub-lab of that name, as Lua sees it. */
+  member(name: string): VmHandle | LabHandle | undefined {
+    const vm = this.lab.findVm(name);
+    if (vm !== undefined) return VmHandle.of(this.api, vm, "lab");
+    const lab = this.lab.findLab(name);
+    return lab === undefined ? undefined : LabHandle.of(this.api, lab);
+  }
+}
+
+type LabMethods = Readonly<Record<string, Method<LabHandle>>>;
+const labMethod = method<LabHandle>;
+
+const vmOf = (self: LabHandle, args: Args): VmHandle => {
+  const name = args.text(1, "name");
+  if (args.absent(2)) {
+    if (!args.absent(3)) args.fail(2, "profile: string expected, since options were given");
+    return VmHandle.of(self.api, self.lab.vm(name), "lab");
+  }
+  const profile = args.text(2, "profile");
+  const table = args.optTable(3, "vm: opts");
+  const resolve = (path: string): string => self.api.hostPath(path, "lab");
+  const options = parseBootOptions(table && optionTable(table), { call: "vm", flavour: "lab", resolve });
+  return VmHandle.of(self.api, self.api.scopes.createVm(self.lab, name, profile, options), "lab");
+};
+
+/** Adds one VM or lab, or all of an array; nothing is added when one of them cannot be. */
+const include = (self: LabHandle, args: Args): void => {
+  const given = args.any(1);
+  const wanted: LuaValue[] = given instanceof LuaTable ? given.items() : [given];
+  const { lab } = self;
+  for (const value of wanted) {
+    if (value instanceof VmHandle) lab.checkVmName(value.vm.name);
+    else if (!(value instanceof LabHandle)) args.fail(1, "a vm, a lab or an array of them expected");
+  }
+  for (const value of wanted) {
+    if (value instanceof VmHandle) lab.addVm(value.vm);
+    else if (value instanceof LabHandle) lab.addLab(value.lab);
+  }
+};
+
+const claim = (self: LabHandle, args: Args): void => {
+  const table = args.table(1, "claim");
+  table.only(["memory", "cpus"]);
+  const memory = table.get("memory");
+  self.api.scopes.claim(
+    memory === undefined ? 0 : memorySize(unwrapped(memory), "lab", "claim: memory"),
+    table.optCount("cpus") ?? 0,
+  );
+};
+
+export const LAB_METHODS: LabMethods = {
+  vm: labMethod(
+    "(name: string, profile?: string, opts?: BootOptions): VM",
+    "With a profile: a new VM of that name, not booted. Without: the VM of that name, in a test also one of the file.",
+    vmOf,
+  ),
+  lab: labMethod(
+    "(name?: string): lab",
+    "The sub-lab of that name, made when there is none; without a name a new one.",
+    (self, args) => LabHandle.of(self.api, self.lab.lab(args.optText(1, "name"))),
+  ),
+  boot: labMethod(
+    "(opts?: {recursive?: boolean}): lab",
+    "Boots every VM of the lab that does not run, side by side; with `recursive` those of its sub-labs too. Returns the lab.",
+    function* (self, args) {
+      const opts = args.optTable(1, "boot: opts");
+      opts?.only(["recursive"]);
+      yield* self.lab.boot(opts?.optBoolean("recursive") ?? false);
+      return self;
+    },
+  ),
+  shutdown: labMethod("()", "Shuts down every VM of the lab.", function* (self) {
+    yield* self.lab.shutdown();
+  }),
+  pause: labMethod("()", "Pauses every VM of the lab; each must be booted.", function* (self) {
+    yield* self.lab.pause();
+  }),
+  resume: labMethod("()", "Resumes every VM of the lab; each must be paused.", function* (self) {
+    yield* self.lab.resume();
+  }),
+  include: labMethod("(member: VM|lab|(VM|lab)[])", "Adds VMs and labs made elsewhere.", include),
+  remove: labMethod(
+    "(member: string|VM|lab)",
+    "Takes a member out of the lab; it goes on running.",
+    (self, args) => {
+      if (args.type(1) === "string") self.lab.remove(args.text(1));
+      else if (args.isObject(1, VmHandle as never)) self.lab.remove((args.any(1) as VmHandle).vm);
+      else
+        self.lab.remove(
+          args.object(1, LabHandle as never as abstract new () => LabHandle, "name, vm or lab").lab,
+        );
+    },
+  ),
+  members: labMethod(
+    "(): {kind: string, name: string}[]",
+    'Its members; kind is "vm" or "sub_lab".',
+    (self) => self.lab.members().map(({ kind, name }) => ({ kind, name })),
+  ),
+  vm_names: labMethod("(): string[]", "Names of its VMs.", (self) => self.lab.vmNames()),
+  sub_lab_names: labMethod("(): string[]", "Names of its sub-labs.", (self) => self.lab.labNames()),
+  name: labMethod("(): string", 'The lab\'s name; "provium" for the root.', (self) => self.lab.name),
+  claim: labMethod(
+    "(amount: {memory?: size, cpus?: integer})",
+    "States once what the file needs, for the scheduler.",
+    claim,
+  ),
+  depends_on_file: labMethod(
+    "(path: string)",
+    "Names a host file that a fixture depends on; without effect while it runs.",
+    (_self, args) => {
+      args.text(1, "path");
+    },
+  ),
+};
+
+defineClass<LabHandle>({
+  name: "lab",
+  of: LabHandle as never as abstract new () => LabHandle,
+  doc: "A name space of VMs and sub-labs. `lab.<name>` is the member of that name, or nil.",
+  methods: LAB_METHODS,
+  get: (self, key) => self.api.pack[key] ?? self.member(key),
+  set: (_self, key) => {
+    throw new ApiError(`cannot assign to \`${key}\` of a lab`, {
+      hint: "Only `provium` keeps values of your own.",
+    });
+  },
+  text: (self) => `lab \`${self.lab.name}\``,
+});

@@ -1,0 +1,51 @@
+/**
+ * What is best written in Lua itself. The chunk gets the dialect and the binding behind `assert_ok`, and returns
+ * the function that makes exec results.
+ */
+
+export const PRELUDE_NAME = "provium prelude";
+
+export const PRELUDE = `
+local classic, assert_ok = ...
+local string, select, setmetatable = string, select, setmetatable
+
+-- Strings everywhere also serve as the output wrappers of the classic API: s.value, s.contains("x"),
+-- s:contains("x"), s.trim(). A dot call is told from a colon call by its number of arguments.
+local find, sub, byte = string.find, string.sub, string.byte
+local extra = {
+  contains = { 1, function(s, needle) return find(s, needle, 1, true) ~= nil end },
+  starts_with = { 1, function(s, prefix) return sub(s, 1, #prefix) == prefix end },
+  trim = { 0, function(s)
+    local from = find(s, "%S")
+    if not from then return "" end
+    local to = #s
+    while find(s, "^%s", to) do to = to - 1 end
+    return sub(s, from, to)
+  end },
+}
+getmetatable("").__index = function(s, key)
+  local method = string[key]
+  if method ~= nil then return method end
+  if key == "value" then return s end
+  local more = extra[key]
+  if more then
+    local arity, call = more[1], more[2]
+    return function(...)
+      if select("#", ...) > arity then return call(...) end
+      return call(s, ...)
+    end
+  end
+end
+
+co = coroutine
+
+-- What files written for Lua 5.1 expect.
+if classic then
+  unpack = table.unpack
+  loadstring = load
+  table.getn = function(t) return #t end
+end
+
+local result = { __index = { assert_ok = assert_ok } }
+return function(fields) return setmetatable(fields, result) end
+`;

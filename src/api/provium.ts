@@ -1,0 +1,116 @@
+/**
+ * The global `provium`: the root lab, the module of the classic API, and the settings of a file. A name is looked
+ * up among the methods, the reserved keys, the settings, VMs, sub-labs, the classic functions, and last what the
+ * file itself has assigned.
+ */
+
+import { ApiError } from "../errors/errors.ts";
+import { RESERVED_NAMES } from "../lab/names.ts";
+import type { Args } from "../lua/args.ts";
+import { defineClass, fn, type NativeFunction } from "../lua/native.ts";
+import { type LuaValue, luaFloat, results } from "../lua/values.ts";
+import { durationMs } from "./arguments.ts";
+import type { Api } from "./context.ts";
+import { VmHandle } from "./handles.ts";
+import { LAB_METHODS, LabHandle } from "./lab.ts";
+
+export class Provium extends LabHandle {
+  timeoutMs: number | undefined;
+  private readonly assigned = new Map<string, LuaValue>();
+  private readonly timeoutListeners: ((ms: number | undefined) => void)[] = [];
+  private readonly classic: Readonly<Record<string, NativeFunction>>;
+
+  constructor(
+    api: Api,
+    readonly dialect: "classic" | "lab",
+  ) {
+    super(api, undefined);
+    this.classic = classicFunctions(this);
+  }
+
+  onTimeoutSet(listener: (ms: number | undefined) => void): void {
+    this.timeoutListeners.push(listener);
+  }
+
+  get(key: string): unknown {
+    const reserved = this.api.pack[key];
+    if (reserved !== undefined) return reserved;
+    if (key === "timeout") return this.timeoutMs === undefined ? undefined : luaFloat(this.timeoutMs / 1000);
+    if (key === "reset_between_tests") return false;
+    return this.member(key) ?? this.classic[key] ?? this.assigned.get(key);
+  }
+
+  set(key: string, args: Args): void {
+    const value = args.any(1);
+    if (key === "timeout") {
+      this.timeoutMs = value === undefined ? undefined : durationMs(value, "provium.timeout");
+      for (const listener of this.timeoutListeners) listener(this.timeoutMs);
+    } else if (key === "reset_between_tests") this.setReset(value);
+    else if (RESERVED_NAMES.some((name) => name === key))
+      throw new ApiError(
+        `cannot assign to \`provium.${key}\`: the name is reserved (${RESERVED_NAMES.join(", ")})`,
+      );
+    else if (value === undefined) this.assigned.delete(key);
+    else this.assigned.set(key, value);
+  }
+
+  /** Everything that `pairs` shows: members, classic functions and what the file has assigned. */
+  entries(): Map<string, unknown> {
+    const entries = new Map<string, unknown>(this.assigned);
+    for (const [name, value] of Object.entries({ ...this.classic, ...this.api.pack }))
+      entries.set(name, value);
+    for (const { name } of this.lab.members()) entries.set(name, this.member(name));
+    return entries;
+  }
+
+  private setReset(value: LuaValue): void {
+    if (value === undefined || value === false) return;
+    if (this.dialect === "classic")
+      throw new ApiError(
+        "provium.reset_between_tests has no place in a classic file: its tests run where they stand",
+      );
+    throw new ApiError("provium.reset_between_tests needs VM snapshots, which this version does not have", {
+      hint: "Boot a VM inside each test instead; it ends with the test.",
+    });
+  }
+}
+
+/** The functions of the classic module. A colon call drops the receiver. */
+const classicFunctions = (self: Provium): Readonly<Record<string, NativeFunction>> => {
+  const first = (args: Args): number => (args.any(1) === self ? 2 : 1);
+  return {
+    create: fn(
+      "create",
+      "(profile: string): VM",
+      "A VM of the classic API from a profile, not booted. It lasts as long as the file.",
+      (args) => {
+        const vm = self.api.scopes.createClassicVm(args.text(first(args), "profile"));
+        return VmHandle.of(self.api, vm, "classic");
+      },
+    ),
+    shutdown_all: fn("shutdown_all", "()", "Shuts down every VM of the file, of both APIs.", function* () {
+      yield* self.api.scopes.shutdownAll();
+    }),
+  };
+};
+
+const FIELDS = {
+  timeout: {
+    type: "number|string",
+    doc: 'Deadline of every test of the file: seconds or a text such as "30s".',
+  },
+} as const;
+
+defineClass<Provium>({
+  name: "provium",
+  of: Provium,
+  doc: "The root lab of a file, with all methods of a lab, and the functions of the classic API.",
+  methods: LAB_METHODS as never,
+  get: (self, key) => self.get(key),
+  set: (self, key, args) => self.set(key, args),
+  fields: FIELDS,
+  text: () => "provium",
+  meta: {
+    __pairs: (self) => results(self.api.state.global("next"), self.entries(), undefined),
+  },
+});
