@@ -7,6 +7,7 @@ import { describe } from "./describe.ts";
 import { type Anchor, literal, lua, type NativeCode, type Thread, toText } from "./engine.ts";
 import { LuaAbort } from "./errors.ts";
 import { type ClassDefinition, classOf, type NativeFunction } from "./native.ts";
+import { framesOf } from "./trace.ts";
 import type { Heap } from "./values.ts";
 
 /** What bindings need from the state. */
@@ -25,8 +26,8 @@ const isOperation = (value: unknown): value is Op<unknown> =>
   typeof (value as { throw?: unknown }).throw === "function";
 
 /** The error as it goes on into Lua: an interruption must not be caught there. */
-export const leaving = (error: unknown): unknown =>
-  error instanceof InterruptedError ? new LuaAbort(error) : error;
+export const leaving = (L: Thread, error: unknown): unknown =>
+  error instanceof InterruptedError ? new LuaAbort(error, framesOf(L, 0)) : error;
 
 export class Bindings {
   private readonly functions = new WeakMap<NativeFunction, Anchor>();
@@ -76,7 +77,7 @@ export class Bindings {
         const value = body(L);
         return isOperation(value) ? host.drive(L, value) : host.deliver(L, value);
       } catch (error) {
-        throw leaving(error);
+        throw leaving(L, error);
       } finally {
         host.thread = outer;
       }

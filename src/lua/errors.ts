@@ -32,7 +32,11 @@ export class LuaError extends Error {
 export class LuaAbort extends Error {
   readonly luaUncatchable = true;
 
-  constructor(readonly reason: Error) {
+  constructor(
+    readonly reason: Error,
+    /** Where Lua was when the reason came up. */
+    readonly frames: readonly Frame[],
+  ) {
     super(reason.message);
     this.name = "LuaAbort";
   }

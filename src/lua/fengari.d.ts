@@ -21,6 +21,7 @@ declare module "fengari" {
   interface Lua {
     readonly LUA_OK: number;
     readonly LUA_YIELD: number;
+    readonly LUA_OPEQ: number;
     readonly LUA_MULTRET: number;
     readonly LUA_REGISTRYINDEX: number;
     readonly LUA_TNONE: number;
@@ -40,6 +41,7 @@ declare module "fengari" {
     lua_checkstack(L: Thread, slots: number): boolean;
     lua_close(L: Thread): void;
     lua_closethread(L: Thread, from: Thread | null): number;
+    lua_compare(L: Thread, a: number, b: number, operator: number): number | boolean;
     lua_createtable(L: Thread, array: number, fields: number): void;
     lua_error(L: Thread): never;
     lua_getfield(L: Thread, index: number, key: Uint8Array): number;
@@ -83,6 +85,7 @@ declare module "fengari" {
     lua_setmetatable(L: Thread, index: number): void;
     lua_settable(L: Thread, index: number): void;
     lua_settop(L: Thread, index: number): void;
+    lua_sethook(L: Thread, hook: NativeCode | null, mask: number, count: number): void;
     lua_setwatchdog?(L: Thread, code: ((L: Thread) => void) | null, interval: number): void;
     lua_status(L: Thread): number;
     lua_toboolean(L: Thread, index: number): boolean;

@@ -23,6 +23,11 @@ export class LuaFunction extends LuaRef {
     }
   }
 
+  /** As `run` inside a task, where others should go on meanwhile; else as `call`, on the caller's own thread. */
+  *invoke(...args: readonly unknown[]): Op<LuaValue[]> {
+    return this.heap.inTask ? yield* this.run(...args) : this.call(...args);
+  }
+
   /** Calls it as a coroutine of its own, so that host calls in it let other tasks go on. */
   run(...args: readonly unknown[]): Op<LuaValue[]> {
     return this.heap.run(this, args);

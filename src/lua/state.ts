@@ -66,6 +66,8 @@ export class LuaState implements BindingHost, StrandHost {
   private readonly strands: Strands = new Strands(this);
   private readonly causes = new Map<string, unknown>();
   private readonly project: string;
+  /** Where Lua was at the last interruption. */
+  interruptedAt: readonly Frame[] = [];
   /** Where the error that is on its way was raised. */
   private raisedAt: readonly Frame[] = [];
 
@@ -161,11 +163,13 @@ export class LuaState implements BindingHost, StrandHost {
     const code =
       check === undefined
         ? null
-        : (): void => {
+        : (L: Thread): number => {
             const reason = check();
-            if (reason !== undefined) throw new LuaAbort(reason);
+            if (reason !== undefined) throw new LuaAbort(reason, framesOf(L, 0));
+            return 0;
           };
-    lua.lua_setwatchdog?.(this.main, code, WATCHDOG_INTERVAL);
+    if (lua.lua_setwatchdog !== undefined) lua.lua_setwatchdog(this.main, code, WATCHDOG_INTERVAL);
+    else lua.lua_sethook(this.main, code, code === null ? 0 : 8, WATCHDOG_INTERVAL);
   }
 
   /** Bytes that Lua values take, about. */
@@ -210,6 +214,20 @@ export class LuaState implements BindingHost, StrandHost {
     return equal;
   }
 
+  /** Whether `a == b` holds in Lua, metamethods included. */
+  equal(a: LuaValue, b: LuaValue): boolean {
+    const L = this.thread;
+    const top = lua.lua_gettop(L);
+    lua.lua_checkstack(L, 6);
+    lua.lua_pushcfunction(L, equalsOf);
+    this.push(L, a);
+    this.push(L, b);
+    this.call(L, 2);
+    const equal = lua.lua_toboolean(L, -1);
+    lua.lua_settop(L, top);
+    return equal;
+  }
+
   // --- calls -----------------------------------------------------------------------------------------------
 
   call(L: Thread, args: number): number {
@@ -221,7 +239,7 @@ export class LuaState implements BindingHost, StrandHost {
     try {
       status = lua.lua_pcall(L, args, lua.LUA_MULTRET, base);
     } catch (error) {
-      throw error instanceof LuaAbort ? error.reason : error;
+      throw this.arrived(error);
     } finally {
       this.thread = outer;
     }
@@ -253,8 +271,23 @@ export class LuaState implements BindingHost, StrandHost {
     return value.values.length;
   }
 
-  leaving(error: unknown): unknown {
-    return leaving(error);
+  get inTask(): boolean {
+    return this.strands.yields(this.thread);
+  }
+
+  leaving(L: Thread, error: unknown): unknown {
+    return leaving(L, error);
+  }
+
+  arrived(error: unknown): unknown {
+    if (!(error instanceof LuaAbort)) return error;
+    this.interruptedAt = error.frames;
+    return error.reason;
+  }
+
+  /** Where the running thread is, innermost first. */
+  frames(): readonly Frame[] {
+    return framesOf(this.thread, 0);
   }
 
   failure(L: Thread): LuaError {
@@ -331,6 +364,11 @@ export class LuaState implements BindingHost, StrandHost {
 
 const toStringOf = (L: Thread): number => {
   lauxlib.luaL_tolstring(L, 1);
+  return 1;
+};
+
+const equalsOf = (L: Thread): number => {
+  lua.lua_pushboolean(L, Boolean(lua.lua_compare(L, 1, 2, lua.LUA_OPEQ)));
   return 1;
 };
 

@@ -4,7 +4,6 @@
 
 import type { Op, Wait } from "../sys/op.ts";
 import { type Continuation, lua, type Thread } from "./engine.ts";
-import { LuaAbort } from "./errors.ts";
 import type { LuaRef, LuaValue } from "./values.ts";
 
 /** What a binding and the driver of its coroutine say to each other across the yield. */
@@ -30,7 +29,9 @@ export interface StrandHost {
   /** Pushes the results of a binding and returns their count. */
   deliver(L: Thread, value: unknown): number;
   /** The error that leaves a binding. */
-  leaving(error: unknown): unknown;
+  leaving(L: Thread, error: unknown): unknown;
+  /** What an abort that has reached us stands for. */
+  arrived(error: unknown): unknown;
   /** The Lua error on top of a dead coroutine's stack. */
   failure(L: Thread): Error;
 }
@@ -87,7 +88,7 @@ export class Strands {
     try {
       return lua.lua_resume(L, null, given);
     } catch (error) {
-      throw error instanceof LuaAbort ? error.reason : error;
+      throw this.host.arrived(error);
     }
   }
 
@@ -112,7 +113,7 @@ export class Strands {
         interruption === undefined ? op.next(strand.ready) : op.throw(interruption),
       );
     } catch (error) {
-      throw this.host.leaving(error);
+      throw this.host.leaving(L, error);
     } finally {
       this.host.thread = outer;
     }

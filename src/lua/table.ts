@@ -67,6 +67,16 @@ export class LuaTable extends LuaRef {
     return length;
   }
 
+  /** Whether it has a metatable: then it may be more than a plain table. */
+  get hasMetatable(): boolean {
+    const L = this.heap.thread;
+    lua.lua_checkstack(L, 3);
+    this.anchor(L);
+    const has = lua.lua_getmetatable(L, -1);
+    lua.lua_pop(L, has ? 2 : 1);
+    return has;
+  }
+
   /** All pairs, in the order of `next`. */
   entries(): [key: LuaValue, value: LuaValue][] {
     const L = this.heap.thread;

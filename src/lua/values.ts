@@ -50,6 +50,8 @@ export type LuaValue = undefined | boolean | number | bigint | LuaFloat | Uint8A
 export interface Heap {
   /** The thread that runs now. */
   readonly thread: Thread;
+  /** Whether the running thread is one that yields its waits. */
+  readonly inTask: boolean;
   push(L: Thread, value: unknown): void;
   value(L: Thread, index: number): LuaValue;
   /**

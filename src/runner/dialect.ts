@@ -58,7 +58,8 @@ const wordsOf = (list: readonly Token[]): ReadonlySet<Dialect> => {
       const second = secondArgument(list, i + 2);
       if (second === undefined) return;
       if (is(second, "{")) found.add("lab");
-      if (is(second, "function") && is(second + 1, "(") && list[second + 2]?.kind === "word") found.add("lab");
+      if (is(second, "function") && is(second + 1, "(") && list[second + 2]?.kind === "word")
+        found.add("lab");
     }
   });
   return found;

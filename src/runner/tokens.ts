@@ -27,9 +27,7 @@ const longBracket = (source: string, at: number): { from: number; to: number; en
   const close = `]${open[1]}]`;
   const from = at + open[0].length;
   const to = source.indexOf(close, from);
-  return to < 0
-    ? { from, to: source.length, end: source.length }
-    : { from, to, end: to + close.length };
+  return to < 0 ? { from, to: source.length, end: source.length } : { from, to, end: to + close.length };
 };
 
 /** The index behind a quoted string that opens at `at`. An unfinished one ends with its line. */

@@ -1,0 +1,66 @@
+/** From what ended a test to what the report says about it. */
+
+import { ProviumError } from "../errors/errors.ts";
+import { renderError } from "../errors/render.ts";
+import type { FailureDetail } from "../events/types.ts";
+import { LuaError } from "../lua/errors.ts";
+import type { LuaState } from "../lua/state.ts";
+import { type Frame, sourceLine, traceback } from "../lua/trace.ts";
+
+export interface Failure {
+  readonly reason: string;
+  readonly detail: FailureDetail;
+}
+
+/** A reason goes into one event: more than this of it helps nobody. */
+const LONGEST_REASON = 64 * 1024;
+const POSITION = /^(.+?):(\d+): /;
+
+const shortened = (text: string): string =>
+  text.length <= LONGEST_REASON ? text : `${text.slice(0, LONGEST_REASON)}\n... (${text.length} characters)`;
+
+/** Where it happened: what the message itself says, else the innermost Lua frame with a line. */
+const placeOf = (
+  state: LuaState,
+  message: string,
+  frames: readonly Frame[],
+): { file?: string; line?: number } => {
+  const said = POSITION.exec(message);
+  if (said !== null && state.sources.has(said[1] as string))
+    return { file: said[1] as string, line: Number(said[2]) };
+  const frame =
+    frames.find(({ file, line }) => line !== undefined && state.sources.has(file ?? "")) ??
+    frames.find(({ line }) => line !== undefined);
+  return frame?.file === undefined ? {} : { file: frame.file, line: frame.line as number };
+};
+
+/** A failure told by a message and by where Lua was. */
+export const failureAt = (
+  state: LuaState,
+  message: string,
+  frames: readonly Frame[],
+  cause?: unknown,
+): Failure => {
+  const { file, line } = placeOf(state, message, frames);
+  const path = file === undefined ? undefined : state.sources.get(file);
+  const source = path === undefined || line === undefined ? undefined : sourceLine(path, line);
+  const trace = traceback(frames);
+  const hint = cause instanceof ProviumError ? cause.hint : undefined;
+  return {
+    reason: shortened(message),
+    detail: {
+      ...(file === undefined ? {} : { file }),
+      ...(line === undefined ? {} : { line }),
+      ...(source === undefined ? {} : { source }),
+      ...(trace === "" ? {} : { traceback: `stack traceback:\n${trace}` }),
+      ...(hint === undefined ? {} : { hint }),
+    },
+  };
+};
+
+/** The failure behind whatever a call into Lua threw. */
+export const failureOf = (state: LuaState, error: unknown): Failure => {
+  if (error instanceof LuaError) return failureAt(state, error.message, error.frames, error.cause);
+  const frames = error instanceof ProviumError ? state.interruptedAt : [];
+  return failureAt(state, renderError(error), frames, error);
+};

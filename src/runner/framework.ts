@@ -1,0 +1,277 @@
+/**
+ * `test` and `todo`: registration, order and outcome of the tests of one file.
+ *
+ * In the lab dialect tests are registered while the file's top level runs, and their bodies run afterwards. In the
+ * classic dialect a body runs at its `test` call; the file itself is a test when it has no other.
+ */
+
+import { basename } from "node:path";
+import type { Surface } from "../api/install.ts";
+import { ApiError } from "../errors/errors.ts";
+import type { Emit, Meta } from "../events/types.ts";
+import { duration } from "../lab/quantities.ts";
+import type { LuaFunction } from "../lua/function.ts";
+import { fn } from "../lua/native.ts";
+import type { LuaState } from "../lua/state.ts";
+import type { LuaTable } from "../lua/table.ts";
+import type { Op } from "../sys/op.ts";
+import { type ContextHost, TestContext } from "./context.ts";
+import { DeadlineError, type Deadlines } from "./deadlines.ts";
+import { type Failure, failureOf } from "./failure.ts";
+import type { SubResult } from "./ktap.ts";
+import { metaOf } from "./meta.ts";
+import type { Job } from "./protocol.ts";
+import { RunningTest, SkipSignal } from "./running.ts";
+import { skipReason } from "./select.ts";
+
+export interface FrameworkHost {
+  readonly job: Job;
+  readonly state: LuaState;
+  readonly surface: Surface;
+  readonly deadlines: Deadlines;
+  readonly emit: Emit;
+  /** Closes what a test has left, within bounds. */
+  closeTest(): void;
+}
+
+interface Registered {
+  readonly name: string;
+  readonly meta: Meta;
+  readonly metaTable: LuaTable | undefined;
+  readonly body: LuaFunction;
+}
+
+export class Framework implements ContextHost {
+  /** Tests that were reported as failed. */
+  failures = 0;
+  /** Tests that were reported at all. */
+  reported = 0;
+  /** An order to end the file reached us while a body ran. */
+  ended: DeadlineError | undefined;
+  private readonly registered: Registered[] = [];
+  private readonly names = new Map<string, number>();
+  private readonly partNames = new Map<string, number>();
+  private running: RunningTest | undefined;
+  private loading = true;
+  /** The argument of a top-level `todo`. */
+  private todo: string | undefined;
+
+  constructor(private readonly host: FrameworkHost) {
+    host.surface.onTimeoutSet((ms) => {
+      if (this.running !== undefined) host.deadlines.rearmTest(ms, this.running.since);
+    });
+  }
+
+  get state(): LuaState {
+    return this.host.state;
+  }
+
+  /** Defines the globals `test` and `todo`. */
+  install(): void {
+    const { state } = this.host;
+    state.setGlobal(
+      "test",
+      fn("test", "(name: string, meta?: table, fn: fun(t))", "Declares a test.", (args) => {
+        const name = args.text(1, "name");
+        const metaTable = args.type(2) === "table" ? args.table(2, "meta") : undefined;
+        const body = args.func(metaTable === undefined ? 2 : 3, "fn");
+        const test = { name, meta: metaOf(metaTable), metaTable, body };
+        if (this.host.job.dialect === "classic") this.runNow(test);
+        else this.register(test);
+      }),
+    );
+    state.setGlobal(
+      "todo",
+      fn("todo", "(reason?: string)", "Skips the running test, or the whole file at top level.", (args) => {
+        const reason = args.absent(1) ? "todo" : state.textOf(args.any(1));
+        if (this.running !== undefined) this.running.skip(reason);
+        this.todo ??= reason;
+        if (this.host.job.dialect === "classic") throw new SkipSignal(`file skipped: ${reason}`);
+      }),
+    );
+  }
+
+  // --- lab -------------------------------------------------------------------------------------------------
+
+  private register(test: Registered): void {
+    if (!this.loading)
+      throw new ApiError(`test: \`${test.name}\` is declared while tests run`, {
+        hint: "declare tests at the top level of the file, or use t:subtest(name, fn) in a body",
+      });
+    if (this.names.has(test.name)) throw new ApiError(`test: duplicate name \`${test.name}\` in this file`);
+    this.names.set(test.name, 1);
+    this.registered.push(test);
+  }
+
+  /** Runs the registered bodies in order. */
+  runRegistered(): void {
+    this.loading = false;
+    for (const test of this.registered) {
+      this.ended ??= this.host.deadlines.ended;
+      if (this.ended === undefined) this.runOne(test);
+      else this.skipOne(test, notRun(this.ended));
+    }
+  }
+
+  /** Reports every registered test as skipped. */
+  skipRegistered(reason: string): void {
+    this.loading = false;
+    for (const test of this.registered) this.skipOne(test, reason);
+  }
+
+  private skipOne({ name, meta }: Registered, reason: string): void {
+    this.host.emit("test_started", { path: this.host.job.path, name, meta });
+    this.finish(new RunningTest(name, meta, undefined), undefined, reason);
+  }
+
+  // --- classic ---------------------------------------------------------------------------------------------
+
+  private runNow(test: Registered): void {
+    this.runOne({ ...test, name: unique(this.names, test.name) });
+    if (this.ended !== undefined) throw this.ended;
+  }
+
+  /** The name of the file as a test of its own. */
+  get fileTest(): string {
+    return basename(this.host.job.path).replace(/(\.test)?\.lua$/, "");
+  }
+
+  /** Runs the top level of a classic file and reports it as a test where it has to be one. */
+  runClassicFile(chunk: LuaFunction): void {
+    const itself = new RunningTest(this.fileTest, {}, undefined);
+    this.host.deadlines.armTest(this.host.surface.settings.timeoutMs);
+    let failure: Failure | undefined;
+    try {
+      chunk.call();
+      failure = this.lostTask();
+    } catch (error) {
+      // An order to end the file that hit a test inside has been told there.
+      const told = this.ended !== undefined;
+      this.note(error);
+      if (this.todo === undefined && !told) failure = failureOf(this.host.state, error);
+    } finally {
+      this.host.deadlines.disarmTest();
+    }
+    if (failure === undefined && this.reported > 0) return;
+    const name = unique(this.names, itself.name);
+    this.host.emit("test_started", { path: this.host.job.path, name, meta: {} });
+    this.finish(itself, failure, failure === undefined ? this.todo : undefined, name);
+  }
+
+  // --- one test --------------------------------------------------------------------------------------------
+
+  private runOne(test: Registered): void {
+    const { job, state, surface, deadlines, emit } = this.host;
+    emit("test_started", { path: job.path, name: test.name, meta: test.meta });
+    const running = new RunningTest(test.name, test.meta, test.metaTable);
+    const reason = this.todo ?? skipReason(test.meta, job.filter);
+    if (reason !== undefined) {
+      this.finish(running, undefined, reason);
+      return;
+    }
+    const outer = { running: this.running, clock: deadlines.clock };
+    let failure: Failure | undefined;
+    let entered = false;
+    try {
+      const limit = test.metaTable?.get("timeout");
+      const ms =
+        limit === undefined
+          ? surface.settings.timeoutMs
+          : duration(limit, `test \`${test.name}\`: meta.timeout`);
+      surface.enterTest(test.name);
+      entered = true;
+      this.running = running;
+      deadlines.armTest(ms);
+      test.body.call(new TestContext(this, running));
+      failure = this.lostTask();
+    } catch (error) {
+      this.note(error);
+      if (!(running.skipped !== undefined && error instanceof Error && isSkip(error)))
+        failure = failureOf(state, error);
+    } finally {
+      deadlines.clock = outer.clock;
+      this.running = outer.running;
+    }
+    this.finish(running, running.sticky ?? failure, running.skipped);
+    if (entered) this.host.closeTest();
+  }
+
+  /** Reports the outcome; a failure outweighs a skip. */
+  private finish(
+    test: RunningTest,
+    failure: Failure | undefined,
+    skipped: string | undefined,
+    name: string = test.name,
+  ): void {
+    const { job, emit, surface } = this.host;
+    const common = { path: job.path, name, meta: test.meta, log: test.log };
+    this.reported++;
+    if (failure !== undefined) {
+      this.failures++;
+      const told = { duration_ns: test.durationNs, ...failure, console_excerpt: surface.consoleExcerpt() };
+      emit("test_failed", { ...common, ...told });
+    } else if (skipped !== undefined) emit("test_skipped", { ...common, reason: skipped });
+    else emit("test_passed", { ...common, duration_ns: test.durationNs });
+  }
+
+  private note(error: unknown): void {
+    if (error instanceof DeadlineError && error.by !== "test") this.ended ??= error;
+  }
+
+  /** Ends the tasks that a body has left running; the failure of one that nobody waited for is the test's. */
+  private lostTask(): Failure | undefined {
+    const [error] = this.host.state.tasks.close();
+    return error === undefined ? undefined : failureOf(this.host.state, error);
+  }
+
+  // --- parts of a test -------------------------------------------------------------------------------------
+
+  *subtest(parent: RunningTest, part: string, body: LuaFunction): Op<boolean> {
+    const name = unique(this.partNames, `${parent.name}/${part}`);
+    const { job, state, emit } = this.host;
+    const running = new RunningTest(name, {}, undefined);
+    emit("test_started", { path: job.path, name, meta: {} });
+    const outer = this.running;
+    this.running = running;
+    let failure: Failure | undefined;
+    try {
+      yield* body.invoke(new TestContext(this, running));
+    } catch (error) {
+      if (error instanceof DeadlineError) {
+        this.finish(running, failureOf(state, error), undefined);
+        throw error;
+      }
+      if (running.skipped === undefined) failure = failureOf(state, error);
+    } finally {
+      this.running = outer;
+    }
+    const settled = running.sticky ?? failure;
+    this.finish(running, settled, running.skipped);
+    if (settled !== undefined)
+      parent.sticky ??= { ...settled, reason: `subtest \`${part}\` failed: ${settled.reason}` };
+    return settled === undefined;
+  }
+
+  report(parent: RunningTest, result: SubResult): void {
+    const name = unique(this.partNames, `${parent.name}/${result.name}`);
+    const part = new RunningTest(name, {}, undefined);
+    this.host.emit("test_started", { path: this.host.job.path, name, meta: {} });
+    const failure = result.outcome === "failed" ? { reason: result.reason, detail: {} } : undefined;
+    this.finish(part, failure, result.outcome === "skipped" ? result.reason : undefined);
+    if (failure !== undefined)
+      parent.sticky ??= { reason: `\`${result.name}\` failed: ${result.reason}`, detail: {} };
+  }
+}
+
+/** The reason for tests that an ended file did not get to. */
+const notRun = (end: DeadlineError): string =>
+  end.by === "file" ? `file timed out: ${end.message}` : end.message;
+
+const isSkip = (error: Error): boolean => error.cause instanceof SkipSignal || error instanceof SkipSignal;
+
+/** The name itself, or with "#2", "#3", … when it was there before. */
+const unique = (names: Map<string, number>, name: string): string => {
+  const n = (names.get(name) ?? 0) + 1;
+  names.set(name, n);
+  return n === 1 ? name : `${name} #${n}`;
+};

@@ -1,0 +1,112 @@
+/** The runner's end of the socket to the dispatcher. When the dispatcher is gone, so is the runner. */
+
+import { HostError, InterruptedError } from "../errors/errors.ts";
+import { encodeFrame, FrameReader, unpack } from "../events/frame.ts";
+import { eventTime } from "../events/stream.ts";
+import type { Emit } from "../events/types.ts";
+import { readSome, setCloseOnExec, writeSome } from "../sys/libc.ts";
+import { NEVER, type Op, Pending, until } from "../sys/op.ts";
+import { POLLIN, type Reactor } from "../sys/reactor.ts";
+import type { Answer, Down, Job, Request, Up } from "./protocol.ts";
+
+const READ_BYTES = 64 * 1024;
+
+/** Called when the other end is gone; does not return. */
+export type LinkEnd = () => never;
+
+export class Link {
+  private readonly reader = new FrameReader();
+  private readonly buffer = new Uint8Array(READ_BYTES);
+  private readonly asked = new Map<number, Pending<Answer>>();
+  private job: Job | undefined;
+  private nextId = 1;
+  /** Why the file is to end now. */
+  stopped: string | undefined;
+
+  /** Takes over `fd`, a connected stream socket that stays blocking: it is read only when there is something. */
+  constructor(
+    private readonly fd: number,
+    private readonly end: LinkEnd,
+  ) {
+    setCloseOnExec(fd);
+  }
+
+  /** Serves the socket from this reactor. */
+  attach(reactor: Reactor): void {
+    reactor.watch(this.fd, POLLIN, () => this.receive());
+  }
+
+  send(message: Up): void {
+    const frame = encodeFrame(message);
+    for (let at = 0; at < frame.byteLength; ) {
+      const n = writeSome(this.fd, frame.subarray(at));
+      if (n < 0) this.end();
+      at += n;
+    }
+  }
+
+  readonly emit: Emit = (kind, payload) => {
+    this.send({ type: "event", event: { ts: eventTime(), kind, payload } as never });
+  };
+
+  /** Waits for the next file to run. */
+  *nextJob(): Op<Job> {
+    yield* until(() => this.job !== undefined, NEVER);
+    const job = this.job as Job;
+    this.job = undefined;
+    this.stopped = undefined;
+    return job;
+  }
+
+  /** Asks the dispatcher for something. What comes after the asker has given up is handed to `late`. */
+  *ask(request: Request, late: (answer: Answer) => void): Op<Answer> {
+    const id = this.nextId++;
+    const pending = new Pending<Answer>();
+    this.asked.set(id, pending);
+    this.send({ type: "request", id, request });
+    let heard = false;
+    try {
+      const answer = yield* pending.wait(NEVER, () => new InterruptedError("no answer"));
+      heard = true;
+      return answer;
+    } finally {
+      if (heard || pending.settled) this.asked.delete(id);
+      else this.asked.set(id, new Late(late));
+    }
+  }
+
+  /** Says something that needs no answer. */
+  tell(request: Request): void {
+    this.send({ type: "request", id: this.nextId++, request });
+  }
+
+  private receive(): void {
+    const n = readSome(this.fd, this.buffer);
+    if (n <= 0) this.end();
+    this.reader.push(this.buffer.subarray(0, n), (body) => this.take(unpack(body) as Down));
+  }
+
+  private take(message: Down): void {
+    if (message.type === "run") this.job = message.job;
+    else if (message.type === "stop") this.stopped = message.reason;
+    else {
+      const pending = this.asked.get(message.id);
+      this.asked.delete(message.id);
+      if (message.type === "answer") pending?.settle(message.value);
+      else pending?.fail(new HostError(message.message, { hint: message.hint }));
+    }
+  }
+}
+
+/** Stands in for an asker that has given up. */
+class Late extends Pending<Answer> {
+  constructor(private readonly heard: (answer: Answer) => void) {
+    super();
+  }
+
+  override settle(answer: Answer): void {
+    this.heard(answer);
+  }
+
+  override fail(): void {}
+}

@@ -1,0 +1,49 @@
+/** The runner role: takes test files from the dispatcher one after another until the dispatcher is gone. */
+
+import { installApi } from "../api/install.ts";
+import { openGuest } from "../guest/session.ts";
+import type { Vmm } from "../lab/ports.ts";
+import { Reactor } from "../sys/reactor.ts";
+import { LocalVmm } from "../vmm/local.ts";
+import { QemuVmm } from "../vmm/qemu.ts";
+import { Link } from "./link.ts";
+import type { Job } from "./protocol.ts";
+import { DispatcherServices } from "./services.ts";
+import { runFile } from "./session.ts";
+
+/** The dispatcher's socket. */
+const LINK_FD = 3;
+
+/** Set by the dispatcher to choose this role; no child of ours is to see it. */
+const ROLE_VARIABLE = "PROVIUM_ROLE";
+
+const vmmOf = (job: Job, reactor: Reactor): Vmm => {
+  const host = { reactor, env: process.env, helper: job.assets.helper };
+  return job.vmm === "qemu" ? new QemuVmm(host) : new LocalVmm({ ...host, agent: job.assets.agent });
+};
+
+const runJob = (job: Job, link: Link, reactor: Reactor): void => {
+  const services = new DispatcherServices(link);
+  const outcome = runFile(job, {
+    reactor,
+    emit: link.emit,
+    stopped: () => link.stopped,
+    install: (state) =>
+      installApi({ job, vmm: vmmOf(job, reactor), openGuest, services, emit: link.emit, reactor, state }),
+  });
+  link.send({ type: "finished", ...outcome });
+};
+
+/** Does not return. */
+export const runnerMain = (): never => {
+  delete process.env[ROLE_VARIABLE];
+  // Whatever a file has started dies with this process (its parent-death signal).
+  const link = new Link(LINK_FD, () => process.exit(0));
+  for (;;) {
+    // Descriptors that a file forgot are not watched on behalf of the next one.
+    const reactor = new Reactor();
+    link.attach(reactor);
+    link.send({ type: "idle" });
+    runJob(reactor.run(link.nextJob()), link, reactor);
+  }
+};

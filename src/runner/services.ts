@@ -1,0 +1,28 @@
+/** What a file gets from the dispatcher: its share of the pool, and boot artefacts. */
+
+import type { BootArtefacts, BootRequest, Services } from "../lab/ports.ts";
+import type { Op } from "../sys/op.ts";
+import type { Link } from "./link.ts";
+import type { Answer } from "./protocol.ts";
+
+const grantOf = (answer: Answer): number => (answer as { grant: number }).grant;
+
+export class DispatcherServices implements Services {
+  constructor(private readonly link: Link) {}
+
+  *draw(vm: string, memoryBytes: number, cpus: number): Op<{ release(): void }> {
+    const giveBack = (answer: Answer): void => this.link.tell({ what: "release", grant: grantOf(answer) });
+    const answer = yield* this.link.ask({ what: "draw", vm, memoryBytes, cpus }, giveBack);
+    let held = true;
+    return {
+      release: () => {
+        if (held) giveBack(answer);
+        held = false;
+      },
+    };
+  }
+
+  *boot(request: BootRequest): Op<BootArtefacts> {
+    return (yield* this.link.ask({ what: "boot", boot: request }, () => {})) as BootArtefacts;
+  }
+}

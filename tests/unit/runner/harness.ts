@@ -1,0 +1,106 @@
+/** Runs a test file's text in a session without VMs and collects what it tells. */
+
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Surface } from "../../../src/api/install.ts";
+import type { EventKind, EventPayloads } from "../../../src/events/types.ts";
+import type { Job } from "../../../src/runner/protocol.ts";
+import { type FileOutcome, runFile, type SessionHost } from "../../../src/runner/session.ts";
+import { Reactor } from "../../../src/sys/reactor.ts";
+
+export interface Told {
+  readonly kind: EventKind;
+  readonly payload: Record<string, unknown>;
+}
+
+export class Recording {
+  readonly events: Told[] = [];
+  outcome: FileOutcome = { status: "crashed", clean: false, error: undefined };
+
+  of<K extends EventKind>(kind: K): EventPayloads[K][] {
+    return this.events
+      .filter((event) => event.kind === kind)
+      .map((event) => event.payload as EventPayloads[K]);
+  }
+
+  /** "name: passed", "name: failed" or "name: skipped", in order. */
+  get results(): string[] {
+    return this.events
+      .filter(({ kind }) => /^test_(passed|failed|skipped)$/.test(kind))
+      .map(({ kind, payload }) => `${payload.name}: ${kind.slice(5)}`);
+  }
+
+  /** The reason of a failed or skipped test. */
+  reason(name: string): string {
+    const event = this.events.find(({ kind, payload }) => kind !== "test_started" && payload.name === name);
+    return String(event?.payload.reason);
+  }
+
+  get printed(): string {
+    return this.of("output")
+      .map(({ text }) => text)
+      .join("");
+  }
+}
+
+export const stubSurface = (calls: string[] = []): Surface => ({
+  enterTest: (name) => void calls.push(`enter ${name}`),
+  // biome-ignore lint/correctness/useYield: nothing to wait for
+  *leaveTest() {
+    calls.push("leave");
+    return [];
+  },
+  // biome-ignore lint/correctness/useYield: nothing to wait for
+  *closeFile() {
+    calls.push("close");
+    return [];
+  },
+  killAll: () => void calls.push("kill"),
+  consoleExcerpt: () => "[console] boot\n",
+  settings: { timeoutMs: undefined, resetBetweenTests: false },
+  onTimeoutSet: () => {},
+});
+
+const directory = mkdtempSync(join(tmpdir(), "provium-runner-"));
+
+export interface Options {
+  readonly dialect?: "classic" | "lab";
+  readonly job?: Partial<Job>;
+  readonly host?: Partial<SessionHost>;
+  readonly name?: string;
+}
+
+/** Runs `text` as `NAME.test.lua` (lab) or `NAME.lua` (classic). */
+export const run = (text: string, options: Options = {}): Recording => {
+  const dialect = options.dialect ?? "lab";
+  const path = options.name ?? (dialect === "lab" ? "t.test.lua" : "t.lua");
+  const file = join(directory, path);
+  writeFileSync(file, text);
+  const recording = new Recording();
+  const job: Job = {
+    file,
+    path,
+    dialect,
+    roots: [directory],
+    project: directory,
+    profiles: {},
+    filter: { includeSlow: false, tags: [], noTags: [] },
+    vmm: "local",
+    accel: "tcg",
+    transport: "serial",
+    timeoutMs: 0,
+    luaMemoryMb: 64,
+    directory,
+    assets: { agent: "", wrapper: "", helper: "" },
+    ...options.job,
+  };
+  recording.outcome = runFile(job, {
+    reactor: new Reactor(),
+    emit: (kind, payload) => void recording.events.push({ kind, payload: payload as never }),
+    stopped: () => undefined,
+    install: () => stubSurface(),
+    ...options.host,
+  });
+  return recording;
+};
