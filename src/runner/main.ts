@@ -4,7 +4,7 @@ import { installApi } from "../api/install.ts";
 import { openGuest } from "../guest/session.ts";
 import type { Vmm } from "../lab/ports.ts";
 import { Reactor } from "../sys/reactor.ts";
-import { LocalVmm } from "../vmm/local.ts";
+import { createLocalVmm } from "../vmm/local.ts";
 import { QemuVmm } from "../vmm/qemu.ts";
 import { Link } from "./link.ts";
 import type { Job } from "./protocol.ts";
@@ -14,12 +14,9 @@ import { runFile } from "./session.ts";
 /** The dispatcher's socket. */
 const LINK_FD = 3;
 
-/** Set by the dispatcher to choose this role; no child of ours is to see it. */
-const ROLE_VARIABLE = "PROVIUM_ROLE";
-
 const vmmOf = (job: Job, reactor: Reactor): Vmm => {
   const host = { reactor, env: process.env, helper: job.assets.helper };
-  return job.vmm === "qemu" ? new QemuVmm(host) : new LocalVmm({ ...host, agent: job.assets.agent });
+  return job.vmm === "qemu" ? new QemuVmm(host) : createLocalVmm({ ...host, agent: job.assets.agent });
 };
 
 const runJob = (job: Job, link: Link, reactor: Reactor): void => {
@@ -36,7 +33,6 @@ const runJob = (job: Job, link: Link, reactor: Reactor): void => {
 
 /** Does not return. */
 export const runnerMain = (): never => {
-  delete process.env[ROLE_VARIABLE];
   // Whatever a file has started dies with this process (its parent-death signal).
   const link = new Link(LINK_FD, () => process.exit(0));
   for (;;) {
