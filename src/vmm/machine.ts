@@ -22,7 +22,7 @@ import type { JsonObject, Qmp, QmpEvent } from "./qmp.ts";
 
 /** How long a panic may go on printing, and a closed agent port or monitor may wait for the real reason. */
 const PANIC_MS = 150;
-const REASON_MS = 200;
+const REASON_MS = 100;
 /** A monitor command is answered in a millisecond; a host that swaps may need longer. */
 const COMMAND_MS = 10_000;
 const F_DUPFD_CLOEXEC = 1030;
@@ -82,28 +82,25 @@ export class QemuMachine implements Machine {
   }
 
   *connect(deadline: Deadline): Op<Channel> {
-    const channel = yield* this.reach(deadline);
-    try {
-      if (this.resetting) yield* this.command("set-action", { reboot: "shutdown" });
-    } catch (error) {
-      channel.close();
-      throw error;
-    }
-    this.resetting = false;
-    return this.followed(channel);
-  }
-
-  private *reach(deadline: Deadline): Op<Channel> {
     const { agent, reactor } = this.parts;
-    if ("cid" in agent)
-      return yield* connectVsock(reactor, agent.cid, AGENT_PORT, deadline, () => this.death ?? this.gone());
-    const opened = yield* until(() => this.agentOpen || this.death !== undefined || this.closed, deadline);
-    if (this.death !== undefined) throw this.death;
-    if (this.closed) throw this.gone();
+    if ("cid" in agent) {
+      const abort = (): Error | undefined => this.death ?? this.gone();
+      const channel = yield* connectVsock(reactor, agent.cid, AGENT_PORT, deadline, abort);
+      this.agentCame();
+      return this.followed(channel);
+    }
+    // QEMU tells of a port at most once a second, so after a reset its word may come late. The question to the
+    // agent waits in the socket just as well.
+    const opened = yield* until(
+      () => this.agentOpen || this.resetting || this.death !== undefined || this.closed,
+      deadline,
+    );
+    const over = this.death ?? this.gone();
+    if (over !== undefined) throw over;
     if (!opened) throw new TimeoutError(`no agent opened the port ${SERIAL_PORT_NAME} in the guest`);
     // The channel gets a descriptor of its own: it ends with its session, the port lives as long as the machine.
     const fd = check("fcntl(F_DUPFD_CLOEXEC)", libc.fcntl(agent.fd, F_DUPFD_CLOEXEC, 0));
-    return openSerial(reactor, fd);
+    return this.followed(openSerial(reactor, fd));
   }
 
   *pause(): Op<void> {
@@ -173,7 +170,15 @@ export class QemuMachine implements Machine {
   private portChanged(open: boolean): void {
     const lost = this.agentOpen && !open;
     this.agentOpen = open;
-    if (lost && !this.resetting) this.dieIn(REASON_MS);
+    if (open) this.agentCame();
+    else if (lost && !this.resetting) this.dieIn(REASON_MS);
+  }
+
+  /** The guest is up again: from now on a restart from inside is its end. */
+  private agentCame(): void {
+    if (!this.resetting) return;
+    this.resetting = false;
+    this.parts.qmp.post("set-action", { reboot: "shutdown" });
   }
 
   private exited(exit: ProcessExit): void {

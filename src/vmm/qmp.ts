@@ -90,6 +90,11 @@ export class Qmp {
     }
   }
 
+  /** Sends a command whose answer nobody waits for. */
+  post(command: string, args: JsonObject): void {
+    if (this.ended === undefined) this.send({ execute: command, arguments: args, id: this.nextId++ });
+  }
+
   /** Hears every event, in order, from the reactor. */
   onEvent(listener: (event: QmpEvent) => void): void {
     this.listeners.push(listener);
