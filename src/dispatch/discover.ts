@@ -29,7 +29,7 @@ export interface DiscoveryPlan {
   readonly directory: string;
   /** Configured roots, absolute. */
   readonly roots: readonly string[];
-  readonly dialectOf: (file: string, source: string) => "classic" | "lab";
+  readonly dialectOf: (source: string, name: string) => "classic" | "lab";
 }
 
 interface Candidate {
@@ -123,7 +123,7 @@ export const discover = (plan: DiscoveryPlan): TestFile[] => {
     let path = pathOf(file, places);
     if (taken.has(path)) path = file;
     taken.add(path);
-    files.push({ file, path, dialect: plan.dialectOf(file, sources.get(file) as string) });
+    files.push({ file, path, dialect: plan.dialectOf(sources.get(file) as string, file) });
   }
   return files;
 };

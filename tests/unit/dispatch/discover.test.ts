@@ -35,7 +35,7 @@ const find = (plan: Partial<DiscoveryPlan>): string[] =>
     paths: [],
     directory: project,
     roots: [],
-    dialectOf: (file) => (file.endsWith(".test.lua") ? "lab" : "classic"),
+    dialectOf: (_source, file) => (file.endsWith(".test.lua") ? "lab" : "classic"),
     ...plan,
   }).map((file) => file.path);
 

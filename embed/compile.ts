@@ -1,0 +1,72 @@
+/**
+ * Makes the one executable: `bun embed/compile.ts OUTFILE`.
+ *
+ * Writes a module that registers everything to be embedded (with size and SHA-256, checked again at extraction) and
+ * an entry that imports it before the program, and compiles them with bytecode. `GUEST=none` leaves the default guest out.
+ */
+
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+
+const root = resolve(import.meta.dir, "..");
+const build = join(root, "build");
+const outfile = resolve(process.argv[2] ?? join(root, "dist/provium"));
+const generated = join(build, "entry");
+
+const GUEST_FILES = ["manifest", "vmlinux.zst", "initrd.cpio.zst", "modules.cpio.zst"];
+
+const below = (directory: string, prefix: string): [string, string][] =>
+  readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((item) => item.isFile())
+    .map((item): [string, string] => {
+      const path = join(item.parentPath, item.name);
+      return [prefix + relative(directory, path), path];
+    })
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+
+const assets: [string, string][] = [
+  ...["agent", "wrapper", "helper"].map((name): [string, string] => [
+    name,
+    join(build, "agent", `provium-${name}`),
+  ]),
+  ...(process.env.GUEST === "none"
+    ? []
+    : GUEST_FILES.map((name): [string, string] => [`guest/${name}`, join(build, "guest", name)])),
+  ...below(join(root, "embed/demo"), "demo/"),
+];
+
+const imports: string[] = [];
+const rows: string[] = [];
+for (const [index, [name, path]] of assets.entries()) {
+  const sha256 = new Bun.CryptoHasher("sha256").update(readFileSync(path)).digest("hex");
+  const size = statSync(path).size;
+  imports.push(`import asset${index} from ${JSON.stringify(path)} with { type: "file" };`);
+  rows.push(`  ${JSON.stringify(name)}: { path: asset${index}, sha256: "${sha256}", size: ${size} },`);
+}
+
+mkdirSync(generated, { recursive: true });
+mkdirSync(dirname(outfile), { recursive: true });
+const source = join(root, "src");
+writeFileSync(
+  join(generated, "embedded.ts"),
+  [
+    ...imports,
+    `import { registerEmbedded } from ${JSON.stringify(join(source, "assets/embedded.ts"))};`,
+    `registerEmbedded({\n${rows.join("\n")}\n});`,
+    "",
+  ].join("\n"),
+);
+const entry = join(generated, "main.ts");
+writeFileSync(entry, `import "./embedded.ts";\nimport ${JSON.stringify(join(source, "main.ts"))};\n`);
+
+const draft = `${outfile}.new`;
+const bundler = Bun.spawnSync(
+  [process.execPath, "build", "--compile", "--minify", "--bytecode", "--outfile", draft, entry],
+  { cwd: root, stdout: "pipe", stderr: "pipe" },
+);
+if (bundler.exitCode !== 0) {
+  console.error(bundler.stdout.toString() + bundler.stderr.toString());
+  process.exit(1);
+}
+renameSync(draft, outfile);
+console.log(`${relative(root, outfile)}: ${(statSync(outfile).size / 2 ** 20).toFixed(1)} MiB`);

@@ -1,0 +1,134 @@
+/**
+ * Reads command lines strictly: an unknown flag, a missing or a surplus value is an error with a suggestion. What is
+ * left goes through citty, which knows types and short forms.
+ */
+
+import { parseArgs } from "citty";
+import { ACCELS } from "../config/load.ts";
+import { DURATION_FORMS, parseDuration, parseSize, SIZE_FORMS } from "../config/units.ts";
+import { UsageError } from "../errors/errors.ts";
+import { nearest } from "../errors/suggest.ts";
+import { cittyArgs, type Flags } from "./flags.ts";
+
+export interface Arguments {
+  readonly positionals: readonly string[];
+  /** Words after a lone `--`. */
+  readonly rest: readonly string[];
+  has(flag: string): boolean;
+  text(flag: string): string | undefined;
+  /** Every value of a repeatable flag. */
+  texts(flag: string): readonly string[];
+}
+
+const byShort = (flags: Flags, letter: string): string | undefined =>
+  Object.keys(flags).find((name) => flags[name]?.alias === letter);
+
+const unknown = (written: string, flags: Flags): UsageError => {
+  const guess = nearest(written.replace(/^-+/, ""), Object.keys(flags));
+  return new UsageError(`unknown flag ${written}`, {
+    hint: guess === undefined ? "`provium --help` lists the flags" : `did you mean --${guess}?`,
+  });
+};
+
+interface Split {
+  /** For citty: everything but repeatable flags. */
+  readonly plain: string[];
+  readonly positionals: string[];
+  readonly rest: string[];
+  readonly lists: Map<string, string[]>;
+}
+
+/** Takes a command line apart and refuses what no flag explains. */
+const split = (raw: readonly string[], flags: Flags): Split => {
+  const found: Split = { plain: [], positionals: [], rest: [], lists: new Map() };
+  const words = [...raw];
+  for (let word = words.shift(); word !== undefined; word = words.shift()) {
+    if (word === "--") {
+      found.rest.push(...words);
+      break;
+    }
+    if (!word.startsWith("-") || word === "-") {
+      found.positionals.push(word);
+      continue;
+    }
+    const [written, inline] = word.includes("=")
+      ? [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]
+      : [word, undefined];
+    if (!written.startsWith("--") && written.length > 2) {
+      // -vq is -v -q; -j4 is not a form of ours.
+      words.unshift(...[...word.slice(1)].map((letter) => `-${letter}`));
+      continue;
+    }
+    const name = written.startsWith("--") ? written.slice(2) : byShort(flags, written.slice(1));
+    const flag = name === undefined || !Object.hasOwn(flags, name) ? undefined : flags[name];
+    if (name === undefined || flag === undefined) throw unknown(written, flags);
+    if (flag.type === "boolean") {
+      if (inline !== undefined) throw new UsageError(`--${name} takes no value`);
+      found.plain.push(`--${name}`);
+      continue;
+    }
+    const value = inline ?? words.shift();
+    if (value === undefined || (inline === undefined && value.startsWith("-") && value !== "-"))
+      throw new UsageError(`--${name} needs a value`, {
+        hint: `--${name} ${flag.valueHint ?? flag.options?.join("|")}`,
+      });
+    if (flag.options !== undefined && !flag.options.includes(value))
+      throw new UsageError(`--${name} must be ${flag.options.join(" or ")}; it is \`${value}\``);
+    if (flag.repeatable) found.lists.set(name, [...(found.lists.get(name) ?? []), value]);
+    else found.plain.push(`--${name}=${value}`);
+  }
+  return found;
+};
+
+/** A command line by the flags that its command has. Throws `UsageError`. */
+export const readArguments = (raw: readonly string[], flags: Flags): Arguments => {
+  const { plain, positionals, rest, lists } = split(raw, flags);
+  const parsed = parseArgs(plain, cittyArgs(flags)) as Readonly<Record<string, unknown>>;
+  return {
+    positionals,
+    rest,
+    has: (flag) => parsed[flag] === true,
+    text: (flag) => (typeof parsed[flag] === "string" ? (parsed[flag] as string) : undefined),
+    texts: (flag) => lists.get(flag) ?? [],
+  };
+};
+
+/** Milliseconds of a duration flag. */
+export const durationFlag = (args: Arguments, flag: string): number | undefined => {
+  const text = args.text(flag);
+  if (text === undefined) return undefined;
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new UsageError(`--${flag} must be ${DURATION_FORMS}; it is \`${text}\``);
+  return ms;
+};
+
+/** Bytes of a size flag. */
+export const sizeFlag = (args: Arguments, flag: string): number | undefined => {
+  const text = args.text(flag);
+  if (text === undefined) return undefined;
+  const bytes = parseSize(text);
+  if (bytes === undefined || bytes === 0)
+    throw new UsageError(`--${flag} must be ${SIZE_FORMS}; it is \`${text}\``);
+  return bytes;
+};
+
+/** A whole number of at least 1. */
+export const countFlag = (args: Arguments, flag: string): number | undefined => {
+  const text = args.text(flag);
+  if (text === undefined) return undefined;
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(count) || count < 1)
+    throw new UsageError(`--${flag} must be a whole number of at least 1; it is \`${text}\``);
+  return count;
+};
+
+export type Accel = (typeof ACCELS)[number];
+
+/** `PROVIUM_ACCEL`, checked like the flag. */
+export const accelFromEnvironment = (environment: NodeJS.ProcessEnv): Accel | undefined => {
+  const value = environment.PROVIUM_ACCEL;
+  if (value === undefined || value === "") return undefined;
+  if (!ACCELS.includes(value as Accel))
+    throw new UsageError(`PROVIUM_ACCEL must be ${ACCELS.join(" or ")}; it is \`${value}\``);
+  return value as Accel;
+};

@@ -1,0 +1,134 @@
+/** The flags, described once: the parser, the check for misspelt ones and the help text read the same table. */
+
+import type { ArgsDef } from "citty";
+
+/** Shown as a heading in the help; flags without a group are not shown. */
+export type FlagGroup = "Which tests" | "How they run" | "What is printed" | "Other";
+
+export interface Flag {
+  readonly type: "boolean" | "string" | "enum";
+  readonly description: string;
+  readonly group: FlagGroup;
+  readonly alias?: string;
+  readonly valueHint?: string;
+  readonly options?: readonly string[];
+  /** May be given several times; each value counts. */
+  readonly repeatable?: boolean;
+}
+
+export type Flags = Readonly<Record<string, Flag>>;
+
+export const COMMON_FLAGS = {
+  help: { type: "boolean", alias: "h", group: "Other", description: "this page" },
+  version: { type: "boolean", alias: "V", group: "Other", description: "the version" },
+} as const satisfies Flags;
+
+export const CONFIG_FLAGS = {
+  config: {
+    type: "string",
+    valueHint: "FILE",
+    group: "Other",
+    description: "configuration file (provium.toml, when there is one)",
+  },
+} as const satisfies Flags;
+
+export const RUN_FLAGS = {
+  filter: {
+    type: "string",
+    valueHint: "TEXT",
+    group: "Which tests",
+    description: "only files whose path contains TEXT",
+  },
+  tag: {
+    type: "string",
+    valueHint: "TAG",
+    repeatable: true,
+    group: "Which tests",
+    description: "only tests with this tag (repeatable: any of them)",
+  },
+  "no-tag": {
+    type: "string",
+    valueHint: "TAG",
+    repeatable: true,
+    group: "Which tests",
+    description: "not tests with this tag (repeatable; wins over --tag)",
+  },
+  "include-slow": { type: "boolean", group: "Which tests", description: "run tests marked slow as well" },
+  timeout: {
+    type: "string",
+    valueHint: "TIME",
+    group: "How they run",
+    description: "deadline of each file: seconds, or 500ms, 5s, 2m, 1h (300; 0 is none)",
+  },
+  "fail-fast": {
+    type: "boolean",
+    group: "How they run",
+    description: "start no file after the first failure",
+  },
+  jobs: {
+    type: "string",
+    valueHint: "N",
+    group: "How they run",
+    description: "files at a time (the number of CPUs, at least 2)",
+  },
+  mem: {
+    type: "string",
+    valueHint: "SIZE",
+    group: "How they run",
+    description: "memory for all machines together (80 % of the host's)",
+  },
+  cpus: {
+    type: "string",
+    valueHint: "N",
+    group: "How they run",
+    description: "CPUs for all machines together (all of the host's)",
+  },
+  vmm: {
+    type: "enum",
+    options: ["qemu", "local"],
+    group: "How they run",
+    description: "qemu boots machines; local runs the agent on this host and boots nothing",
+  },
+  accel: {
+    type: "enum",
+    options: ["auto", "kvm", "tcg"],
+    group: "How they run",
+    description: "auto takes KVM where it really works",
+  },
+  transport: {
+    type: "enum",
+    options: ["auto", "vsock", "serial"],
+    group: "How they run",
+    description: "the channel to guests; auto takes vsock where it can",
+  },
+  verbose: {
+    type: "boolean",
+    alias: "v",
+    group: "What is printed",
+    description: "every test and every boot",
+  },
+  quiet: {
+    type: "boolean",
+    alias: "q",
+    group: "What is printed",
+    description: "failing files and the summary",
+  },
+  json: { type: "boolean", group: "What is printed", description: "one JSON object a line for each file" },
+} as const satisfies Flags;
+
+/** The table in the form that citty reads. */
+export const cittyArgs = (flags: Flags): ArgsDef => {
+  const args: ArgsDef = {};
+  for (const [name, flag] of Object.entries(flags)) {
+    if (flag.repeatable) continue;
+    const { type, description, alias, valueHint, options } = flag;
+    args[name] = {
+      type,
+      description,
+      ...(alias === undefined ? {} : { alias }),
+      ...(valueHint === undefined ? {} : { valueHint }),
+      ...(options === undefined ? {} : { options: [...options] }),
+    } as ArgsDef[string];
+  }
+  return args;
+};

@@ -1,0 +1,45 @@
+/** `provium list`: the files that would run, one path a line; with `-v` their dialect too. */
+
+import { loadConfig } from "../config/load.ts";
+import { discover } from "../dispatch/discover.ts";
+import { dialectOf } from "../runner/dialect.ts";
+import { readArguments } from "./arguments.ts";
+import { COMMON_FLAGS, CONFIG_FLAGS, RUN_FLAGS } from "./flags.ts";
+import { renderHelp } from "./help.ts";
+
+const FLAGS = {
+  filter: RUN_FLAGS.filter,
+  verbose: { ...RUN_FLAGS.verbose, description: "the dialect of each file as well" },
+  ...CONFIG_FLAGS,
+  help: COMMON_FLAGS.help,
+};
+
+export const list = async (raw: readonly string[]): Promise<number> => {
+  const args = readArguments(raw, FLAGS);
+  if (args.has("help")) {
+    process.stdout.write(
+      renderHelp({
+        usage: ["provium list [PATHS] [FLAGS]", "provium list test [PATHS] [FLAGS]"],
+        about: "Prints the test files that would run. `list test` follows the rules of `provium test`.",
+        flags: FLAGS,
+      }),
+    );
+    return 0;
+  }
+  const directory = process.cwd();
+  const config = loadConfig(args.text("config"), directory);
+  const [first, ...others] = args.positionals;
+  const classic = first === "test";
+  const paths = classic ? others : args.positionals;
+  const filter = args.text("filter") ?? "";
+  const files = discover({
+    form: classic ? "classic" : "lab",
+    paths,
+    directory,
+    roots: config.roots,
+    dialectOf,
+  }).filter((file) => file.path.includes(filter));
+  for (const file of files)
+    process.stdout.write(args.has("verbose") ? `${file.dialect.padEnd(7)} ${file.path}\n` : `${file.path}\n`);
+  return 0;
+};

@@ -1,0 +1,70 @@
+/** What a command line, the environment and `provium.toml` say together: the flag wins, then the environment, then the file. */
+
+import { loadConfig } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
+import type { Form } from "../dispatch/discover.ts";
+import { UsageError } from "../errors/errors.ts";
+import type { TestFilter } from "../runner/protocol.ts";
+import {
+  type Accel,
+  type Arguments,
+  accelFromEnvironment,
+  countFlag,
+  durationFlag,
+  sizeFlag,
+} from "./arguments.ts";
+
+const DEFAULT_TIMEOUT_MS = 300_000;
+
+export interface RunOptions {
+  readonly config: Config;
+  readonly form: Form;
+  readonly paths: readonly string[];
+  readonly directory: string;
+  readonly filter: string | undefined;
+  readonly tests: TestFilter;
+  readonly vmm: "qemu" | "local";
+  readonly accel: Accel;
+  readonly transport: "auto" | "vsock" | "serial";
+  readonly jobs: number | undefined;
+  readonly memoryBytes: number | undefined;
+  readonly cpus: number | undefined;
+  readonly timeoutMs: number;
+  readonly failFast: boolean;
+  readonly detail: "normal" | "verbose" | "quiet";
+  readonly json: boolean;
+}
+
+/** Throws `UsageError` or `ConfigError`. */
+export const runOptions = (
+  args: Arguments,
+  form: Form,
+  directory: string,
+  environment: NodeJS.ProcessEnv,
+): RunOptions => {
+  if (args.has("verbose") && args.has("quiet"))
+    throw new UsageError("--verbose and --quiet exclude each other");
+  const config = loadConfig(args.text("config"), directory, environment);
+  return {
+    config,
+    form,
+    paths: [...args.positionals, ...args.rest],
+    directory,
+    filter: args.text("filter"),
+    tests: { includeSlow: args.has("include-slow"), tags: args.texts("tag"), noTags: args.texts("no-tag") },
+    vmm: (args.text("vmm") ?? "qemu") as RunOptions["vmm"],
+    accel:
+      (args.text("accel") as Accel | undefined) ??
+      accelFromEnvironment(environment) ??
+      config.accel ??
+      "auto",
+    transport: (args.text("transport") as RunOptions["transport"] | undefined) ?? config.transport ?? "auto",
+    jobs: countFlag(args, "jobs") ?? config.jobs,
+    memoryBytes: sizeFlag(args, "mem"),
+    cpus: countFlag(args, "cpus"),
+    timeoutMs: durationFlag(args, "timeout") ?? config.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    failFast: args.has("fail-fast"),
+    detail: args.has("verbose") ? "verbose" : args.has("quiet") ? "quiet" : "normal",
+    json: args.has("json"),
+  };
+};

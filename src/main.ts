@@ -1,0 +1,31 @@
+/** Which role am I? The dispatcher, unless the dispatcher has started me as a runner. */
+
+import { version } from "./cli/version.ts";
+
+/** Waits until everything written has left: an exit would cut off what a pipe has not taken yet. */
+const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((resolve) => {
+    if (stream.destroyed || !stream.writable) resolve();
+    else stream.write("", () => resolve());
+  });
+
+const dispatcher = async (raw: readonly string[]): Promise<void> => {
+  if (raw[0] === "--version" || raw[0] === "-V") {
+    process.stdout.write(`provium ${version}\n`);
+    return;
+  }
+  const { runCli } = await import("./cli/main.ts");
+  const status = await runCli(raw);
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  process.exit(status);
+};
+
+const main = async (): Promise<void> => {
+  if (process.env.PROVIUM_ROLE === "runner") {
+    const { runnerMain } = await import("./runner/main.ts");
+    runnerMain();
+  }
+  await dispatcher(process.argv.slice(2));
+};
+
+void main();
