@@ -5,6 +5,7 @@
 
 import { closeSync, openSync, readSync } from "node:fs";
 import { ApiError, GuestError } from "../errors/errors.ts";
+import { largeBuffer } from "../sys/memory.ts";
 import type { Op } from "../sys/op.ts";
 import type { Client, Request } from "./client.ts";
 import type { Subject } from "./wording.ts";
@@ -83,7 +84,7 @@ class Gathered {
   private extraBytes = 0;
 
   constructor(first: Uint8Array, size: number) {
-    this.whole = size > first.byteLength && size <= LARGEST_CLAIM ? new Uint8Array(size) : first;
+    this.whole = size > first.byteLength && size <= LARGEST_CLAIM ? largeBuffer(size) : first;
     if (this.whole !== first) this.whole.set(first);
     this.used = first.byteLength;
   }
@@ -101,7 +102,7 @@ class Gathered {
   bytes(): Uint8Array {
     if (this.extraBytes === 0)
       return this.used === this.whole.byteLength ? this.whole : this.whole.subarray(0, this.used);
-    const joined = new Uint8Array(this.used + this.extraBytes);
+    const joined = largeBuffer(this.used + this.extraBytes);
     joined.set(this.whole.subarray(0, this.used));
     let at = this.used;
     for (const piece of this.extra) {

@@ -6,6 +6,7 @@
  */
 
 import { ProtocolError } from "../errors/errors.ts";
+import { largeBuffer } from "../sys/memory.ts";
 
 /** Credit that a process starts with, per stream. */
 export const WINDOW_BYTES = 512 * 1024;
@@ -84,7 +85,7 @@ export class Output {
   joined(): Uint8Array {
     if (this.pieces.length === 0) return NOTHING;
     if (this.pieces.length === 1) return this.pieces[0] as Uint8Array;
-    const whole = new Uint8Array(this.size);
+    const whole = largeBuffer(this.size);
     let at = 0;
     for (let i = 0; i < this.pieces.length; i++) {
       const piece = this.pieces[i] as Uint8Array;

@@ -4,18 +4,19 @@
 
 import type { EntryType } from "../lab/ports.ts";
 
-const BY_MODE: Readonly<Record<number, EntryType>> = {
-  2401: "fifo",
-  4802: "char_device",
-  9604: "directory",
-  14406: "block_device",
-  16807: "file",
-  21609: "symlink",
-  26411: "socket",
+/** By DT_*, which is S_IF* shifted right by 12. */
+const BY_NUMBER: Readonly<Record<number, EntryType>> = {
+  1: "fifo",
+  2: "char_device",
+  4: "directory",
+  6: "block_device",
+  8: "file",
+  10: "symlink",
+  12: "socket",
 };
 
 /** From `st_mode & S_IFMT`. */
-export const typeOfMode = (mode: number): EntryType => BY_MODE[mode] ?? "other";
+export const typeOfMode = (mode: number): EntryType => BY_NUMBER[mode >> 12] ?? "other";
 
-/** From `d_type`, which is the same number shifted: DT_REG is S_IFREG >> 12. */
-export const typeOfEntry = (type: number): EntryType => BY_MODE[type << 12] ?? "other";
+/** From `d_type`. */
+export const typeOfEntry = (type: number): EntryType => BY_NUMBER[type] ?? "other";

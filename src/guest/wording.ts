@@ -42,9 +42,11 @@ export const refusal = (error: Payload<"ERROR">, actor: number, subject: Subject
     errno > 0
       ? `${describe(errno)} (${errnoName(errno)})`
       : printable(error.message) || "refused by the agent";
+  // The agent's own words are added where they say more than the errno and the object.
   const own = printable(error.message);
-  // The agent's message says more than the errno where it is not merely its text.
-  const more = errno > 0 && own !== "" && own !== describe(errno) && own !== operation ? `: ${own}` : "";
+  const known =
+    own === "" || own === describe(errno) || own === operation || (object && own.includes(object));
+  const more = errno > 0 && !known ? `: ${own}` : "";
   return new GuestError(`${what}: ${why}${more}`, errno, { where: `${actorName(actor)}: ${subject.call}` });
 };
 

@@ -49,6 +49,7 @@ const { symbols: c } = dlopen(libraryName(), {
   waitid: { args: [i32, i32, pointer, i32], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
   dup: { args: [i32], returns: i32 },
+  madvise: { args: [u64, u64, i32], returns: i32 },
   timerfd_create: { args: [i32, i32], returns: i32 },
   timerfd_settime: { args: [i32, i32, pointer, pointer], returns: i32 },
   pipe2: { args: [pointer, i32], returns: i32 },

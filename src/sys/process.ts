@@ -26,6 +26,8 @@ import { POLLIN, Reactor, type Watch } from "./reactor.ts";
 
 export const SIGTERM = 15;
 export const SIGKILL = 9;
+export const SIGCONT = 18;
+export const SIGSTOP = 19;
 
 /** How a process ended: `code` is the exit status, or the signal's number. */
 export interface ProcessExit {
@@ -231,13 +233,17 @@ export class Child {
     return this.exit;
   }
 
-  /** SIGKILL, reap, release. Idempotent. Listeners hear of the end if they have not yet. */
-  close(): void {
+  /**
+   * SIGKILL, reap, release; with `graceMs` that long is waited first for the process to end by itself.
+   * Idempotent. Listeners hear of the end if they have not yet.
+   */
+  close(graceMs = 0): void {
     if (this.watch === undefined) return;
+    const own = new Reactor();
+    own.watch(this.pidfd, POLLIN, () => this.reap());
+    if (this.exit === undefined && graceMs > 0) own.run(this.wait(after(graceMs)));
     if (this.exit === undefined) {
       this.signal(SIGKILL);
-      const own = new Reactor();
-      own.watch(this.pidfd, POLLIN, () => this.reap());
       own.run(this.wait(after(REAP_MS)));
     }
     this.release();
