@@ -1,0 +1,169 @@
+#!/bin/bash
+# build.sh OUTDIR: makes the default guest from Debian packages, without root and without installing anything.
+#
+#   OUTDIR/vmlinux.zst     kernel, the uncompressed image inside the package's vmlinuz
+#   OUTDIR/initrd.cpio.zst busybox, /init and modules, most of them gzip-compressed
+#   OUTDIR/modules.cpio.zst  modules that the host ships itself, as they are, with modules.dep
+#   OUTDIR/manifest        kernel release, packages with versions, sizes and hashes (written last)
+#
+# Equal packages give equal bytes. KERNEL_DEB and BUSYBOX_DEB name package files to be used instead of a download.
+set -euo pipefail
+export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
+umask 022
+
+here=$(cd "$(dirname "$0")" && pwd)
+out=${1:?usage: build.sh OUTDIR}
+mkdir -p "$out/packages"
+out=$(cd "$out" && pwd)
+work=$(mktemp -d "$out/work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM HUP
+
+die() {
+  echo "provium: $1" >&2
+  echo "provium: ${2:-Without the default guest: make GUEST=none}" >&2
+  exit 1
+}
+
+# --- packages -----------------------------------------------------------------------------------------------
+
+# fetch PACKAGE: prints the path of its .deb, downloaded unless this very version is there already.
+fetch() {
+  local version file
+  version=$(apt-cache policy "$1" | sed -n 's/^ *Candidate: //p')
+  [ -n "$version" ] && [ "$version" != "(none)" ] ||
+    die "apt knows no package $1" "Run \`apt-get update\` as root first, or name the file in KERNEL_DEB and BUSYBOX_DEB."
+  file=$out/packages/${1}_${version//:/%3a}_amd64.deb
+  if [ ! -e "$file" ]; then
+    (cd "$work" && apt-get download -q "$1=$version" >"$work/apt.log" 2>&1) ||
+      die "cannot download $1 $version: $(tail -n 3 "$work/apt.log")"
+    mv "$work/${file##*/}" "$file"
+  fi
+  echo "$file"
+}
+
+kernel=${KERNEL_DEB:-}
+busybox=${BUSYBOX_DEB:-}
+if [ -z "$kernel" ]; then
+  command -v apt-get >/dev/null || die "the default guest is made from Debian packages, and apt-get is missing here"
+  # The meta package depends on the kernel package of the day.
+  name=$(apt-cache depends --no-recommends --no-suggests linux-image-cloud-amd64 |
+    sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+  [ -n "$name" ] || die "apt knows no linux-image-cloud-amd64" "Run \`apt-get update\` as root first."
+  kernel=$(fetch "$name")
+fi
+[ -n "$busybox" ] || busybox=$(fetch busybox-static)
+
+dpkg-deb -x "$kernel" "$work/kernel"
+dpkg-deb -x "$busybox" "$work/busybox"
+[ -d "$work/kernel/lib/modules" ] || mv "$work/kernel/usr/lib" "$work/kernel/lib"
+release=$(cd "$work/kernel/lib/modules" && echo *)
+tree=$work/kernel/lib/modules/$release
+[ -d "$tree/kernel" ] || die "$kernel holds no kernel modules"
+
+# --- kernel -------------------------------------------------------------------------------------------------
+
+bun "$here/vmlinux.ts" "$work/kernel/boot/vmlinuz-$release" "$work/vmlinux.zst"
+
+# --- modules ------------------------------------------------------------------------------------------------
+
+depmod -b "$work/kernel" "$release"
+
+# wanted SECTION: module names of that section of modules.list.
+wanted() {
+  sed -n "/^\[$1\]/,/^\[/{/^[^[#]/p}" "$here/modules.list" | while read -r name; do
+    case $name in
+    *\**) find "$tree/kernel" -name "$name.ko" -printf '%f\n' | sed 's/\.ko$//' | sort ;;
+    *) echo "$name" ;;
+    esac
+  done
+}
+
+# copy_modules ROOT NAME...: copies modules and what they depend on, paths kept.
+copy_modules() {
+  local root=$1 name
+  shift
+  for name; do
+    modprobe -d "$work/kernel" -S "$release" --show-depends "$name" 2>/dev/null |
+      sed -n 's/^insmod \([^ ]*\).*/\1/p' || die "this kernel has no module $name"
+  done | sort -u | while read -r file; do
+    install -D -m 0644 "$file" "$root/lib/modules/$release/${file#"$tree/"}"
+  done
+  cp "$tree"/modules.{order,builtin,builtin.modinfo} "$root/lib/modules/$release/"
+}
+
+# index_modules ROOT: modules.dep and its relations, in an order that does not depend on the disk.
+index_modules() {
+  local file
+  depmod -b "$1" "$release"
+  rm -f "$1/lib/modules/$release"/modules.*.bin "$1/lib/modules/$release"/modules.{order,builtin.modinfo,devname}
+  for file in modules.dep modules.alias modules.symbols; do
+    sort -o "$1/lib/modules/$release/$file" "$1/lib/modules/$release/$file"
+  done
+}
+
+mapfile -t shim < <(wanted shim)
+mapfile -t plain < <(wanted plain)
+mapfile -t packed < <(wanted packed)
+mkdir -p "$work/shim" "$work/root" "$work/plain"
+copy_modules "$work/shim" "${shim[@]}"
+index_modules "$work/shim"
+rm "$work/shim/lib/modules/$release"/modules.{alias,symbols,softdep}
+copy_modules "$work/plain" "${plain[@]}"
+copy_modules "$work/root" "${shim[@]}" "${plain[@]}" "${packed[@]}"
+index_modules "$work/root"
+# Compressed under their plain names. busybox's modprobe unpacks such a file in memory, at the price of a complaint
+# in the kernel's log; root/usr/sbin/modprobe, which serves the kernel's own requests, unpacks it first.
+(cd "$work/root" && find lib/modules -name '*.ko') | while read -r file; do
+  if [ ! -e "$work/plain/$file" ]; then
+    gzip -9n <"$work/root/$file" >"$work/packed" && mv "$work/packed" "$work/root/$file"
+  fi
+done
+
+# --- user land ----------------------------------------------------------------------------------------------
+
+cp -R "$here/root/." "$work/root/"
+(
+  cd "$work/root"
+  mkdir -p bin dev etc lib mnt proc root run sbin sys tmp usr/bin usr/sbin var/log
+  chmod 1777 tmp
+  install -m 0755 "$work/busybox/bin/busybox" bin/busybox
+  ./bin/busybox --list | grep -v -x busybox | while read -r applet; do
+    [ -e "bin/$applet" ] || [ -e "sbin/$applet" ] || [ -e "usr/sbin/$applet" ] || ln -s busybox "bin/$applet"
+  done
+  for applet in init insmod rmmod lsmod depmod poweroff reboot halt acpid getty mke2fs ip ifconfig route mdev \
+    udhcpc losetup switch_root sysctl; do
+    [ -L "bin/$applet" ] && ln -s ../bin/busybox "sbin/$applet"
+  done
+  ln -s ../../bin/env usr/bin/env
+  ln -s ../proc/mounts etc/mtab
+  chmod 0755 init etc/rc etc/acpi/power usr/share/udhcpc/default.script sbin/mkfs.ext2 sbin/mkfs.ext4 \
+    usr/sbin/modprobe
+)
+
+# pack ROOT OUT: a newc archive with owner root, time 0, sorted names and numbered inodes.
+pack() {
+  find "$1" -exec touch -h -d @0 {} +
+  (cd "$1" && find . -mindepth 1 | sort | cpio --quiet --reproducible -o -H newc -R 0:0) | zstd -q -19 -T1 >"$2"
+}
+pack "$work/root" "$work/initrd.cpio.zst"
+pack "$work/shim" "$work/modules.cpio.zst"
+
+# --- manifest -----------------------------------------------------------------------------------------------
+
+for file in vmlinux.zst initrd.cpio.zst modules.cpio.zst; do
+  mv "$work/$file" "$out/$file"
+done
+# source PACKAGE-FILE: name and version of the source package; the control file names them only where they differ.
+described() {
+  dpkg-deb --show --showformat='package ${Package} ${Version} source ${source:Package} ${source:Version}\n' "$1"
+}
+{
+  echo "release $release"
+  described "$kernel"
+  described "$busybox"
+  (cd "$out" && sha256sum vmlinux.zst initrd.cpio.zst modules.cpio.zst | while read -r hash file; do
+    echo "file $file $(stat -c %s "$file") $hash"
+  done)
+} >"$work/manifest"
+mv "$work/manifest" "$out/manifest"

@@ -1,0 +1,208 @@
+/**
+ * From a profile to what QEMU is given: kernel, one merged initramfs, words for the kernel's command line. The
+ * dispatcher keeps one service per run; everything made is cached by content.
+ */
+
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { ApiError, ConfigError, HostError } from "../errors/errors.ts";
+import { buildArchive, concatenateArchives } from "./archive.ts";
+import { cached, prune, readNamed, sha256 } from "./cache.ts";
+import { MissingDecompressor } from "./decompress.ts";
+import { directoriesOf } from "./initrd.ts";
+import { extractVmlinux, inspectKernel } from "./kernel.ts";
+import { findModuleTree, givenModuleTree, readModules, type ShippedModule } from "./module-tree.ts";
+import { wantedModules } from "./modules.ts";
+import { type GuestFile, guestName, shimEntries, WRAPPER_PATH } from "./shim.ts";
+
+/** What booting needs to know of a profile (`config/schema.ts` has the whole). */
+export interface BootProfile {
+  readonly name: string;
+  readonly origin: "classic" | "lab" | "embedded";
+  readonly kernel?: string | undefined;
+  readonly initrd?: string | undefined;
+  readonly cmdline: string;
+  readonly init?: string | undefined;
+  readonly modules: string;
+  readonly injectAgent: boolean;
+  readonly agentOverlayPath?: string | undefined;
+  readonly mountPseudoFs: boolean;
+}
+
+export interface InjectedFile {
+  readonly path: string;
+  readonly content?: Uint8Array | undefined;
+  readonly host?: string | undefined;
+  readonly mode?: number | undefined;
+}
+
+export interface BootPlan {
+  readonly kernel: string;
+  readonly initrd: string;
+  /** Words to be added to the kernel's command line. */
+  readonly cmdline: string;
+}
+
+export interface BootServiceOptions {
+  /** Where kernels and merged initramfs files are kept from run to run. */
+  readonly cacheDir: string;
+  /** Host paths of the static guest programs. */
+  readonly agent: string;
+  readonly wrapper: string;
+}
+
+/** Bounds of the cache of merged initramfs files. */
+const KEPT_FILES = 64;
+const KEPT_BYTES = 2 * 2 ** 30;
+
+interface PreparedKernel {
+  readonly path: string;
+  readonly release: string | undefined;
+}
+
+/** The words that hand the boot to the wrapper. Throws ConfigError when a lab profile names an rdinit of its own. */
+export const handoff = (profile: BootProfile): string => {
+  if (!profile.injectAgent) return "";
+  const words = profile.cmdline.split(/\s+/);
+  const own = words.findLast((word) => word.startsWith("rdinit="))?.slice("rdinit=".length);
+  if (own !== undefined && profile.origin === "lab" && own !== WRAPPER_PATH)
+    throw new ConfigError(
+      `profile \`${profile.name}\`: cmdline has rdinit=${own}, which is the harness's to set`,
+      {
+        hint: `Name your init with \`init = "${own}"\`.`,
+      },
+    );
+  const init = profile.init ?? own;
+  const given = words.some((word) => word.startsWith("provium.init="));
+  return [
+    `rdinit=${WRAPPER_PATH}`,
+    ...(init === undefined || given ? [] : [`provium.init=${init}`]),
+    ...(profile.mountPseudoFs ? [] : ["provium.mount=0"]),
+  ].join(" ");
+};
+
+const readInjected = (file: InjectedFile): GuestFile => {
+  guestName(file.path);
+  if (file.content !== undefined) return { path: file.path, data: file.content, mode: file.mode ?? 0o644 };
+  if (file.host === undefined)
+    throw new ApiError(`files: \`${file.path}\` has neither content nor a host path`);
+  const data = readNamed(`files: host file for \`${file.path}\`,`, file.host);
+  return { path: file.path, data, mode: file.mode ?? statSync(file.host).mode & 0o7777 };
+};
+
+export class BootService {
+  private readonly kernels = new Map<string, Promise<PreparedKernel>>();
+  private readonly modules = new Map<string, Promise<readonly ShippedModule[]>>();
+  private programs: { readonly agent: Uint8Array; readonly wrapper: Uint8Array } | undefined;
+
+  constructor(private readonly options: BootServiceOptions) {}
+
+  /**
+   * Prepares a boot. Throws ConfigError, HostError or ApiError naming the file and what is wrong with it.
+   */
+  async plan(
+    profile: BootProfile,
+    transport: "vsock" | "serial",
+    files: readonly InjectedFile[] = [],
+  ): Promise<BootPlan> {
+    if (profile.kernel === undefined)
+      throw new ConfigError(`profile \`${profile.name}\` has no kernel`, {
+        hint:
+          profile.origin === "embedded"
+            ? "This executable was built without a guest (GUEST=none): declare a profile with a kernel in provium.toml."
+            : "Name a bzImage or vmlinux in the profile's `kernel`.",
+      });
+    const cmdline = handoff(profile);
+    const kernel = await this.kernel(profile.kernel, profile.origin === "embedded");
+    const base = profile.initrd === undefined ? undefined : readNamed("initrd", profile.initrd);
+    const injected = files.map(readInjected);
+    const programs = profile.injectAgent ? this.guestPrograms() : undefined;
+    const modules = profile.injectAgent ? await this.shipped(profile, kernel, transport) : [];
+    if (base !== undefined && programs === undefined && injected.length === 0)
+      return { kernel: kernel.path, initrd: profile.initrd as string, cmdline };
+    const overlay =
+      profile.agentOverlayPath === undefined
+        ? undefined
+        : readNamed("agent_overlay_path", profile.agentOverlayPath);
+    const key = sha256(
+      base ?? "",
+      overlay ?? "",
+      ...(programs === undefined ? [] : [programs.agent, programs.wrapper]),
+      ...modules.flatMap((module) => [module.file, module.data]),
+      ...injected.flatMap((file) => [file.path, String(file.mode), file.data]),
+    );
+    const directory = join(this.options.cacheDir, "initrd");
+    let made = false;
+    const initrd = await cached(directory, `${key}.cpio`, async () => {
+      made = true;
+      const known = base === undefined ? () => false : await directoriesOf(base, profile.initrd as string);
+      const shim = buildArchive(shimEntries({ programs, modules, files: injected }, known));
+      return concatenateArchives([base, shim, overlay].filter((part) => part !== undefined));
+    });
+    if (made) prune(directory, KEPT_FILES, KEPT_BYTES);
+    return { kernel: kernel.path, initrd, cmdline };
+  }
+
+  private guestPrograms(): { readonly agent: Uint8Array; readonly wrapper: Uint8Array } {
+    this.programs ??= {
+      agent: readFileSync(this.options.agent),
+      wrapper: readFileSync(this.options.wrapper),
+    };
+    return this.programs;
+  }
+
+  private shipped(
+    profile: BootProfile,
+    kernel: PreparedKernel,
+    transport: "vsock" | "serial",
+  ): Promise<readonly ShippedModule[]> {
+    if (profile.modules === "none") return Promise.resolve([]);
+    const tree =
+      profile.modules === "auto"
+        ? findModuleTree(profile.kernel as string, kernel.release)
+        : givenModuleTree(profile.modules, kernel.release);
+    if (tree === undefined) return Promise.resolve([]);
+    const wanted = wantedModules({ transport, guestLoads: profile.origin === "embedded" });
+    return remember(this.modules, `${tree} ${wanted.join()}`, () => readModules(tree, wanted));
+  }
+
+  /** The image that QEMU gets. `ready`: a vmlinux of ours, which needs no look inside. */
+  private kernel(path: string, ready: boolean): Promise<PreparedKernel> {
+    if (ready) return Promise.resolve({ path, release: undefined });
+    const info = statSync(path, { throwIfNoEntry: false, bigint: true });
+    const version = `${path} ${info?.ino} ${info?.size} ${info?.mtimeNs}`;
+    return remember(this.kernels, version, () => this.prepareKernel(path));
+  }
+
+  private async prepareKernel(path: string): Promise<PreparedKernel> {
+    const data = readNamed("kernel", path);
+    const image = inspectKernel(data, path);
+    if (image.kind === "vmlinux") return { path, release: image.release };
+    const directory = join(this.options.cacheDir, "kernel");
+    try {
+      // An empty file remembers that this image has to boot as it is.
+      const vmlinux = await cached(
+        directory,
+        sha256(data),
+        async () => (await extractVmlinux(image, path)) ?? "",
+      );
+      return { path: statSync(vmlinux).size === 0 ? path : vmlinux, release: image.release };
+    } catch (error) {
+      // The guest can unpack what this host cannot; it only takes a little longer.
+      if (error instanceof MissingDecompressor) return { path, release: image.release };
+      throw error instanceof HostError
+        ? error
+        : new HostError(`kernel \`${path}\` cannot be prepared`, { cause: error });
+    }
+  }
+}
+
+/** The work behind `key`, done once; a failure is not remembered. */
+const remember = <T>(memory: Map<string, Promise<T>>, key: string, work: () => Promise<T>): Promise<T> => {
+  const known = memory.get(key);
+  if (known !== undefined) return known;
+  const started = work();
+  memory.set(key, started);
+  started.catch(() => memory.delete(key));
+  return started;
+};
