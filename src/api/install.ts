@@ -91,7 +91,7 @@ export const installApi = (context: ApiContext): Surface => {
     },
     job.profiles,
   );
-  const execTable = state.load(PRELUDE, PRELUDE_NAME).call(job.dialect === "classic", EXEC_ASSERT_OK)[0];
+  const execTable = state.load(PRELUDE, PRELUDE_NAME).call(EXEC_ASSERT_OK)[0];
   if (!(execTable instanceof LuaFunction)) throw new TypeError("the prelude returned no function");
   const api = new Api(
     scopes,

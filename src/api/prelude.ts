@@ -1,12 +1,12 @@
 /**
- * What is best written in Lua itself. The chunk gets the dialect and the binding behind `assert_ok`, and returns
- * the function that makes exec results.
+ * What is best written in Lua itself. The chunk gets the binding behind `assert_ok` and returns the function that
+ * makes exec results.
  */
 
 export const PRELUDE_NAME = "provium prelude";
 
 export const PRELUDE = `
-local classic, assert_ok = ...
+local assert_ok = ...
 local string, select, setmetatable = string, select, setmetatable
 
 -- Strings everywhere also serve as the output wrappers of the classic API: s.value, s.contains("x"),
@@ -35,15 +35,6 @@ getmetatable("").__index = function(s, key)
       return call(s, ...)
     end
   end
-end
-
-co = coroutine
-
--- What files written for Lua 5.1 expect.
-if classic then
-  unpack = table.unpack
-  loadstring = load
-  table.getn = function(t) return #t end
 end
 
 local result = { __index = { assert_ok = assert_ok } }

@@ -7,7 +7,8 @@
 import { ApiError } from "../errors/errors.ts";
 import { RESERVED_NAMES } from "../lab/names.ts";
 import type { Args } from "../lua/args.ts";
-import { defineClass, fn, type NativeFunction } from "../lua/native.ts";
+import { go, parallel } from "../lua/concurrency.ts";
+import { defineClass, fn, type Method, method, type NativeFunction } from "../lua/native.ts";
 import { type LuaValue, luaFloat, results } from "../lua/values.ts";
 import { durationMs } from "./arguments.ts";
 import type { Api } from "./context.ts";
@@ -94,6 +95,19 @@ const classicFunctions = (self: Provium): Readonly<Record<string, NativeFunction
   };
 };
 
+const TASK_METHODS: Readonly<Record<string, Method<Provium>>> = {
+  parallel: method(
+    "(...: function): any...",
+    "Runs functions side by side and returns the first result of each. The first error ends the others and is raised.",
+    (self, args) => parallel(self.api.state, args),
+  ),
+  go: method(
+    "(f: function, ...: any): task",
+    "Starts `f(...)` beside the test and returns its task. A task ends with its test at the latest.",
+    (self, args) => go(self.api.state, args),
+  ),
+};
+
 const FIELDS = {
   timeout: {
     type: "number|string",
@@ -105,7 +119,7 @@ defineClass<Provium>({
   name: "provium",
   of: Provium,
   doc: "The root lab of a file, with all methods of a lab, and the functions of the classic API.",
-  methods: LAB_METHODS as never,
+  methods: { ...(LAB_METHODS as typeof TASK_METHODS), ...TASK_METHODS },
   get: (self, key) => self.get(key),
   set: (self, key, args) => self.set(key, args),
   fields: FIELDS,
