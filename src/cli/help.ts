@@ -57,7 +57,7 @@ export const mainHelp = (): string =>
     '  local vm = provium:vm("web", "default"):boot()',
     "",
     '  test("the kernel answers", function(t)',
-    '    t:assert_eq(vm:run("uname -s"):stdout_trimmed(), "Linux")',
+    '    t:assert_eq(vm:run("uname -s").stdout, "Linux\\n")',
     "  end)",
     "",
     "Save it as hello.test.lua and type `provium hello.test.lua`.",

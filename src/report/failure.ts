@@ -24,7 +24,8 @@ export const renderFailure = (failure: Failure, margin: string, colour: Palette)
   const parts = [indent(visible(failure.message), margin)];
   const where = place(detail);
   if (where !== undefined) {
-    parts.push(`${margin}at ${colour.strong(visible(where))}`);
+    // Lua puts the position in front of its messages already.
+    if (!failure.message.startsWith(`${where}:`)) parts.push(`${margin}at ${colour.strong(visible(where))}`);
     if (detail.source !== undefined && detail.source.trim() !== "")
       parts.push(
         `${margin}${colour.faint(`${String(detail.line ?? "").padStart(5)} │`)} ${visible(detail.source.trim())}`,

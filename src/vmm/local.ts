@@ -179,7 +179,10 @@ const startOverPair = (host: LocalHost): Running => {
     mine = undefined;
   };
   try {
-    const child = spawnAgent(host, ["--fd", String(AGENT_FD)], [{ from: theirs, to: AGENT_FD }]);
+    // Without the helper: a parent-death signal would end the agent before its commands. The end of the pair, which
+    // comes with the end of this process, makes it end them and itself.
+    const alone = { ...host, helper: undefined };
+    const child = spawnAgent(alone, ["--fd", String(AGENT_FD)], [{ from: theirs, to: AGENT_FD }]);
     return {
       child,
       release,

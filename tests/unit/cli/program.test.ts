@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import packageJson from "../../../package.json";
+
+const MAIN = join(import.meta.dir, "../../../src/main.ts");
+let project: string;
+
+beforeAll(() => {
+  project = mkdtempSync(join(tmpdir(), "provium-test-"));
+  writeFileSync(join(project, "a.test.lua"), "");
+  writeFileSync(join(project, "b.lua"), "");
+  writeFileSync(join(project, "bad.toml"), "[provium]\njobs = 0\n");
+});
+afterAll(() => rmSync(project, { recursive: true }));
+
+const provium = (...args: string[]) => {
+  const child = Bun.spawnSync([process.execPath, MAIN, ...args], { cwd: project });
+  return { status: child.exitCode, out: child.stdout.toString(), err: child.stderr.toString() };
+};
+
+describe("the program", () => {
+  test("--version prints the version of the package", () => {
+    expect(provium("--version")).toEqual({ status: 0, out: `provium ${packageJson.version}\n`, err: "" });
+  });
+
+  test("--help succeeds on standard output", () => {
+    const { status, out, err } = provium("--help");
+    expect([status, err]).toEqual([0, ""]);
+    expect(out).toContain("Usage: provium [PATHS] [FLAGS]");
+  });
+
+  test("wrong flags leave with status 2 and a suggestion", () => {
+    const { status, out, err } = provium("--fliter", "x");
+    expect([status, out]).toEqual([2, ""]);
+    expect(err).toBe("provium: unknown flag --fliter\n  try: did you mean --filter?\n");
+  });
+
+  test("a wrong configuration leaves with status 2, file and line", () => {
+    const { status, err } = provium("--config", "bad.toml");
+    expect(status).toBe(2);
+    expect(err).toContain("`provium.jobs` must be a whole number of at least 1; it is 0");
+    expect(err).toContain(`at: ${join(project, "bad.toml")}:2`);
+  });
+
+  test("a path that does not exist leaves with status 2", () => {
+    expect(provium("gone").status).toBe(2);
+    expect(provium("gone").err).toContain("no such file or directory");
+  });
+
+  test("list prints the files of either form", () => {
+    expect(provium("list").out).toBe("a.test.lua\n");
+    expect(provium("list", "test").out).toBe("a.test.lua\nb.lua\n");
+    expect(provium("list", "-v").out).toBe("lab     a.test.lua\n");
+  });
+
+  test("a run that finds no file says so and succeeds", () => {
+    const { status, err } = provium("--filter", "nothing-like-this");
+    expect(status).toBe(0);
+    expect(err).toContain("no test files found");
+  });
+});
