@@ -1,16 +1,73 @@
-/** Kernel and initramfs for the machines of a run. */
+/** Kernel and initramfs for the machines of a run: the boot service, and the guest that the executable carries. */
 
+import { join } from "node:path";
+import { readAsset } from "../assets/embedded.ts";
+import {
+  DEFAULT_GUEST_CMDLINE,
+  DEFAULT_GUEST_INIT,
+  type InstalledGuest,
+  installDefaultGuest,
+} from "../boot/default-guest.ts";
+import { BootService } from "../boot/service.ts";
+import { DEFAULT_CMDLINE } from "../config/profiles.ts";
+import type { Profile } from "../config/schema.ts";
 import type { Surroundings } from "../dispatch/dispatcher.ts";
-import { HostError } from "../errors/errors.ts";
+import { ConfigError } from "../errors/errors.ts";
+
+type Profiles = Readonly<Record<string, Profile>>;
+
+/** The profiles as runners see them: an embedded guest whose command line nobody has set gets the measured one. */
+export const guestProfiles = (profiles: Profiles): Profiles =>
+  Object.fromEntries(
+    Object.entries(profiles).map(([name, profile]) => [
+      name,
+      profile.origin === "embedded" && profile.cmdline === DEFAULT_CMDLINE
+        ? { ...profile, cmdline: DEFAULT_GUEST_CMDLINE }
+        : profile,
+    ]),
+  );
+
+/** The embedded guest unpacked into the cache; undefined in an executable that was built without one. */
+const installGuest = (cacheDir: string): InstalledGuest | undefined => {
+  const vmlinux = readAsset("guest/vmlinux.zst");
+  const initrd = readAsset("guest/initrd.cpio.zst");
+  const modules = readAsset("guest/modules.cpio.zst");
+  const manifest = readAsset("guest/manifest");
+  if (vmlinux === undefined || initrd === undefined || modules === undefined || manifest === undefined)
+    return undefined;
+  return installDefaultGuest(
+    { vmlinux, initrd, modules, manifest: new TextDecoder().decode(manifest) },
+    cacheDir,
+  );
+};
+
+/** What the profile leaves open, filled in from the embedded guest. */
+const embodied = (profile: Profile, guest: InstalledGuest): Profile => ({
+  ...profile,
+  kernel: guest.kernel,
+  initrd: profile.initrd ?? guest.initrd,
+  init: profile.init ?? (profile.initrd === undefined ? DEFAULT_GUEST_INIT : undefined),
+  modules: profile.modules === "auto" ? guest.modules : profile.modules,
+});
 
 export interface BootHost {
-  readonly assets: { readonly agent: string; readonly wrapper: string; readonly helper: string };
-  readonly directory: string;
-  readonly environment: NodeJS.ProcessEnv;
+  readonly assets: { readonly agent: string; readonly wrapper: string };
+  /** Where kernels and initramfs files are kept from run to run. */
+  readonly cacheDir: string;
 }
 
-export const bootService =
-  (_host: BootHost): Surroundings["boot"] =>
-  () => {
-    throw new HostError("no boot");
+/** Answers boot requests of runners. Work that is the same for several boots is done once. */
+export const bootService = ({ assets, cacheDir }: BootHost): Surroundings["boot"] => {
+  const service = new BootService({ cacheDir: join(cacheDir, "boot"), ...assets });
+  let guest: InstalledGuest | undefined;
+  return (request, job) => {
+    const profile = job.profiles[request.profile];
+    if (profile === undefined)
+      throw new ConfigError(
+        `unknown profile \`${request.profile}\` (known: ${Object.keys(job.profiles).sort().join(", ")})`,
+      );
+    if (profile.origin === "embedded") guest ??= installGuest(cacheDir);
+    const whole = profile.origin === "embedded" && guest !== undefined ? embodied(profile, guest) : profile;
+    return service.plan(whole, job.transport, request.files);
   };
+};

@@ -1,7 +1,7 @@
 /** One run from options to exit status: wires discovery, dispatcher, reporters and this host together. */
 
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isCompiled } from "../assets/embedded.ts";
 import { assetCache, assetPath } from "../assets/extract.ts";
 import { discover, type TestFile } from "../dispatch/discover.ts";
@@ -15,7 +15,7 @@ import { plainReporter } from "../report/plain.ts";
 import { dialectOf } from "../runner/dialect.ts";
 import type { Job } from "../runner/protocol.ts";
 import { RunDirectory, runBase, sweepDeadRuns } from "../sys/directory.ts";
-import { bootService } from "./boot.ts";
+import { bootService, guestProfiles } from "./boot.ts";
 import { EXIT_PASSED, exitStatus } from "./exit.ts";
 import type { RunOptions } from "./options.ts";
 import { Interruption } from "./signals.ts";
@@ -53,18 +53,22 @@ const bootId = (): string => {
   }
 };
 
-/** The local VMM needs neither acceleration nor a choice of channel. */
-const machinery = (options: RunOptions, directory: RunDirectory, helper: string): Machinery => {
-  if (options.vmm === "local")
-    return { accel: "tcg", transport: options.transport === "vsock" ? "vsock" : "serial", notices: [] };
-  const cache = assetCache(process.env);
-  return settleMachinery(options.accel, options.transport, {
-    cacheDir: cache === undefined ? directory.path : join(cache, ".."),
-    bootId: bootId(),
-    env: process.env,
-    helper,
-  });
+/** Where things are kept from run to run; the run's own directory for a user without a home. */
+const cacheDirectory = (environment: NodeJS.ProcessEnv, directory: RunDirectory): string => {
+  const assets = assetCache(environment);
+  return assets === undefined ? directory.path : dirname(assets);
 };
+
+/** The local VMM needs neither acceleration nor a choice of channel. */
+const machinery = (options: RunOptions, cacheDir: string, helper: string): Machinery =>
+  options.vmm === "local"
+    ? { accel: "tcg", transport: options.transport === "vsock" ? "vsock" : "serial", notices: [] }
+    : settleMachinery(options.accel, options.transport, {
+        cacheDir,
+        bootId: bootId(),
+        env: process.env,
+        helper,
+      });
 
 /** What `run` needs when it is not the command line that names the files. */
 export interface Given {
@@ -124,14 +128,16 @@ export const execute = async (
     wrapper: assetPath("wrapper", directory.path, environment),
     helper: assetPath("helper", directory.path, environment),
   };
-  const settled = machinery(options, directory, assets.helper);
+  const cacheDir = cacheDirectory(environment, directory);
+  const settled = machinery(options, cacheDir, assets.helper);
   for (const text of settled.notices) stream.emit("notice", { level: "info", text });
   const roots = searchRoots(options, files);
+  const profiles = guestProfiles(options.config.profiles);
   const job = (file: TestFile): Omit<Job, "directory"> => ({
     ...file,
     roots,
     project: options.config.project,
-    profiles: options.config.profiles,
+    profiles,
     filter: options.tests,
     vmm: options.vmm,
     accel: settled.accel,
@@ -140,7 +146,7 @@ export const execute = async (
     luaMemoryMb: LUA_MEMORY_MB,
     assets,
   });
-  const boot = bootService({ assets, directory: directory.make("boot"), environment });
+  const boot = bootService({ assets, cacheDir });
   const dispatcher = new Dispatcher(
     {
       files,

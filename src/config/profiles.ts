@@ -4,7 +4,10 @@ import { resolve } from "node:path";
 import type { Section } from "./document.ts";
 import type { Profile } from "./schema.ts";
 
-const DEFAULT_CMDLINE = "quiet panic=-1";
+/** What a profile gets that says nothing about its command line. */
+export const DEFAULT_CMDLINE = "quiet panic=-1";
+/** `kernel = "embedded"` names the guest that the executable carries. */
+const EMBEDDED = "embedded";
 const DEFAULT_MEMORY = 512 * 2 ** 20;
 
 /** The guest that is in the executable: exists always, unless a project declares a `default` of its own. */
@@ -43,7 +46,10 @@ const readProfile = (
     if (value?.trim() === "") throw section.invalid(key, `profile \`${name}\` has an empty ${key}`);
     return value === undefined ? undefined : resolve(directory, value);
   };
-  const kernel = path("kernel");
+  // A project may tune the embedded guest (memory, cmdline, …) under its own name or another.
+  const named = section.text("kernel");
+  const embedded = named === EMBEDDED || (named === undefined && name === "default");
+  const kernel = embedded ? undefined : path("kernel");
   const initrd = path("initrd");
   const initramfs = path("initramfs");
   if (initrd !== undefined && initramfs !== undefined)
@@ -61,7 +67,7 @@ const readProfile = (
     throw section.invalid("memory", `profile \`${name}\` has less than 1 MiB of memory`);
   const profile: Profile = {
     name,
-    origin,
+    origin: embedded ? "embedded" : origin,
     kernel,
     initrd: initrd ?? initramfs,
     cmdline: words,
@@ -76,12 +82,11 @@ const readProfile = (
     qemuArgs: section.texts("qemu_args") ?? [],
   };
   section.finish();
-  // A project may tune the embedded guest (memory, cmdline, …) under its name; any other needs a kernel.
-  if (kernel === undefined && name !== "default")
+  if (kernel === undefined && !embedded)
     throw section.invalid(
       "kernel",
       `profile \`${name}\` has no kernel`,
-      "set `kernel` to a bzImage or vmlinux",
+      `set \`kernel\` to a bzImage or vmlinux, or to "${EMBEDDED}" for the guest in the executable`,
     );
   return profile;
 };
