@@ -1,7 +1,7 @@
 /** Where Lua is: the frames of a thread, as text for people and as data for reports. */
 
 import { readFileSync } from "node:fs";
-import { literal, lua, type Thread, toText } from "./engine.ts";
+import { type DebugRecord, literal, lua, type Thread, toText } from "./engine.ts";
 
 export interface Frame {
   /** Name of the chunk's file as shown to people; "=[C]" kinds have none. */
@@ -27,31 +27,50 @@ const fileOf = (source: Uint8Array): string | undefined => {
 
 const quoted = (name: Uint8Array | null): string => `'${name === null ? "?" : toText(name)}'`;
 
-/** The frames of `L` from `level` on, innermost first. At most the first and last dozen. */
+/** How many levels the stack has. Asking for a level costs as much as it is deep, so few are asked for. */
+const depthOf = (L: Thread): number => {
+  const record = new lua.lua_Debug();
+  const exists = (level: number): boolean => lua.lua_getstack(L, level, record) === 1;
+  let none = 1;
+  while (exists(none)) none *= 2;
+  let last = none / 2;
+  while (none - last > 1) {
+    const middle = Math.floor((last + none) / 2);
+    if (exists(middle)) last = middle;
+    else none = middle;
+  }
+  return none;
+};
+
+/** How Lua's own tracebacks name a function. */
+const nameOf = (record: DebugRecord, file: string | undefined): string => {
+  const kind = toText(record.what);
+  if (record.namewhat.length > 0) return `in ${toText(record.namewhat)} ${quoted(record.name)}`;
+  if (kind === "main") return "in main chunk";
+  return kind === "C" ? "in ?" : `in function <${file}:${record.linedefined}>`;
+};
+
+const aside = (what: string): Frame => ({ file: undefined, line: undefined, what, native: true });
+
+/** The frames of `L` from `level` on, innermost first. Of a deep stack the first and last dozen. */
 export const framesOf = (L: Thread, level: number): Frame[] => {
   const frames: Frame[] = [];
   const record = new lua.lua_Debug();
-  for (let at = level; lua.lua_getstack(L, at, record) === 1; at++) {
+  const depth = depthOf(L);
+  for (let at = level; at < depth; at++) {
+    if (at === level + EACH_END && depth - at > EACH_END + 1) {
+      frames.push(aside(`(...${depth - at - EACH_END} more...)`));
+      at = depth - EACH_END;
+    }
+    if (lua.lua_getstack(L, at, record) !== 1) break;
     lua.lua_getinfo(L, INFO, record);
     const native = toText(record.what) === "C";
-    const named = record.namewhat.length > 0;
     const file = native ? undefined : fileOf(record.source);
     const line = record.currentline > 0 ? record.currentline : undefined;
-    const what = named
-      ? `in ${toText(record.namewhat)} ${quoted(record.name)}`
-      : toText(record.what) === "main"
-        ? "in main chunk"
-        : native
-          ? "in ?"
-          : `in function <${file}:${record.linedefined}>`;
-    frames.push({ file, line, what, native });
-    if (record.istailcall)
-      frames.push({ file: undefined, line: undefined, what: "(...tail calls...)", native: true });
+    frames.push({ file, line, what: nameOf(record, file), native });
+    if (record.istailcall) frames.push(aside("(...tail calls...)"));
   }
-  if (frames.length <= 2 * EACH_END + 1) return frames;
-  const left = frames.length - 2 * EACH_END;
-  const gap = { file: undefined, line: undefined, what: `(...${left} more...)`, native: true };
-  return [...frames.slice(0, EACH_END), gap, ...frames.slice(-EACH_END)];
+  return frames;
 };
 
 /** One line a frame, without the frames of the harness itself at either end. */

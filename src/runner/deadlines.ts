@@ -55,10 +55,6 @@ export class Deadlines {
     this.clock = ms === undefined ? undefined : { at: since + ms, ms };
   }
 
-  disarmTest(): void {
-    this.clock = undefined;
-  }
-
   /** While things are closed this bound counts, and the end of the file if that comes only now. */
   startClosing(ms: number): void {
     this.closing = { at: after(ms), ms, hasty: this.ended !== undefined };

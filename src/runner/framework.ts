@@ -8,8 +8,10 @@
 import { basename } from "node:path";
 import type { Surface } from "../api/install.ts";
 import { ApiError } from "../errors/errors.ts";
+import { isExpected } from "../errors/render.ts";
 import type { Emit, Meta } from "../events/types.ts";
 import { duration } from "../lab/quantities.ts";
+import { LuaError } from "../lua/errors.ts";
 import type { LuaFunction } from "../lua/function.ts";
 import { fn } from "../lua/native.ts";
 import type { LuaState } from "../lua/state.ts";
@@ -46,6 +48,8 @@ export class Framework implements ContextHost {
   failures = 0;
   /** Tests that were reported at all. */
   reported = 0;
+  /** Failures that were bugs of ours: the process should not be used again. */
+  bugs = 0;
   /** An order to end the file reached us while a body ran. */
   ended: DeadlineError | undefined;
   private readonly registered: Registered[] = [];
@@ -139,7 +143,6 @@ export class Framework implements ContextHost {
   /** Runs the top level of a classic file and reports it as a test where it has to be one. */
   runClassicFile(chunk: LuaFunction): void {
     const itself = new RunningTest(this.fileTest, {}, undefined);
-    this.host.deadlines.armTest(this.host.surface.settings.timeoutMs);
     let failure: Failure | undefined;
     try {
       chunk.call();
@@ -149,8 +152,6 @@ export class Framework implements ContextHost {
       const told = this.ended !== undefined;
       this.note(error);
       if (this.todo === undefined && !told) failure = failureOf(this.host.state, error);
-    } finally {
-      this.host.deadlines.disarmTest();
     }
     if (failure === undefined && this.reported > 0) return;
     const name = unique(this.names, itself.name);
@@ -215,6 +216,7 @@ export class Framework implements ContextHost {
   }
 
   private note(error: unknown): void {
+    if (!(error instanceof LuaError) && !isExpected(error)) this.bugs++;
     if (error instanceof DeadlineError && error.by !== "test") this.ended ??= error;
   }
 

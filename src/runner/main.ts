@@ -11,6 +11,9 @@ import type { Job } from "./protocol.ts";
 import { DispatcherServices } from "./services.ts";
 import { runFile } from "./session.ts";
 
+/** A process that has grown beyond this is not worth keeping. */
+const LARGEST_REUSED_BYTES = 768 * 2 ** 20;
+
 /** The dispatcher's socket. */
 const LINK_FD = 3;
 
@@ -28,7 +31,8 @@ const runJob = (job: Job, link: Link, reactor: Reactor): void => {
     install: (state) =>
       installApi({ job, vmm: vmmOf(job, reactor), openGuest, services, emit: link.emit, reactor, state }),
   });
-  link.send({ type: "finished", ...outcome });
+  const lean = process.memoryUsage.rss() < LARGEST_REUSED_BYTES;
+  link.send({ type: "finished", ...outcome, clean: outcome.clean && lean });
 };
 
 /** Does not return. */

@@ -114,7 +114,7 @@ class Session {
     const status = ended?.by === "file" ? "timed_out" : failed || ended !== undefined ? "failed" : "passed";
     return {
       status,
-      clean: this.clean && ended === undefined,
+      clean: this.clean && ended === undefined && this.framework.bugs === 0,
       error: this.chunkError?.reason ?? (ended?.by === "file" ? ended.message : undefined),
     };
   }
