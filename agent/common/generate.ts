@@ -7,8 +7,8 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import * as wire from "../../src/guest/messages.ts";
 import type { FieldType, MessageSpec } from "../../src/guest/messages.ts";
+import * as wire from "../../src/guest/messages.ts";
 
 const messages: [string, MessageSpec][] = Object.entries(wire.MESSAGES);
 
@@ -31,7 +31,9 @@ type Fields = Readonly<Record<string, FieldType>>;
 const memberOf = (field: string): string => (field === "errno" ? "errno_" : field);
 
 function structOf(name: string, fields: Fields): string {
-  const members = Object.entries(fields).map(([field, type]) => `  ${C_TYPES[type][0]} ${memberOf(field)};\n`);
+  const members = Object.entries(fields).map(
+    ([field, type]) => `  ${C_TYPES[type][0]} ${memberOf(field)};\n`,
+  );
   return `struct ${name} {\n${members.join("")}};\n`;
 }
 

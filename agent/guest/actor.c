@@ -82,10 +82,6 @@ out:
   return false;
 }
 
-void actor_kill(struct actor *actor) {
-  if (actor->pid > 0) kill(actor->pid, SIGKILL);
-}
-
 struct call *call_create(struct actor *actor, size_t size) {
   if (actor->queued_calls >= MAX_QUEUED_CALLS || size > MAX_QUEUED_BYTES - actor->queued_bytes) return NULL;
   struct call *call = calloc(1, sizeof *call);
@@ -126,6 +122,14 @@ void call_free(struct call *call) {
   release_request(call);
   if (call->reply_slot >= 0) arena_release(&actor->arena, (unsigned)call->reply_slot, call->reply_size);
   free(call);
+}
+
+void actor_destroy(struct actor *actor) {
+  if (actor->pid > 0) kill(actor->pid, SIGKILL);
+  close_connections(actor);
+  if (actor->running != NULL) call_free(actor->running);
+  arena_unmap(&actor->arena);
+  free(actor);
 }
 
 void actor_submit(struct actor *actor, struct call *call) {

@@ -60,7 +60,8 @@ struct actor {
 struct actor *actor_create(struct agent *agent, int64_t id);
 /** Forks the task if there is none. */
 bool actor_start(struct actor *actor);
-void actor_kill(struct actor *actor);
+/** Kills the task and frees everything. No session may wait for it any more. */
+void actor_destroy(struct actor *actor);
 
 /** Room for a request of `size` bytes, or NULL when the actor has too much waiting already. */
 struct call *call_create(struct actor *actor, size_t size);

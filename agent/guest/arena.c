@@ -12,6 +12,8 @@ bool arena_map(struct arena *arena) {
   return true;
 }
 
+void arena_unmap(struct arena *arena) { munmap(arena->base, ARENA_SIZE); }
+
 size_t slot_offset(unsigned slot) {
   if (slot < SMALL_SLOTS) return ARENA_PAGE + slot * SMALL_SLOT;
   return ARENA_PAGE + SMALL_SLOTS * SMALL_SLOT + (slot - SMALL_SLOTS) * LARGE_SLOT;

@@ -74,6 +74,7 @@ struct arena {
 };
 
 bool arena_map(struct arena *arena);
+void arena_unmap(struct arena *arena);
 size_t slot_offset(unsigned slot);
 size_t slot_capacity(unsigned slot);
 /** A free request slot for `size` bytes, or -1. */

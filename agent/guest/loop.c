@@ -93,6 +93,14 @@ static void expire(struct loop *loop) {
   }
 }
 
+static void free_graves(struct loop *loop) {
+  while (loop->graves != NULL) {
+    struct grave *grave = loop->graves;
+    loop->graves = grave->next;
+    free(grave->object);
+  }
+}
+
 void loop_turn(struct loop *loop) {
   struct epoll_event events[BATCH];
   int count = epoll_wait(loop->epoll, events, BATCH, patience(loop));
@@ -101,9 +109,10 @@ void loop_turn(struct loop *loop) {
     if (watch->fd >= 0) watch->ready(watch->context, events[i].events);
   }
   expire(loop);
-  while (loop->graves != NULL) {
-    struct grave *grave = loop->graves;
-    loop->graves = grave->next;
-    free(grave->object);
-  }
+  free_graves(loop);
+}
+
+void loop_end(struct loop *loop) {
+  free_graves(loop);
+  close(loop->epoll);
 }

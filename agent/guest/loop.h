@@ -52,5 +52,7 @@ void loop_bury(struct loop *loop, struct grave *grave, void *object);
 
 /** Waits for events and timers and serves them once. */
 void loop_turn(struct loop *loop);
+/** Frees what is buried. No watch may be in use any more. */
+void loop_end(struct loop *loop);
 
 #endif

@@ -147,7 +147,9 @@ static void finish(struct agent *agent) {
     agent->sessions->gone = NULL;
     session_close(agent->sessions);
   }
-  actor_kill(agent->main_task);
+  processes_abandon(agent);
+  actor_destroy(agent->main_task);
+  loop_end(&agent->loop);
 }
 
 int main(int argc, char **argv) {

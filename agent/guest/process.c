@@ -158,6 +158,13 @@ void processes_of_session_ended(struct session *session) {
   }
 }
 
+void processes_abandon(struct agent *agent) {
+  while (agent->processes != NULL) {
+    kill_group(agent->processes, SIGKILL);
+    process_free(agent->processes);
+  }
+}
+
 static void tell_exit(struct process *process) {
   struct session *session = process->session;
   struct exit_fields fields = {.process = process->handle, .how = process->how, .code = process->code,

@@ -80,6 +80,8 @@ bool process_started(struct process *process, pid_t pid, int stdout_fd, int stde
 /** It never started, or nobody is interested any more. Kills it if it runs; frees it when it is reaped. */
 void process_discard(struct process *process);
 void processes_of_session_ended(struct session *session);
+/** The agent ends: kills and frees every command. */
+void processes_abandon(struct agent *agent);
 /** Reaps whatever has ended, commands, tasks and strangers. */
 void processes_reap(struct agent *agent);
 

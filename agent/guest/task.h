@@ -28,6 +28,8 @@ struct task {
 
   uint8_t *scratch;
   size_t scratch_used;
+  /** Where a command runs between clone and exec; NULL until the first. */
+  uint8_t *child_stack;
 
   /** Root at the start or after the last re-rooting: another one now is the test's own doing. */
   uint64_t root_device;

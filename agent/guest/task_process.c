@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@
  */
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define CHILD_STACK ((size_t)32 * 1024)
+#define CHILD_STACK ((size_t)64 * 1024)
 
 enum step { STEP_NONE, STEP_DESCRIPTORS, STEP_DIRECTORY, STEP_EXECUTE };
 
@@ -189,8 +190,12 @@ static bool open_pipes(const struct task *task, struct pipes *pipes, bool with_s
 }
 
 static pid_t spawn(struct task *task, struct launch *launch) {
-  uint8_t *stack = task_memory(task, CHILD_STACK);
-  if (stack == NULL) return -1;
+  if (task->child_stack == NULL) {
+    void *memory = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (memory == MAP_FAILED) return -1;
+    task->child_stack = memory;
+  }
+  uint8_t *stack = task->child_stack;
   int flags = CLONE_PARENT | CLONE_VFORK | SIGCHLD;
   pid_t pid = clone(child, stack + CHILD_STACK, flags | CLONE_VM, launch);
   /* Some namespaces refuse to share memory with a parent outside of them: then the command gets a copy. */

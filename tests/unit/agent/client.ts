@@ -34,7 +34,8 @@ const specs: Readonly<Record<MessageName, MessageSpec>> = MESSAGES;
 const nameOf = new Map(Object.entries(specs).map(([name, spec]) => [spec.kind, name as MessageName]));
 
 const wireValue = (value: Value): unknown => {
-  if (typeof value === "number" && Number.isInteger(value) && Math.abs(value) > 0x7fffffff) return BigInt(value);
+  if (typeof value === "number" && Number.isInteger(value) && Math.abs(value) > 0x7fffffff)
+    return BigInt(value);
   if (Array.isArray(value)) return value.map(wireValue);
   return value;
 };
@@ -109,7 +110,8 @@ export class AgentClient {
 
   #end(): void {
     this.closed = true;
-    for (const waiting of this.#waiting.values()) waiting.reject(new Error(`the agent ended the session\n${this.stderr}`));
+    for (const waiting of this.#waiting.values())
+      waiting.reject(new Error(`the agent ended the session\n${this.stderr}`));
     this.#waiting.clear();
     this.#changed();
   }
@@ -260,7 +262,13 @@ export class AgentClient {
     return this.finished(await this.start(argv, options));
   }
 
-  syscall(nr: number, args: Value[] = [], bufs: Uint8Array[] = [], ptrs: number[] = [], nested: number[] = []) {
+  syscall(
+    nr: number,
+    args: Value[] = [],
+    bufs: Uint8Array[] = [],
+    ptrs: number[] = [],
+    nested: number[] = [],
+  ) {
     return this.call("SYSCALL", { nr, args, bufs, ptrs, nested });
   }
 
