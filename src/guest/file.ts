@@ -11,9 +11,9 @@ import type { Client, Request } from "./client.ts";
 import type { Subject } from "./wording.ts";
 
 /** What travels in one frame. */
-export const PIECE_BYTES = 512 * 1024;
+export const PIECE_BYTES = 1024 * 1024;
 /** Requests under way at a time. */
-const WINDOW = 6;
+const WINDOW = 4;
 
 const SEEK_SET = 0;
 const SEEK_END = 2;
