@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "birth.h"
 #include "channels.h"
 #include "messages.h"
 #include "oom.h"
@@ -74,6 +75,8 @@ static bool set_signals(struct agent *agent) {
   sigset_t children;
   for (int number = 1; number < SIGRTMAX; number++) signal(number, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
+  /* A task that is being born may be interrupted before it has its handler. */
+  signal(INTERRUPT_SIGNAL, SIG_IGN);
   signal(SIGHUP, agent->in_guest ? SIG_IGN : SIG_DFL);
   sigemptyset(&children);
   sigaddset(&children, SIGCHLD);

@@ -287,8 +287,12 @@ export class AgentClient {
 }
 
 /** Connects, runs `body`, closes, and fails when the agent did not end cleanly: the sanitizers speak that way. */
-export async function withAgent(body: (agent: AgentClient) => Promise<void>, option?: string): Promise<void> {
-  const agent = new AgentClient(option);
+export async function withAgent(
+  body: (agent: AgentClient) => Promise<void>,
+  option?: string,
+  binary?: string,
+): Promise<void> {
+  const agent = new AgentClient(option, binary);
   try {
     await body(agent);
   } finally {
