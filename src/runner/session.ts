@@ -1,6 +1,7 @@
 /** One test file from its text to its last closed machine: state, surface, top level, tests, clean-up. */
 
 import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Surface } from "../api/install.ts";
 import { HostError } from "../errors/errors.ts";
 import { renderError } from "../errors/render.ts";
@@ -80,7 +81,7 @@ class Session {
     this.state = new LuaState({
       reactor,
       memoryLimitMb: job.luaMemoryMb,
-      roots: job.roots,
+      roots: [...new Set([...job.roots, dirname(job.file), job.project])],
       project: job.project,
     });
     this.surface = host.install(this.state);
