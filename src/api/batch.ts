@@ -21,6 +21,8 @@ import { listing, permOption, statTable } from "./vm-file.ts";
 
 /** The longest content that is surely one request. */
 const ONE_REQUEST_BYTES = 256 * 1024;
+/** Requests of a group: fewer than the agent queues for one task, so that other calls find room. */
+const LARGEST_GROUP = 48;
 
 interface Step {
   readonly op: (actor: Actor) => Op<unknown>;
@@ -48,7 +50,10 @@ export class Batch {
     const groups: Step[][] = [];
     let current: Step[] = [];
     for (const step of this.steps) {
-      const breaks = step.alone || (step.changes && current.some((earlier) => earlier.reads));
+      const breaks =
+        step.alone ||
+        current.length === LARGEST_GROUP ||
+        (step.changes && current.some((earlier) => earlier.reads));
       if (breaks && current.length > 0) {
         groups.push(current);
         current = [];

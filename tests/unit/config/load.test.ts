@@ -67,6 +67,14 @@ describe("provium.toml", () => {
     });
   });
 
+  test("any profile may be the embedded guest under a name of its own", () => {
+    expect(load('[profile.minimal]\nkernel = "embedded"\ncpus = 2\n').profiles.minimal).toMatchObject({
+      origin: "embedded",
+      kernel: undefined,
+      cpus: 2,
+    });
+  });
+
   test("a blank command line is refused, with file and line", () => {
     const error = failure('[profiles.a]\nkernel = "k"\ncmdline = "  "\n');
     expect(error.message).toBe("invalid config in `/project/provium.toml`: profile `a` has empty cmdline");

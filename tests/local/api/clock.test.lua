@@ -1,0 +1,25 @@
+-- The clock, as far as a guest that shares its clock with the host can show it: reading and waiting.
+local g = provium:vm("g", "default"):boot()
+local clock = g:clock()
+
+test("get and get_ns tell the same time", function(t)
+  local s, ns = clock:get(), clock:get_ns()
+  t:assert_eq(math.type(s), "float")
+  t:assert_eq(math.type(ns), "integer")
+  t:assert(math.abs(s - ns / 1e9) < 5)
+  t:assert(math.abs(s - os.time()) < 60)
+end)
+
+test("sleep lets at least its time pass", function(t)
+  local before = clock:get_ns()
+  clock:sleep("30ms")
+  t:assert(clock:get_ns() - before >= 30000000)
+end)
+
+test("values that are no time are refused", function(t)
+  t:assert_contains(t:assert_raises(function() clock:set(0 / 0) end), "clock:set: value must be a finite number (got NaN/inf)")
+  t:assert_contains(t:assert_raises(function() clock:set(math.huge) end), "clock:set: value must be a finite number (got NaN/inf)")
+  t:assert_contains(t:assert_raises(function() clock:set(1e300) end), "within")
+  t:assert_contains(t:assert_raises(function() clock:advance("soon") end), "bad timeout string")
+  t:assert_contains(t:assert_raises(function() clock:sleep(-1) end), "negative")
+end)

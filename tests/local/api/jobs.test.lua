@@ -1,0 +1,56 @@
+--!provium classic
+-- Background jobs.
+local g = provium.create("default"):boot()
+
+test("a job runs beside the test and gives its output", function()
+  local job = g:background("echo started; sleep 0.05; echo done; exit 4")
+  assert(job.id and job.pid > 0)
+  local r = g:job_wait(job, 10)
+  assert_eq(r.running, false)
+  assert_eq(r.exit_code, 4)
+  assert_eq(r.stdout, "started\ndone\n")
+end)
+
+test("waiting with 0 polls, and shows the output so far", function()
+  local job = g:background("echo here; sleep 1000")
+  wait_until(function() return g:job_wait(job, 0).stdout == "here\n" end, { timeout = 10, interval = 0.01 })
+  local r = g:job_wait(job, 0)
+  assert_eq(r.running, true)
+  assert_eq(r.exit_code, nil)
+  assert(not g:is_quiescent())
+  local killed = g:job_kill(job)
+  assert_eq(killed.running, false)
+  assert_eq(killed.exit_code, -1)
+  assert_eq(killed.stdout, "here\n")
+  assert(g:is_quiescent())
+end)
+
+test("a finished job answers again", function()
+  local job = g:background("echo once")
+  assert_eq(g:job_wait(job).stdout, "once\n")
+  assert_eq(g:job_wait(job).stdout, "once\n")
+  assert_eq(g:job_wait(job.id, 0).exit_code, 0)
+  assert_eq(g:job_kill(job).exit_code, 0)
+end)
+
+test("a kill takes everything that the job has started", function()
+  local job = g:background("sleep 1000 & echo $!; wait")
+  wait_until(function() return #g:job_wait(job, 0).stdout > 0 end, { timeout = 10, interval = 0.01 })
+  local child = g:job_kill(job).stdout:match("%d+")
+  wait_until(function() return not g:exec("kill -0 " .. child).ok end, { timeout = 10, interval = 0.01, desc = "the child's end" })
+end)
+
+test("what is no job is named", function()
+  for _, wrong in ipairs { { id = 99 }, { 1 }, "x", 99 } do
+    local ok, err = pcall(g.job_wait, g, wrong)
+    assert(not ok and err:find("job must be what vm:background returned", 1, true), err)
+  end
+  local other = provium.create("default"):boot()
+  local ok = pcall(other.job_wait, other, g:background("true"))
+  assert(not ok, "a job belongs to its own vm")
+  other:kill()
+end)
+
+test("a job left over ends with the file", function()
+  g:background("sleep 1000")
+end)

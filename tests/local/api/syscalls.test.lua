@@ -1,0 +1,121 @@
+-- Raw system calls and ioctls, in both flavours.
+local lab = provium:vm("lab", "default"):boot()
+local classic = lab:as("classic")
+
+local GETPID, WRITE, PIPE2, CLOSE, GETCWD, CHDIR, OPEN, UMASK, READ = 39, 1, 293, 3, 79, 80, 2, 95, 0
+
+test("a classic handle gives the kernel's integer, a lab handle a table", function(t)
+  local pid = classic:syscall(GETPID)
+  t:assert_eq(math.type(pid), "integer")
+  local r = lab:syscall(GETPID)
+  t:assert_eq(r.ret, pid)
+  t:assert_eq(r.result, pid)
+  t:assert_eq(r.errno, 0)
+  t:assert_eq(#r.out_bufs, 0)
+end)
+
+test("a failure is -errno there and -1 with errno here", function(t)
+  t:assert_eq(classic:syscall(CLOSE, 12345), -9)
+  local r = lab:syscall(CLOSE, 12345)
+  t:assert_eq(r.ret, -1)
+  t:assert_eq(r.errno, 9)
+end)
+
+test("every call runs in the same task, so what one changes the next finds", function(t)
+  local before = classic:syscall(UMASK, 63)
+  t:assert_eq(classic:syscall(UMASK, before), 63)
+  t:assert_eq(lab:syscall(GETPID).ret, classic:syscall(GETPID))
+end)
+
+test("buffers go to their slots and come back", function(t)
+  local rc, fds = classic:syscall_bufs(PIPE2, { [0] = provium.pack("u32 u32", 0, 0) }, 0, 0)
+  t:assert_eq(rc, 0)
+  local rd, wr = provium.unpack("u32 u32", fds)
+  t:assert_eq(classic:syscall_buf(WRITE, 1, "hello", wr, 0, 5), 5)
+  local n, data = classic:syscall_bufs(READ, { [1] = ("\0"):rep(8) }, rd, 0, 8)
+  t:assert_eq(n, 5)
+  t:assert_eq(data:sub(1, n), "hello")
+  t:assert_eq(classic:syscall(CLOSE, rd) + classic:syscall(CLOSE, wr), 0)
+end)
+
+test("the table form works on both flavours", function(t)
+  for _, g in ipairs { lab, classic } do
+    local r = g:syscall(GETCWD, { args = { 0, 64 }, bufs = { ("\0"):rep(64) }, ptrs = { 0 } })
+    t:assert_eq(r.errno, 0)
+    t:assert_eq(r.out_bufs[1]:sub(1, 1), "/")
+    t:assert_eq(r.out_bufs[1]:match("^[^\0]*"), g:run({ "pwd" }).stdout:match("%S+"))
+  end
+end)
+
+test("nested buffers are patched into their parents", function(t)
+  -- writev(2): an iovec of two entries, each pointing to a buffer of its own
+  local rc, fds = classic:syscall_bufs(PIPE2, { [0] = ("\0"):rep(8) }, 0, 0)
+  t:assert_eq(rc, 0)
+  local rd, wr = provium.unpack("u32 u32", fds)
+  local iov = provium.pack("u64 u64 u64 u64", 0, 3, 0, 4)
+  local r = lab:syscall(20, {
+    args = { wr, 0, 2 },
+    bufs = { iov, "abc", "defg" },
+    ptrs = { 1 },
+    nested = { { parent = 1, child = 2, offset = 0 }, { parent = 1, child = 3, offset = 16 } },
+  })
+  t:assert_eq(r.ret, 7)
+  local n, data = classic:syscall_bufs(READ, { [1] = ("\0"):rep(16) }, rd, 0, 16)
+  t:assert_eq(data:sub(1, n), "abcdefg")
+  local ret, out = classic:syscall_ptr(20, { [1] = iov }, {
+    { buf_idx = 1, ptr_offset = 0, data = "123" },
+    { buf_idx = 1, ptr_offset = 16, data = "4567" },
+  }, wr, 0, 2)
+  t:assert_eq(ret, 7)
+  t:assert_eq(#out, 32)
+  lab:syscall(CLOSE, rd)
+  lab:syscall(CLOSE, wr)
+end)
+
+test("64-bit values pass both ways", function(t)
+  -- lseek(2) on /dev/zero keeps whatever offset it is given
+  local fd = classic:syscall_buf(OPEN, 0, "/dev/zero\0", 0, 0)
+  t:assert(fd >= 0)
+  t:assert_eq(classic:syscall(CLOSE, fd), 0)
+  -- prctl(PR_SET_NAME) and PR_GET_NAME through buffers
+  t:assert_eq(classic:syscall_buf(157, 1, "tester\0", 15, 0), 0)
+  local rc, name = classic:syscall_bufs(157, { [1] = ("\0"):rep(16) }, 16, 0)
+  t:assert_eq(rc, 0)
+  t:assert_eq(name:match("^[^\0]*"), "tester")
+end)
+
+test("an ioctl answers two values or a table", function(t)
+  -- FIONREAD on a pipe
+  local _, fds = classic:syscall_bufs(PIPE2, { [0] = ("\0"):rep(8) }, 0, 0)
+  local rd, wr = provium.unpack("u32 u32", fds)
+  classic:syscall_buf(WRITE, 1, "seven b", wr, 0, 7)
+  local ret, out = classic:ioctl(rd, 0x541B, ("\0"):rep(4))
+  t:assert_eq(ret, 0)
+  t:assert_eq(provium.unpack("u32", out), 7)
+  local r = lab:ioctl(rd, 0x541B, ("\0"):rep(4))
+  t:assert_eq(r.ret, 0)
+  t:assert_eq(provium.unpack("u32", r.out_data), 7)
+  t:assert_eq(lab:ioctl(12345, 0x541B).errno, 9)
+  local bad, nothing = classic:ioctl(12345, 0x541B)
+  t:assert_eq(bad, -9)
+  t:assert_eq(nothing, nil)
+  t:assert_eq(classic:ioctl(rd, 0x541B, ("\0"):rep(4), {}).errno, 0)
+  lab:syscall(CLOSE, rd)
+  lab:syscall(CLOSE, wr)
+end)
+
+test("wrong arguments are named", function(t)
+  local cases = {
+    { function() lab:syscall() end, "nr: integer expected, got no value" },
+    { function() lab:syscall(1, 2, 3, 4, 5, 6, 7, 8) end, "at most 6 arguments, got 7" },
+    { function() lab:syscall(1, "x") end, "integer expected" },
+    { function() lab:syscall(1, { agrs = {} }) end, "unknown key 'agrs'" },
+    { function() lab:syscall(1, { bufs = { "a" }, ptrs = { 6 } }) end, "argument slot from 0 to 5, got number 6" },
+    { function() lab:syscall(1, { bufs = { "a" }, nested = { { parent = 1, child = 2, offset = 0 } } }) end, "a buffer from 1 to 1" },
+    { function() lab:syscall_buf(1, -1, "x") end, "slot must be an argument slot" },
+    { function() lab:ioctl(0, 0, "x", { bufs = { "a" } }) end, "1 bufs and 0 ptr_offsets" },
+  }
+  for _, case in ipairs(cases) do
+    t:assert_contains(t:assert_raises(case[1]), case[2])
+  end
+end)

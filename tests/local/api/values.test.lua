@@ -1,0 +1,56 @@
+-- json, pack and unpack, strings.
+test("json keeps 64-bit integers and floats apart", function(t)
+  t:assert_eq(json.encode(json.decode("[9223372036854775807,1.0,1.5]")), "[9223372036854775807,1.0,1.5]")
+  t:assert_eq(json.decode("18446744073709551615"), -1)
+  t:assert_eq(json.encode({}), "[]")
+  t:assert_eq(json.encode({ [1] = "a", [3] = "c" }), '["a",null,"c"]')
+  t:assert_eq(json.decode("null"), nil)
+  t:assert_eq(json.decode('{"a": null, "b": {"c": [true, false]}}').b.c[2], false)
+end)
+
+test("what has no JSON form raises, and so does what is no JSON", function(t)
+  for value, text in pairs { [0 / 1] = false, [1 / 0] = "infinity" } do
+    if text then t:assert_contains(t:assert_raises(function() json.encode(value) end), text) end
+  end
+  t:assert_contains(t:assert_raises(function() json.encode({ f = print }) end), "function has no JSON form")
+  t:assert_contains(t:assert_raises(function() json.decode('{"a": }') end), "position 6")
+end)
+
+test("the classic grammar and Lua's own share pack and unpack", function(t)
+  t:assert_eq(#provium.pack("u32 u32 u64", 1, 42, 0), 16)
+  local a, b = provium.unpack("u32 i16", provium.pack("u32 i16", 7, -2))
+  t:assert_eq(a, 7)
+  t:assert_eq(b, -2)
+  t:assert_eq(provium:pack("<I4", 1), "\1\0\0\0")
+  local v, pos = provium:unpack("<I2", "\5\0rest")
+  t:assert_eq(v, 5)
+  t:assert_eq(pos, 3)
+  t:assert_eq(#provium.pack("i16", 1), 2)
+  t:assert_eq(#provium:pack("i16", 1), 16)
+  t:assert_eq(provium.unpack("u64", ("\255"):rep(8)), -1)
+  t:assert_contains(t:assert_raises(function() provium.unpack("u32", "abc") end), "needs 4 bytes, got 3")
+  t:assert_contains(t:assert_raises(function() provium.pack("u8", 256) end), "does not fit u8")
+end)
+
+test("every string has the output helpers, with a dot or a colon", function(t)
+  local s = "  key = value  "
+  t:assert_eq(s.value, s)
+  t:assert_eq(s.trim(), "key = value")
+  t:assert_eq(s:trim(), "key = value")
+  t:assert(s.contains("key") and s:contains("= v") and not s.contains("%a"))
+  t:assert((" x").starts_with(" ") and (" x"):starts_with(" x"))
+  t:assert_eq(("\n\t "):trim(), "")
+  t:assert_eq(s:find("key"), 3)
+  t:assert_eq(s:upper():sub(3, 5), "KEY")
+  t:assert_eq(s.nothing, nil)
+end)
+
+test("wait_until returns the first true answer", function(t)
+  local n = 0
+  t:assert_eq(wait_until(function() n = n + 1 return n > 3 and n end, { interval = "1ms" }), 4)
+  local err = t:assert_raises(function() wait_until(function() end, { timeout = "30ms", interval = 0.01, desc = "godot" }) end)
+  t:assert_contains(err, "wait_until: godot not met within 0.03s")
+  t:assert_contains(t:assert_raises(function() wait_until(function() end, { timeout = "1 fortnight" }) end), "bad timeout string")
+  t:assert_contains(t:assert_raises(function() wait_until(print, { timeuot = 1 }) end), "unknown key 'timeuot'")
+  t:assert_contains(t:assert_raises(function() wait_until("x") end), "predicate: function expected, got string")
+end)
