@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "channels.h"
+#include "pseudofs.h"
 #include "session.h"
 
 #define MILLISECOND ((int64_t)1000000)
@@ -31,6 +32,7 @@ struct listener {
   struct timer retry;
   int64_t delay_ns;
   uint32_t port;
+  int sys_fd;
 };
 
 static void accept_all(void *context, uint32_t events) {
@@ -61,9 +63,22 @@ static bool try_listen(struct listener *listener) {
   return false;
 }
 
+/**
+ * The address family announces itself as a device. Asking socket(2) instead would make the kernel call modprobe
+ * each time and the agent wait for it, in every guest that has no vsock.
+ */
+static bool has_family(struct listener *listener) {
+  if (listener->sys_fd < 0) listener->sys_fd = pseudofs_open(&pseudofs_sys);
+  return listener->sys_fd < 0 || faccessat(listener->sys_fd, "class/misc/vsock", F_OK, 0) == 0;
+}
+
 static void retry(void *context) {
   struct listener *listener = context;
-  if (try_listen(listener)) return;
+  if (has_family(listener) && try_listen(listener)) {
+    if (listener->sys_fd >= 0) close(listener->sys_fd);
+    listener->sys_fd = -1;
+    return;
+  }
   loop_arm(&listener->agent->loop, &listener->retry, listener->delay_ns);
   if (listener->delay_ns < LAST_RETRY) listener->delay_ns *= 2;
 }
@@ -71,7 +86,7 @@ static void retry(void *context) {
 static struct listener *listener_create(struct agent *agent, uint32_t port) {
   struct listener *listener = calloc(1, sizeof *listener);
   if (listener == NULL) return NULL;
-  *listener = (struct listener){.agent = agent, .port = port, .delay_ns = FIRST_RETRY};
+  *listener = (struct listener){.agent = agent, .port = port, .delay_ns = FIRST_RETRY, .sys_fd = -1};
   listener->watch = (struct watch){.fd = -1, .ready = accept_all, .context = listener};
   listener->retry = (struct timer){.expired = retry, .context = listener};
   return listener;
