@@ -29,6 +29,26 @@ export const literal = (name: string): Uint8Array => {
   return bytes;
 };
 
+/** What an abort leaves behind of a thread's state, when fengari does not restore it itself. */
+const UNWOUND = ["ci", "nny", "nCcalls", "errorJmp", "errfunc", "allowhook", "status"] as const;
+
+/** Remembers where a thread stands; the function puts it back there after an abort has passed. */
+export const standing = (L: Thread): (() => void) => {
+  const fields = L as unknown as Record<string, unknown>;
+  const closing = fields.tbclist as unknown[];
+  const pending = closing.length;
+  const kept = UNWOUND.map((name) => fields[name]);
+  const top = lua.lua_gettop(L);
+  return () => {
+    UNWOUND.forEach((name, i) => {
+      fields[name] = kept[i];
+    });
+    closing.length = pending;
+    (fields.ci as { next: unknown }).next = null;
+    lua.lua_settop(L, top);
+  };
+};
+
 /**
  * Pushes bytes as a Lua string without copying them: from now on nobody may change them. A Buffer (a subclass)
  * becomes a plain view of the same bytes.

@@ -10,7 +10,7 @@ import type { Reactor } from "../sys/reactor.ts";
 import { type BindingHost, Bindings, leaving } from "./bind.ts";
 import { pushValue, valueAt } from "./convert.ts";
 import { describe } from "./describe.ts";
-import { lauxlib, literal, lua, lualib, type Thread, toBytes, toText } from "./engine.ts";
+import { lauxlib, literal, lua, lualib, standing, type Thread, toBytes, toText } from "./engine.ts";
 import { LuaAbort, LuaError } from "./errors.ts";
 import type { LuaFunction } from "./function.ts";
 import {
@@ -130,14 +130,20 @@ export class LuaState implements BindingHost, StrandHost {
     return table;
   }
 
+  /** The metatable of a value, whatever its `__metatable` says; all strings share one. */
+  metatableOf(value: LuaValue): LuaTable | undefined {
+    const L = this.thread;
+    const top = lua.lua_gettop(L);
+    lua.lua_checkstack(L, 4);
+    this.push(L, value);
+    const table = lua.lua_getmetatable(L, -1) ? (this.value(L, -1) as LuaTable) : undefined;
+    lua.lua_settop(L, top);
+    return table;
+  }
+
   /** The metatable that all strings share. */
   stringMetatable(): LuaTable {
-    const L = this.thread;
-    lua.lua_pushstring(L, literal("string"));
-    lua.lua_getmetatable(L, -1);
-    const table = this.value(L, -1) as LuaTable;
-    lua.lua_pop(L, 2);
-    return table;
+    return this.metatableOf(literal("")) as LuaTable;
   }
 
   /**
@@ -235,10 +241,12 @@ export class LuaState implements BindingHost, StrandHost {
     lua.lua_pushcfunction(L, this.onError);
     lua.lua_insert(L, base);
     const outer = this.thread;
+    const restore = standing(L);
     let status: number;
     try {
       status = lua.lua_pcall(L, args, lua.LUA_MULTRET, base);
     } catch (error) {
+      restore();
       throw this.arrived(error);
     } finally {
       this.thread = outer;
