@@ -20,26 +20,43 @@ export class DeadlineError extends InterruptedError {
 
 const seconds = (ms: number): string => (ms < 1000 ? `${ms} ms` : `${Number((ms / 1000).toFixed(3))} s`);
 
+/** How long a call that cannot be interrupted (one pattern match, one sort) may outlast the test's deadline. */
+const GRACE_MS = 2000;
+
 export interface TestClock {
   readonly at: Deadline;
   readonly ms: number;
 }
 
 export class Deadlines {
-  /** The clock of the running test. A test inside a test puts its own here and restores the other afterwards. */
-  clock: TestClock | undefined;
+  private running: TestClock | undefined;
   private closing: { readonly at: Deadline; readonly ms: number; readonly hasty: boolean } | undefined;
   private readonly file: Deadline;
 
   /**
    * @param fileMs for the whole file, 0 for none.
    * @param stopped the dispatcher's order to end, once there is one.
+   * @param lastResort ends the process unless it is called again in that many seconds; 0 calls it off.
    */
   constructor(
     private readonly fileMs: number,
     private readonly stopped: () => string | undefined,
+    private readonly lastResort: (seconds: number) => void,
   ) {
     this.file = fileMs > 0 ? after(fileMs) : NEVER;
+  }
+
+  /** The clock of the running test. A test inside a test puts its own here and restores the other afterwards. */
+  get clock(): TestClock | undefined {
+    return this.running;
+  }
+
+  set clock(clock: TestClock | undefined) {
+    if (clock === this.running) return;
+    this.running = clock;
+    this.lastResort(
+      clock === undefined ? 0 : Math.max(1, Math.ceil((clock.at - monotonic() + GRACE_MS) / 1000)),
+    );
   }
 
   /** Starts the clock of a test, undefined for no deadline. One that is running already goes on to count. */

@@ -9,6 +9,7 @@ import type { Emit, FileStatus } from "../events/types.ts";
 import type { LuaFunction } from "../lua/function.ts";
 import { fn } from "../lua/native.ts";
 import { LuaState } from "../lua/state.ts";
+import { libc } from "../sys/libc.ts";
 import { monotonic, type Op } from "../sys/op.ts";
 import type { Reactor } from "../sys/reactor.ts";
 import { globalAssertions } from "./assertions.ts";
@@ -77,7 +78,11 @@ class Session {
     private readonly host: SessionHost,
   ) {
     const { reactor, emit } = host;
-    this.deadlines = new Deadlines(job.timeoutMs, () => host.stopped());
+    this.deadlines = new Deadlines(
+      job.timeoutMs,
+      () => host.stopped(),
+      (seconds) => void libc.alarm(seconds),
+    );
     this.state = new LuaState({
       reactor,
       memoryLimitMb: job.luaMemoryMb,

@@ -46,6 +46,7 @@ const { symbols: c } = dlopen(libraryName(), {
   open: { args: [cstring, i32, u32], returns: i32 },
   ioctl: { args: [i32, u64, pointer], returns: i32 },
   kill: { args: [i32, i32], returns: i32 },
+  alarm: { args: [u32], returns: u32 },
   waitid: { args: [i32, i32, pointer, i32], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
   dup: { args: [i32], returns: i32 },
