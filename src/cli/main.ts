@@ -14,6 +14,10 @@ export const runCli = async (raw: readonly string[]): Promise<number> => {
   // A reader that has seen enough (`provium … | head`) is no failure of the run.
   process.stdout.on("error", () => {});
   process.stderr.on("error", () => {});
+  // A bug of ours in a callback; runners and machines end with this process, the next run sweeps what it leaves.
+  const bug = (error: unknown): never => process.exit(complain(error));
+  process.on("uncaughtException", bug);
+  process.on("unhandledRejection", bug);
   try {
     const { command, form, rest } = routeCommand(raw, process.cwd());
     switch (command) {

@@ -47,10 +47,38 @@ export interface RunRecord {
 
 const OUTPUT_LIMIT = 256 * 1024;
 
+/** The end of what a file printed; the start goes when it becomes too much. */
+class Output {
+  private parts: string[] = [];
+  private length = 0;
+  private cut = false;
+
+  add(text: string): void {
+    this.parts.push(text);
+    this.length += text.length;
+    if (this.length > 2 * OUTPUT_LIMIT) this.trim();
+  }
+
+  toString(): string {
+    if (this.length > OUTPUT_LIMIT) this.trim();
+    const text = this.parts.join("");
+    return this.cut ? `… earlier output left out\n${text}` : text;
+  }
+
+  private trim(): void {
+    const text = this.parts.join("").slice(-OUTPUT_LIMIT);
+    // Whole lines only, where there are lines.
+    const kept = text.slice(text.indexOf("\n") + 1);
+    this.parts = [kept];
+    this.length = kept.length;
+    this.cut = true;
+  }
+}
+
 interface Draft {
   dialect: "classic" | "lab" | undefined;
   tests: TestRecord[];
-  output: string;
+  readonly output: Output;
   machines: { name: string; bootNs: number; transport: string }[];
 }
 
@@ -76,7 +104,7 @@ export const recordRun = (listener: RecordListener): Consumer => {
   const draft = (path: string): Draft => {
     let found = drafts.get(path);
     if (found === undefined) {
-      found = { dialect: undefined, tests: [], output: "", machines: [] };
+      found = { dialect: undefined, tests: [], output: new Output(), machines: [] };
       drafts.set(path, found);
     }
     return found;
@@ -91,11 +119,9 @@ export const recordRun = (listener: RecordListener): Consumer => {
         total.discovered++;
         draft(event.payload.path).dialect = event.payload.dialect;
         return;
-      case "output": {
-        const file = draft(event.payload.path);
-        file.output = (file.output + event.payload.text).slice(-OUTPUT_LIMIT);
+      case "output":
+        draft(event.payload.path).output.add(event.payload.text);
         return;
-      }
       case "vm_spawned":
         draft(event.payload.file).machines.push({
           name: event.payload.vm_name,
@@ -138,7 +164,7 @@ export const recordRun = (listener: RecordListener): Consumer => {
           detail: detail ?? {},
           durationNs: duration_ns,
           tests,
-          output,
+          output: output.toString(),
           machines,
         });
         return;
