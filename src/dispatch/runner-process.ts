@@ -34,7 +34,11 @@ const LAST_WORDS_MS = 200;
 
 /** "exited with status 3", "was killed by SIGKILL". */
 const manner = (code: number | null, signal: string | null): string =>
-  signal === null ? `exited with status ${code}` : `was killed by ${signal}`;
+  signal === null
+    ? `exited with status ${code}`
+    : signal === "SIGALRM"
+      ? "was ended: a call of the test did not come back after the test's deadline"
+      : `was killed by ${signal}`;
 
 class RunnerProcess implements Runner {
   complaints = "";
