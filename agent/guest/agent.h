@@ -21,6 +21,9 @@ struct agent {
   /** False when it serves a test on the host (--fd, --listen-vsock): nothing is rebooted or re-rooted then. */
   bool in_guest;
   bool stopping;
+  /** A READY was made; and, once it is out, the preference that the wrapper gave for the start is over. */
+  bool greeted;
+  bool settled;
   int64_t boottime_ns;
 
   /** /proc as the agent sees it, even where nothing is mounted there or the root has moved; -1 without. */

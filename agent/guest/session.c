@@ -1,11 +1,13 @@
 #include "session.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -151,6 +153,7 @@ void session_send_ready(struct session *session, int64_t request_id) {
   };
   if (session->serial && request_id == 0) buffer_append(&session->control, preamble, sizeof preamble);
   session_push(session, MESSAGE_READY, ACTOR_IO, request_id, &ready_fields_shape, &fields);
+  session->agent->greeted = true;
 }
 
 /** Puts the head of the frame in front of the payload in the slot; returns where the frame starts. */
@@ -258,6 +261,13 @@ static void watch_what_matters(struct session *session) {
   loop_rearm(&session->agent->loop, &session->watch, wanted);
 }
 
+/** With READY on its way the agent competes like any other process. musl's sched_setscheduler does nothing. */
+static void settle(struct agent *agent) {
+  struct sched_param none = {0};
+  agent->settled = true;
+  if (agent->in_guest) syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &none);
+}
+
 void session_flush(struct session *session) {
   if (session->control.failed || session->out.failed) {
     session_close(session);
@@ -271,6 +281,8 @@ void session_flush(struct session *session) {
     if (!more) break;
   }
   if (session->closed) return;
+  struct agent *agent = session->agent;
   if (session->closing && session_idle(session)) session_close(session);
   else watch_what_matters(session);
+  if (agent->greeted && !agent->settled) settle(agent);
 }

@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -43,11 +45,21 @@ static void mount_pseudo_file_systems(void) {
   }
 }
 
+/**
+ * Init is busy from its first moment, and who waits for the guest waits for the agent: so it runs first, until
+ * it has said READY (session.c). What it forks is not preferred. musl's sched_setscheduler does nothing.
+ */
+static void prefer(void) {
+  struct sched_param lowest = {.sched_priority = 1};
+  syscall(SYS_sched_setscheduler, 0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest);
+}
+
 /** The agent is nobody's job and nobody's terminal: a session of its own, errors on the console. */
 static void start_agent(void) {
   static char name[] = "provium-agent";
   char *argv[] = {name, NULL};
-  pid_t pid = fork();
+  /* Not fork: the agent's program runs before this one goes on to init. */
+  pid_t pid = vfork();
   if (pid < 0) fprintf(stderr, "provium: cannot fork the agent: %s\n", strerror(errno));
   if (pid != 0) return;
   setsid();
@@ -55,6 +67,7 @@ static void start_agent(void) {
   if (null >= 0) dup2(null, STDIN_FILENO);
   else close(STDIN_FILENO);
   for (int fd = 3; fd < 64; fd++) close(fd);
+  prefer();
   if (chdir("/") == 0) execve(AGENT, argv, environ);
   fprintf(stderr, "provium: cannot execute " AGENT ": %s\n", strerror(errno));
   _exit(127);
