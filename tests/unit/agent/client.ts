@@ -14,7 +14,8 @@ export const PLAIN_AGENT = `${BUILD}agent/provium-agent`;
 export const AGENT = process.env.PROVIUM_TEST_AGENT ?? `${BUILD}agent-asan/provium-agent`;
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
-const unpackr = new Unpackr({ useRecords: false, int64AsType: "auto" });
+/** `auto`, a number where it is exact, is missing from the declared types. */
+const unpackr = new Unpackr({ useRecords: false, int64AsType: "auto" as "number" });
 
 export type Value = number | bigint | boolean | null | Uint8Array | readonly Value[];
 export type Fields = Record<string, Value>;
@@ -86,15 +87,17 @@ export class AgentClient {
   stderr = "";
   /** Credit is given back for output as it arrives. */
   autoCredit = true;
-  /** Set false to leave bytes unread in the socket. */
-  #buffer = new Uint8Array(0);
+  #chunks: Uint8Array[] = [];
+  #received = 0;
+  #wanted = 4;
   #waiting = new Map<number, Waiting>();
   #watchers: (() => void)[] = [];
   #nextId = 1;
   #nextProcess = 1;
 
-  constructor(option = "--fd", binary = AGENT) {
-    this.child = spawn(binary, [option, "3"], { stdio: ["ignore", "inherit", "pipe", "pipe"] });
+  /** `argv`: a program that speaks the agent's side on descriptor 3. */
+  constructor(argv: readonly string[]) {
+    this.child = spawn(argv[0]!, argv.slice(1), { stdio: ["ignore", "inherit", "pipe", "pipe"] });
     this.socket = this.child.stdio[3] as Duplex;
     this.child.stderr?.on("data", (chunk: Buffer) => {
       this.stderr += chunk.toString();
@@ -132,19 +135,26 @@ export class AgentClient {
 
   #receive(chunk: Uint8Array): void {
     const seen = this.onBytes === undefined ? chunk : this.onBytes(chunk);
-    const joined = new Uint8Array(this.#buffer.length + seen.length);
-    joined.set(this.#buffer);
-    joined.set(seen, this.#buffer.length);
+    this.#chunks.push(seen);
+    this.#received += seen.length;
+    if (this.#received >= this.#wanted) this.#split();
+    this.#changed();
+  }
+
+  #split(): void {
+    const joined = Buffer.concat(this.#chunks);
     let at = 0;
+    this.#wanted = 4;
     while (joined.length - at >= 4) {
-      const size = new DataView(joined.buffer, at).getUint32(0);
-      if (joined.length - at - 4 < size) break;
-      const [kind, actor, id, payload] = unpackr.unpack(joined.subarray(at + 4, at + 4 + size));
-      at += 4 + size;
+      this.#wanted = 4 + joined.readUInt32BE(at);
+      if (joined.length - at < this.#wanted) break;
+      const [kind, actor, id, payload] = unpackr.unpack(joined.subarray(at + 4, at + this.#wanted));
+      at += this.#wanted;
+      this.#wanted = 4;
       this.#frame(kind, actor, id, payload);
     }
-    this.#buffer = joined.slice(at);
-    this.#changed();
+    this.#chunks = [joined.subarray(at)];
+    this.#received = joined.length - at;
   }
 
   #frame(kind: number, actor: number, id: number, payload: Value[]): void {
@@ -289,10 +299,10 @@ export class AgentClient {
 /** Connects, runs `body`, closes, and fails when the agent did not end cleanly: the sanitizers speak that way. */
 export async function withAgent(
   body: (agent: AgentClient) => Promise<void>,
-  option?: string,
-  binary?: string,
+  option = "--fd",
+  binary = AGENT,
 ): Promise<void> {
-  const agent = new AgentClient(option, binary);
+  const agent = new AgentClient([binary, option, "3"]);
   try {
     await body(agent);
   } finally {
