@@ -7,6 +7,7 @@ import type { Emit } from "../events/types.ts";
 import type { OpenGuest, Services, Vmm } from "../lab/ports.ts";
 import { Scopes } from "../lab/scopes.ts";
 import { LuaFunction } from "../lua/function.ts";
+import { installFiles } from "../lua/io.ts";
 import { fn } from "../lua/native.ts";
 import type { LuaState } from "../lua/state.ts";
 import type { LuaTable } from "../lua/table.ts";
@@ -93,6 +94,7 @@ export const installApi = (context: ApiContext): Surface => {
   );
   const execTable = state.load(PRELUDE, PRELUDE_NAME).call(EXEC_ASSERT_OK)[0];
   if (!(execTable instanceof LuaFunction)) throw new TypeError("the prelude returned no function");
+  installFiles(state);
   const api = new Api(
     scopes,
     state,
