@@ -19,10 +19,16 @@ export const cpusOf = (profile: Profile, options: BootOptions): number => option
 
 /**
  * The whole kernel command line. Missing consoles go in front, so that a `console=` of the user's own remains
- * the last one and thereby /dev/console.
+ * the last one and thereby /dev/console. `emulated`: the machine has no hardware acceleration.
  */
-export const kernelCmdline = (profile: Profile, options: BootOptions, artefacts: string): string => {
-  const words = [options.kernelCmdline ?? profile.cmdline, options.kernelCmdlineAppend ?? "", artefacts]
+export const kernelCmdline = (
+  profile: Profile,
+  options: BootOptions,
+  artefacts: string,
+  emulated = false,
+): string => {
+  const own = options.kernelCmdline ?? `${profile.cmdline} ${emulated ? timing(profile, options) : ""}`;
+  const words = [own, options.kernelCmdlineAppend ?? "", artefacts]
     .join(" ")
     .split(/\s+/)
     .filter((word) => word !== "");
@@ -30,6 +36,13 @@ export const kernelCmdline = (profile: Profile, options: BootOptions, artefacts:
     words.some((word) => word === console || word.startsWith(`${console},`));
   return [...CONSOLES.filter((console) => !present(console)), ...words].join(" ");
 };
+
+/**
+ * The embedded guest on one emulated CPU takes its ticks from the PIT: the kernel then does not spend 100 ms of
+ * busy waiting on measuring the APIC's timer. Other kernels get the command line that their profile says.
+ */
+const timing = (profile: Profile, options: BootOptions): string =>
+  profile.origin === "embedded" && cpusOf(profile, options) === 1 ? "nolapic_timer" : "";
 
 export const bootRequest = (profile: Profile, options: BootOptions): BootRequest => ({
   profile: profile.name,

@@ -221,7 +221,7 @@ export class Vm implements Resource {
           cpus,
           kernel: artefacts?.kernel,
           initrd: artefacts?.initrd,
-          cmdline: kernelCmdline(profile, options, artefacts?.cmdline ?? ""),
+          cmdline: kernelCmdline(profile, options, artefacts?.cmdline ?? "", this.emulated),
           disks: options.disks ?? [],
           rngSeed: options.rngSeed,
           initialTime: options.initialTime,

@@ -50,7 +50,7 @@ const FIRST_PLUG_SLOT = 1;
 const MEBIBYTE = 1024 * 1024;
 
 const SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
-const MACHINE = "q35,i8042=off,hpet=off,sata=off,smbus=off,vmport=off,usb=off";
+const MACHINE = "q35,i8042=off,hpet=off,sata=off,smbus=off,vmport=off,usb=off,smm=off";
 
 /** A value inside one of QEMU's comma-separated options. */
 const escaped = (value: string): string => value.replaceAll(",", ",,");

@@ -30,7 +30,7 @@ test("a machine on the serial channel is exactly this command line", () => {
     "-sandbox",
     "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
     "-machine",
-    "q35,i8042=off,hpet=off,sata=off,smbus=off,vmport=off,usb=off,memory-backend=ram",
+    "q35,i8042=off,hpet=off,sata=off,smbus=off,vmport=off,usb=off,smm=off,memory-backend=ram",
     ...["-accel", "tcg", "-cpu", "max,erms=off,fsrm=off", "-smp", "2"],
     ...["-m", "512M", "-object", "memory-backend-ram,id=ram,size=512M"],
     ...["-rtc", "base=utc", "-action", "reboot=shutdown,shutdown=poweroff,panic=pause"],

@@ -1,0 +1,28 @@
+import { expect, test } from "bun:test";
+import type { Profile } from "../../../src/config/schema.ts";
+import { kernelCmdline } from "../../../src/lab/plan.ts";
+
+const embedded: Profile = {
+  name: "default",
+  origin: "embedded",
+  cmdline: "quiet",
+  modules: "auto",
+  injectAgent: true,
+  mountPseudoFs: true,
+  guestOs: "linux",
+  memoryBytes: 1 << 29,
+  cpus: 1,
+  qemuArgs: [],
+};
+const CONSOLES = "console=hvc0 console=ttyS0";
+
+test("the embedded guest on one emulated CPU takes its ticks from the PIT", () => {
+  expect(kernelCmdline(embedded, {}, "rdinit=/w", true)).toBe(`${CONSOLES} quiet nolapic_timer rdinit=/w`);
+});
+
+test("more CPUs, acceleration, another kernel or a command line of the test's own keep the APIC timer", () => {
+  expect(kernelCmdline(embedded, { cpus: 2 }, "", true)).toBe(`${CONSOLES} quiet`);
+  expect(kernelCmdline(embedded, {}, "", false)).toBe(`${CONSOLES} quiet`);
+  expect(kernelCmdline({ ...embedded, origin: "lab" }, {}, "", true)).toBe(`${CONSOLES} quiet`);
+  expect(kernelCmdline(embedded, { kernelCmdline: "debug" }, "", true)).toBe(`${CONSOLES} debug`);
+});
