@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { assetNames, readAsset } from "../assets/embedded.ts";
+import { defaultConfig } from "../config/load.ts";
 import { discover } from "../dispatch/discover.ts";
 import { HostError, UsageError } from "../errors/errors.ts";
 import { dialectOf } from "../runner/dialect.ts";
@@ -40,13 +41,18 @@ export const demo = async (raw: readonly string[]): Promise<number> => {
     });
   if (!assetNames(PREFIX).some((name) => name.endsWith(".lua")))
     throw new HostError("this executable was built without the example suite");
-  const options = runOptions(args, "classic", process.cwd(), process.env);
+  // The suite knows the embedded guest only; the configuration of whatever project we stand in is not for it.
+  const config = args.text("config") === undefined ? defaultConfig(process.cwd(), process.env) : undefined;
+  const options = runOptions(args, "classic", process.cwd(), process.env, config);
   // A tour shows what it does.
   const shown = options.detail === "normal" ? { ...options, detail: "verbose" as const } : options;
-  return execute(shown, process.env, {
-    files: (directory) =>
-      discover({ form: "classic", paths: [], directory: unpack(directory), roots: [], dialectOf }).filter(
-        (file) => options.filter === undefined || file.path.includes(options.filter),
-      ),
+  return execute(shown, process.env, (directory) => {
+    const root = unpack(directory);
+    const files = discover({ form: "classic", paths: [], directory: root, roots: [], dialectOf });
+    return {
+      files: files.filter((file) => options.filter === undefined || file.path.includes(options.filter)),
+      roots: [root],
+      project: root,
+    };
   });
 };

@@ -1,10 +1,10 @@
 /** `provium doctor`: what this host offers, and what to do about the rest. Nothing here is needed by every test. */
 
-import { accessSync, constants, existsSync, readFileSync, statSync } from "node:fs";
+import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assetNames } from "../assets/embedded.ts";
-import { assetCache, assetPath } from "../assets/extract.ts";
+import { assetPath } from "../assets/extract.ts";
 import { formatSize } from "../config/units.ts";
 import { chooseTransport, hostCpus, hostMemory } from "../dispatch/host.ts";
 import { palette } from "../report/colours.ts";
@@ -14,6 +14,7 @@ import { findQemu } from "../vmm/program.ts";
 import { readArguments } from "./arguments.ts";
 import { COMMON_FLAGS } from "./flags.ts";
 import { renderHelp } from "./help.ts";
+import { accelerationHost, cacheDirectory } from "./machinery.ts";
 
 type Health = "good" | "replaced" | "missing";
 
@@ -56,15 +57,12 @@ const qemu = (): Finding => {
 const kvm = (directory: RunDirectory): Finding => {
   const what = "KVM";
   try {
-    const cache = assetCache(process.env);
-    const { accel, reason } = chooseAcceleration("auto", {
-      cacheDir: cache === undefined ? directory.path : join(cache, ".."),
-      bootId: existsSync("/proc/sys/kernel/random/boot_id")
-        ? readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()
-        : "unknown",
-      env: process.env,
-      helper: assetPath("helper", directory.path),
-    });
+    const host = accelerationHost(
+      process.env,
+      cacheDirectory(process.env, directory),
+      assetPath("helper", directory.path),
+    );
+    const { accel, reason } = chooseAcceleration("auto", host);
     if (accel === "kvm") return { what, health: "good", found: "a virtual CPU has run" };
     const remedy = "load kvm-intel or kvm-amd and join the group kvm; until then QEMU emulates the CPU";
     return { what, health: "replaced", found: reason ?? "not usable", remedy };

@@ -1,12 +1,12 @@
 /** One run from options to exit status: wires discovery, dispatcher, reporters and this host together. */
 
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { isCompiled } from "../assets/embedded.ts";
-import { assetCache, assetPath } from "../assets/extract.ts";
+import { assetPath } from "../assets/extract.ts";
 import { discover, type TestFile } from "../dispatch/discover.ts";
 import { Dispatcher, type Outcome } from "../dispatch/dispatcher.ts";
-import { defaultJobs, type Machinery, poolSize, settleMachinery } from "../dispatch/host.ts";
+import { defaultJobs, poolSize } from "../dispatch/host.ts";
 import { runnerStarter } from "../dispatch/runner-process.ts";
 import { EVENT_PROTOCOL_VERSION, EventStream } from "../events/stream.ts";
 import { palette } from "../report/colours.ts";
@@ -17,6 +17,7 @@ import type { Job } from "../runner/protocol.ts";
 import { RunDirectory, runBase, sweepDeadRuns } from "../sys/directory.ts";
 import { bootService, guestProfiles } from "./boot.ts";
 import { EXIT_PASSED, exitStatus } from "./exit.ts";
+import { accelerationHost, cacheDirectory, machineryOf } from "./machinery.ts";
 import type { RunOptions } from "./options.ts";
 import { Interruption } from "./signals.ts";
 import { version } from "./version.ts";
@@ -45,66 +46,43 @@ const runnerCommand = (helper: string): string[] => {
   return [helper, "exec", "--parent", String(process.pid), "--", ...self];
 };
 
-const bootId = (): string => {
-  try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  } catch {
-    return "unknown";
-  }
-};
-
-/** Where things are kept from run to run; the run's own directory for a user without a home. */
-const cacheDirectory = (environment: NodeJS.ProcessEnv, directory: RunDirectory): string => {
-  const assets = assetCache(environment);
-  return assets === undefined ? directory.path : dirname(assets);
-};
-
-/** The local VMM needs neither acceleration nor a choice of channel. */
-const machinery = (options: RunOptions, cacheDir: string, helper: string): Machinery =>
-  options.vmm === "local"
-    ? { accel: "tcg", transport: options.transport === "vsock" ? "vsock" : "serial", notices: [] }
-    : settleMachinery(options.accel, options.transport, {
-        cacheDir,
-        bootId: bootId(),
-        env: process.env,
-        helper,
-      });
-
-/** What `run` needs when it is not the command line that names the files. */
+/** What a run works on. */
 export interface Given {
-  readonly files?: (directory: RunDirectory) => readonly TestFile[];
+  readonly files: readonly TestFile[];
+  /** Directories that `require` searches. */
+  readonly roots: readonly string[];
+  /** Where relative paths of classic files start. */
+  readonly project: string;
 }
 
-const findFiles = (options: RunOptions): readonly TestFile[] =>
-  discover({
-    form: options.form,
-    paths: options.paths,
-    directory: options.directory,
-    roots: options.config.roots,
-    dialectOf,
-  }).filter((file) => options.filter === undefined || file.path.includes(options.filter));
+const isDirectory = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
-/** Directories that `require` searches: the configured roots, else the directories given. */
-const searchRoots = (options: RunOptions, files: readonly TestFile[]): readonly string[] => {
-  if (options.config.roots.length > 0) return options.config.roots;
-  const roots = new Set<string>();
-  for (const { file, path } of files)
-    if (file.endsWith(`/${path}`)) roots.add(file.slice(0, -path.length - 1));
-  return [...roots];
+/** What the command line names. Without configured roots the directories given are the roots. */
+const named = (options: RunOptions): Given => {
+  const { config, directory, filter, form, paths } = options;
+  const files = discover({ form, paths, directory, roots: config.roots, dialectOf });
+  const given =
+    paths.length === 0 ? [directory] : paths.map((path) => resolve(directory, path)).filter(isDirectory);
+  return {
+    files: files.filter((file) => filter === undefined || file.path.includes(filter)),
+    roots: config.roots.length > 0 ? config.roots : given,
+    project: config.project,
+  };
 };
 
 /** Runs the tests and reports; the exit status. Throws what keeps a run from being made. */
 export const execute = async (
   options: RunOptions,
   environment: NodeJS.ProcessEnv,
-  given: Given = {},
+  supply: (directory: RunDirectory) => Given = () => named(options),
 ): Promise<number> => {
   const started = performance.now();
   using interruption = new Interruption();
   const base = runBase(environment);
   sweepDeadRuns(base);
   using directory = RunDirectory.open(base);
-  const files = given.files?.(directory) ?? findFiles(options);
+  const { files, roots, project } = supply(directory);
 
   const stream = new EventStream();
   report(stream, options, environment);
@@ -129,14 +107,13 @@ export const execute = async (
     helper: assetPath("helper", directory.path, environment),
   };
   const cacheDir = cacheDirectory(environment, directory);
-  const settled = machinery(options, cacheDir, assets.helper);
+  const settled = machineryOf(options, accelerationHost(environment, cacheDir, assets.helper));
   for (const text of settled.notices) stream.emit("notice", { level: "info", text });
-  const roots = searchRoots(options, files);
   const profiles = guestProfiles(options.config.profiles);
   const job = (file: TestFile): Omit<Job, "directory"> => ({
     ...file,
     roots,
-    project: options.config.project,
+    project,
     profiles,
     filter: options.tests,
     vmm: options.vmm,

@@ -35,16 +35,17 @@ export interface RunOptions {
   readonly json: boolean;
 }
 
-/** Throws `UsageError` or `ConfigError`. */
+/** Loads the configuration unless one is given. Throws `UsageError` or `ConfigError`. */
 export const runOptions = (
   args: Arguments,
   form: Form,
   directory: string,
   environment: NodeJS.ProcessEnv,
+  given?: Config,
 ): RunOptions => {
   if (args.has("verbose") && args.has("quiet"))
     throw new UsageError("--verbose and --quiet exclude each other");
-  const config = loadConfig(args.text("config"), directory, environment);
+  const config = given ?? loadConfig(args.text("config"), directory, environment);
   return {
     config,
     form,

@@ -19,7 +19,8 @@ const defaultCache = (environment: NodeJS.ProcessEnv): string =>
 const expandHome = (path: string, environment: NodeJS.ProcessEnv): string =>
   path === "~" || path.startsWith("~/") ? join(environment.HOME || homedir(), path.slice(1)) : path;
 
-const withoutFile = (directory: string, environment: NodeJS.ProcessEnv): Config => ({
+/** The configuration of a project that has no file. */
+export const defaultConfig = (directory: string, environment: NodeJS.ProcessEnv): Config => ({
   file: undefined,
   project: directory,
   roots: [],
@@ -72,7 +73,7 @@ export const loadConfig = (
     text = readFileSync(file, "utf8");
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === "ENOENT" && named === undefined) return withoutFile(directory, environment);
+    if (code === "ENOENT" && named === undefined) return defaultConfig(directory, environment);
     throw new ConfigError(`read \`${file}\`: ${message.split(",")[0]}`, {
       hint: code === "ENOENT" ? "name an existing file with --config, or leave the flag out" : undefined,
     });

@@ -5,7 +5,7 @@
 
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { HostError, SysError } from "../errors/errors.ts";
 import { FileLock } from "./lock.ts";
 
@@ -21,7 +21,7 @@ const prefix = (): string => `provium-${userId()}-`;
 
 /** Where run directories go: `PROVIUM_TMPDIR`, else `XDG_RUNTIME_DIR`, else the temporary directory. */
 export const runBase = (environment: NodeJS.ProcessEnv): string =>
-  environment.PROVIUM_TMPDIR || environment.XDG_RUNTIME_DIR || tmpdir();
+  resolve(environment.PROVIUM_TMPDIR || environment.XDG_RUNTIME_DIR || tmpdir());
 
 /** True for a directory of ours whose run is over. */
 const isDead = (path: string): boolean => {
