@@ -103,9 +103,14 @@ export class Session {
     );
   }
 
+  /** Waits a moment for the machine to tell how it died, if it did: a channel may end before that is known. */
+  *deathNews(): Op<void> {
+    yield* until(() => this.machine.death !== undefined, after(STORY_MS));
+  }
+
   /** The best reason known a moment after the break: the machine's, else the channel's. */
   *story(): Op<Error> {
-    yield* until(() => this.machine.death !== undefined, after(STORY_MS));
+    yield* this.deathNews();
     const reason = this.broken ?? new ProviumError("the agent is gone");
     this.breakDown(reason);
     return reason;

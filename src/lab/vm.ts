@@ -207,11 +207,11 @@ export class Vm implements Resource {
     const memoryBytes = memoryOf(profile, options);
     const cpus = cpusOf(profile, options);
     const grant = yield* host.services.draw(this.name, memoryBytes, cpus);
+    const bound = bootBound(options, this.emulated);
     let session: Session | undefined;
     try {
       const artefacts: BootArtefacts | undefined =
         host.vmm.kind === "local" ? undefined : yield* host.services.boot(bootRequest(profile, options));
-      const bound = bootBound(options, this.emulated);
       const started = monotonic();
       const deadline = after(bound.ms);
       const machine = yield* host.vmm.launch(
@@ -235,33 +235,32 @@ export class Vm implements Resource {
       this.lastConsole = machine.console;
       session = new Session(this.name, machine, host.openGuest, grant.release, (error) => this.broke(error));
       this.starting = session;
-      yield* this.handshake(session, deadline, bound.text);
+      yield* session.open(deadline);
       this.begin(session, memoryBytes, monotonic() - started);
     } catch (error) {
       if (session === undefined) grant.release();
-      else session.end(new ProviumError(`${this.label} did not boot`));
-      throw error;
+      const reason = yield* this.bootError(error, session, bound.text);
+      session?.end(new ProviumError(`${this.label} did not boot`));
+      throw reason;
     } finally {
       this.starting = undefined;
     }
   }
 
-  private *handshake(session: Session, deadline: number, bound: string): Op<void> {
-    try {
-      yield* session.open(deadline);
-    } catch (error) {
-      if (session.machine.death !== undefined) throw session.deathError("boot", session.machine.death);
-      if (!(error instanceof TimeoutError)) throw error;
-      const tail = session.machine.console.tail(4096);
-      throw new TimeoutError(
-        `${this.label}: the agent did not answer within ${bound}: ${error.message}${consoleLines(tail)}`,
-        {
-          where: `${this.label}: boot`,
-          cause: error,
-          hint: "Give it longer with boot{boot_timeout = ...}, or see in the console lines where the guest stopped.",
-        },
-      );
-    }
+  /** What a failed boot says: the machine's own story, or how long was waited and what the console showed. */
+  private *bootError(error: unknown, session: Session | undefined, bound: string): Op<unknown> {
+    if (error instanceof InterruptedError) return error;
+    if (session !== undefined && !(error instanceof TimeoutError)) yield* session.deathNews();
+    const death = session?.machine.death;
+    if (session !== undefined && death !== undefined) return session.deathError("boot", death);
+    if (!(error instanceof TimeoutError)) return error;
+    const tail = session?.machine.console.tail(4096) ?? "";
+    return new TimeoutError(
+      `${this.label} did not boot within ${bound}: ${error.message}${consoleLines(tail)}`,
+      {
+        hint: "Give it longer with boot{boot_timeout = ...}, or see in the console lines where the guest stopped.",
+      },
+    );
   }
 
   private begin(session: Session, memoryBytes: number, bootMs: number): void {
