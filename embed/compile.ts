@@ -6,7 +6,7 @@
  */
 
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 
 const root = resolve(import.meta.dir, "..");
 const build = join(root, "build");
@@ -59,7 +59,8 @@ writeFileSync(
 const entry = join(generated, "main.ts");
 writeFileSync(entry, `import "./embedded.ts";\nimport ${JSON.stringify(join(source, "main.ts"))};\n`);
 
-const draft = `${outfile}.new`;
+// Appears under its name when it is whole; stacks show the name that it was compiled under.
+const draft = join(generated, basename(outfile));
 const bundler = Bun.spawnSync(
   [process.execPath, "build", "--compile", "--minify", "--bytecode", "--outfile", draft, entry],
   { cwd: root, stdout: "pipe", stderr: "pipe" },

@@ -1,6 +1,6 @@
 /** What a run finds out about this host before its first machine boots. */
 
-import { readFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { assetCache } from "../assets/extract.ts";
 import { type Machinery, settleMachinery } from "../dispatch/host.ts";
@@ -8,10 +8,18 @@ import type { RunDirectory } from "../sys/directory.ts";
 import type { AccelerationHost } from "../vmm/accel.ts";
 import type { RunOptions } from "./options.ts";
 
-/** Where things are kept from run to run; the run's own directory for a user without a home. */
+/** Where things are kept from run to run; the run's own directory where there is no cache that we may write to. */
 export const cacheDirectory = (environment: NodeJS.ProcessEnv, directory: RunDirectory): string => {
   const assets = assetCache(environment);
-  return assets === undefined ? directory.path : dirname(assets);
+  if (assets === undefined) return directory.path;
+  const cache = dirname(assets);
+  try {
+    mkdirSync(cache, { recursive: true, mode: 0o700 });
+    accessSync(cache, constants.W_OK);
+    return cache;
+  } catch {
+    return directory.path;
+  }
 };
 
 const bootId = (): string => {
