@@ -26,7 +26,9 @@ const FLOORS: readonly (readonly string[])[] = [
 ];
 
 const source = resolve(import.meta.dir, "../../src");
-const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
+const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((name) =>
+  name.endsWith(".ts"),
+);
 const room = (file: string): string => file.split("/")[0] as string;
 const floor = (file: string): number => {
   const own = FLOORS.findIndex((rooms) => rooms.includes(file));
@@ -39,7 +41,8 @@ const imports = new Map<string, string[]>();
 for (const file of files) {
   const text = readFileSync(join(source, file), "utf8");
   if (floor(file) < 0) problems.push(`${file}: the room '${room(file)}' stands on no floor`);
-  if (/from "bun:ffi"/.test(text) && room(file) !== "sys") problems.push(`${file}: FFI belongs into src/sys/`);
+  if (/from "bun:ffi"/.test(text) && room(file) !== "sys")
+    problems.push(`${file}: FFI belongs into src/sys/`);
   const targets = [...text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)].map((match) =>
     relative(source, resolve(source, dirname(file), match[1] as string)),
   );

@@ -1,0 +1,29 @@
+/** `make bench`: every figure, as ratios measured side by side. `bun tests/bench/run.ts NAME…` runs some. */
+
+export {};
+
+const BENCHES: Readonly<Record<string, { readonly what: string; readonly command: readonly string[] }>> = {
+  start: { what: "start-up and size of the executable", command: ["bun", "tests/bench/start.ts"] },
+  files: { what: "100 files of 10 tests on the local VMM", command: ["bun", "tests/bench/files.ts"] },
+  boot: {
+    what: "boot to READY against the bare kernel's floor",
+    command: ["bun", "tests/bench/boot/ready.ts"],
+  },
+  channel: {
+    what: "calls and bulk data against the raw channel",
+    command: ["bun", "tests/bench/channel/run.ts"],
+  },
+  lua: { what: "Lua against stock fengari and PUC Lua", command: ["bun", "tests/bench/lua/run.ts"] },
+};
+
+const wanted = process.argv.slice(2);
+for (const name of wanted.length > 0 ? wanted : Object.keys(BENCHES)) {
+  const bench = BENCHES[name];
+  if (bench === undefined) {
+    console.error(`unknown bench ${name} (known: ${Object.keys(BENCHES).join(", ")})`);
+    process.exit(2);
+  }
+  console.log(`\n=== ${name}: ${bench.what}`);
+  const child = Bun.spawn([...bench.command], { stdout: "inherit", stderr: "inherit" });
+  if ((await child.exited) !== 0) process.exitCode = 1;
+}
