@@ -3,8 +3,6 @@
  * this class or the references that it hands out.
  */
 
-import { ProviumError } from "../errors/errors.ts";
-import { renderError } from "../errors/render.ts";
 import type { Op } from "../sys/op.ts";
 import type { Reactor } from "../sys/reactor.ts";
 import { type BindingHost, Bindings, leaving } from "./bind.ts";
@@ -21,10 +19,11 @@ import {
   searchPath,
   setSearchPath,
 } from "./modules.ts";
+import { Raising } from "./raising.ts";
 import { type StrandHost, Strands } from "./strand.ts";
 import { LuaTable } from "./table.ts";
 import { Tasks } from "./tasks.ts";
-import { type Frame, framesOf, positionAt } from "./trace.ts";
+import { type Frame, framesOf } from "./trace.ts";
 import { type LuaRef, type LuaValue, Results } from "./values.ts";
 
 export interface LuaStateOptions {
@@ -39,8 +38,6 @@ export interface LuaStateOptions {
 
 /** Loops, calls and jumps between two questions of the watchdog: about a fifth of a millisecond. */
 const WATCHDOG_INTERVAL = 20_000;
-/** Messages whose JS error is remembered. */
-const REMEMBERED = 64;
 
 const LIBRARIES = [
   ["_G", lualib.luaopen_base],
@@ -64,12 +61,10 @@ export class LuaState implements BindingHost, StrandHost {
   private readonly main: Thread;
   private readonly bindings: Bindings = new Bindings(this);
   private readonly strands: Strands = new Strands(this);
-  private readonly causes = new Map<string, unknown>();
+  private readonly raising: Raising = new Raising(this);
   private readonly project: string;
   /** Where Lua was at the last interruption. */
   interruptedAt: readonly Frame[] = [];
-  /** Where the error that is on its way was raised. */
-  private raisedAt: readonly Frame[] = [];
 
   constructor(options: LuaStateOptions) {
     this.reactor = options.reactor;
@@ -82,7 +77,7 @@ export class LuaState implements BindingHost, StrandHost {
       lauxlib.luaL_requiref(L, literal(name), open, 1);
       lua.lua_pop(L, 1);
     }
-    lua.lua_atnativeerror(L, this.onNativeError);
+    lua.lua_atnativeerror(L, this.raising.translate);
     setSearchPath(L, searchPath(options.roots));
     const searcher = fileSearcher(
       () => getSearchPath(this.thread),
@@ -238,7 +233,7 @@ export class LuaState implements BindingHost, StrandHost {
 
   call(L: Thread, args: number): number {
     const base = lua.lua_gettop(L) - args;
-    lua.lua_pushcfunction(L, this.onError);
+    lua.lua_pushcfunction(L, this.raising.handler);
     lua.lua_insert(L, base);
     const outer = this.thread;
     const restore = standing(L);
@@ -253,9 +248,7 @@ export class LuaState implements BindingHost, StrandHost {
     }
     lua.lua_remove(L, base);
     if (status === lua.LUA_OK) return lua.lua_gettop(L) - base + 1;
-    const error = this.errorOf(L, this.raisedAt);
-    this.raisedAt = [];
-    throw error;
+    throw this.raising.caught(L);
   }
 
   run(fn: LuaRef, args: readonly unknown[]): Op<LuaValue[]> {
@@ -299,75 +292,13 @@ export class LuaState implements BindingHost, StrandHost {
   }
 
   failure(L: Thread): LuaError {
-    return this.errorOf(L, framesOf(L, 0));
+    return this.raising.died(L);
   }
 
   /** The JS error that became this message in Lua, as long as it is remembered. */
   causeOf(message: string): unknown {
-    return this.causes.get(message);
+    return this.raising.causeOf(message);
   }
-
-  /** The error value on top of the stack, popped. */
-  private errorOf(L: Thread, frames: readonly Frame[]): LuaError {
-    const value = this.value(L, -1);
-    lua.lua_pop(L, 1);
-    const text = this.errorText(value);
-    return new LuaError(text, value, frames, this.causes.get(text));
-  }
-
-  /** The text of an error value: strings and numbers as they are, tables by `__tostring` or by what is in them. */
-  private errorText(value: LuaValue): string {
-    if (value === undefined) return "nil";
-    if (value instanceof LuaTable) {
-      const L = this.thread;
-      lua.lua_checkstack(L, 4);
-      value.anchor(L);
-      const named = lauxlib.luaL_getmetafield(L, -1, literal("__tostring")) !== lua.LUA_TNIL;
-      lua.lua_settop(L, named ? -3 : -2);
-      if (!named) {
-        const inside = value
-          .entries()
-          .slice(0, 8)
-          .map(
-            ([key, item]) =>
-              `${key instanceof Uint8Array ? toText(key) : this.textOf(key)} = ${this.textOf(item)}`,
-          );
-        return `(error object is a table: {${inside.join(", ")}})`;
-      }
-    }
-    return this.textOf(value);
-  }
-
-  private remember(message: string, error: unknown): void {
-    this.causes.delete(message);
-    this.causes.set(message, error);
-    if (this.causes.size > REMEMBERED) this.causes.delete(this.causes.keys().next().value as string);
-  }
-
-  /** Message handler: keeps where it happened and leaves the error as it is. */
-  private readonly onError = (L: Thread): number => {
-    this.raisedAt = framesOf(L, 1);
-    return 1;
-  };
-
-  /** A JS exception is about to become a Lua error: which one? */
-  private readonly onNativeError = (L: Thread): number => {
-    const error: unknown = lua.lua_touserdata(L, 1);
-    lua.lua_checkstack(L, 10);
-    if (error instanceof LuaError) {
-      this.push(L, error.value);
-      return 1;
-    }
-    const frames = framesOf(L, 1);
-    const level = frames.findIndex((frame) => !frame.native && frame.line !== undefined);
-    const position = level < 0 ? "" : positionAt(L, level + 1);
-    const text =
-      error instanceof ProviumError ? renderError(error) : (overflowText(error) ?? renderError(error));
-    const message = `${position}${text}`;
-    this.remember(message, error);
-    this.push(L, message);
-    return 1;
-  };
 }
 
 const toStringOf = (L: Thread): number => {
@@ -378,12 +309,6 @@ const toStringOf = (L: Thread): number => {
 const equalsOf = (L: Thread): number => {
   lua.lua_pushboolean(L, Boolean(lua.lua_compare(L, 1, 2, lua.LUA_OPEQ)));
   return 1;
-};
-
-/** The engine's own limits surface as RangeError: they are errors of the test, not bugs. */
-const overflowText = (error: unknown): string | undefined => {
-  if (!(error instanceof RangeError)) return undefined;
-  return /call stack/i.test(error.message) ? "stack overflow" : "not enough memory";
 };
 
 /** The chunk with a first "#!" line emptied, so that line numbers stay. */

@@ -88,14 +88,6 @@ export const traceback = (frames: readonly Frame[]): string => {
     .join("\n");
 };
 
-/** "file:line: " of the Lua function at `level`, "" where there is none. */
-export const positionAt = (L: Thread, level: number): string => {
-  const record = new lua.lua_Debug();
-  if (lua.lua_getstack(L, level, record) !== 1) return "";
-  lua.lua_getinfo(L, INFO, record);
-  return record.currentline > 0 ? `${fileOf(record.source)}:${record.currentline}: ` : "";
-};
-
 /** A line of a source file without its indentation; undefined when it cannot be read. `line` counts from 1. */
 export const sourceLine = (path: string, line: number): string | undefined => {
   try {
