@@ -6,7 +6,7 @@ import { isCompiled } from "../assets/embedded.ts";
 import { assetPath } from "../assets/extract.ts";
 import { discover, type TestFile } from "../dispatch/discover.ts";
 import { Dispatcher, type Outcome } from "../dispatch/dispatcher.ts";
-import { defaultJobs, poolSize } from "../dispatch/host.ts";
+import { defaultJobs, poolSize, runnerMemory } from "../dispatch/host.ts";
 import { runnerStarter } from "../dispatch/runner-process.ts";
 import { EVENT_PROTOCOL_VERSION, EventStream } from "../events/stream.ts";
 import { palette } from "../report/colours.ts";
@@ -131,6 +131,7 @@ export const execute = async (
       pool: poolSize(options.memoryBytes, options.cpus),
       timeoutMs: options.timeoutMs,
       failFast: options.failFast,
+      runnerMemory: runnerMemory(),
       draws: options.vmm === "qemu",
       job,
     },

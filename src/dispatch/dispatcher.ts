@@ -4,7 +4,7 @@
  */
 
 import { rmSync } from "node:fs";
-import { formatDuration } from "../config/units.ts";
+import { formatDuration, formatSize } from "../config/units.ts";
 import { HostError, ProviumError } from "../errors/errors.ts";
 import type { EventStream } from "../events/stream.ts";
 import type { FileStatus, ResourceAmount } from "../events/types.ts";
@@ -18,6 +18,9 @@ import type { Runner, StartRunner } from "./runner-process.ts";
 /** How long a runner may take to end its file after it was asked to. */
 const STOP_GRACE_MS = 2000;
 
+/** How often the memory of busy runners is looked at. */
+const MEMORY_CHECK_MS = 250;
+
 /** Runners that end before they ever took a file: more than this in a row and the run is given up. */
 const START_FAILURES = 3;
 
@@ -29,6 +32,8 @@ export interface RunPlan {
   /** Per file, 0 for none. */
   readonly timeoutMs: number;
   readonly failFast: boolean;
+  /** Bytes that a runner may occupy before it is ended: the backstop behind the limit of its Lua state. */
+  readonly runnerMemory: number;
   /** Machines of the local VMM boot no kernel and draw nothing from the pool. */
   readonly draws: boolean;
   /** Everything about a file's job but its directory. */
@@ -104,11 +109,14 @@ export class Dispatcher {
       1000,
     );
     ticker.unref();
+    const guard = setInterval(() => this.checkMemory(), MEMORY_CHECK_MS);
+    guard.unref();
     try {
       this.advance();
       await this.settled.promise;
     } finally {
       clearInterval(ticker);
+      clearInterval(guard);
       await this.endRunners();
     }
     return { statuses: this.statuses, interrupted: this.interruptions > 0, notRun: this.queue.length };
@@ -252,6 +260,17 @@ export class Dispatcher {
     running.stopped = { reason, status };
     slot.runner.send({ type: "stop", reason });
     running.timers.push(setTimeout(() => slot.runner.kill(), STOP_GRACE_MS));
+  }
+
+  /** A test that allocates without end takes its own file down, not the host. */
+  private checkMemory(): void {
+    for (const slot of this.slots) {
+      const bytes = slot.running === undefined ? 0 : slot.runner.memory();
+      if (slot.running === undefined || bytes <= this.plan.runnerMemory) continue;
+      const reason = `the file has filled ${formatSize(bytes)} of memory on the host; ${formatSize(this.plan.runnerMemory)} are allowed`;
+      slot.running.stopped = { reason, status: "crashed" };
+      slot.runner.kill();
+    }
   }
 
   private admit(running: Running, event: Parameters<FileLedger["admit"]>[0]): void {

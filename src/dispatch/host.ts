@@ -26,6 +26,9 @@ export const hostMemory = (): number =>
     numberIn("/sys/fs/cgroup/memory/memory.limit_in_bytes") ?? Number.POSITIVE_INFINITY,
   );
 
+/** Bytes that one runner may occupy: enough for large files in a test's hands, and never most of the host. */
+export const runnerMemory = (): number => Math.min(4 * 2 ** 30, Math.floor(hostMemory() / 2));
+
 /** CPUs that this process may run on. */
 export const hostCpus = (): number => availableParallelism();
 

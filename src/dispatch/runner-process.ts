@@ -7,6 +7,7 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { ProtocolError } from "../errors/errors.ts";
 import { encodeFrame, FrameReader, unpack } from "../events/frame.ts";
@@ -22,6 +23,8 @@ export interface Runner {
   readonly pid: number;
   /** The last of what it wrote to its standard error. */
   readonly complaints: string;
+  /** Bytes of memory that it occupies now; 0 when that cannot be said. */
+  memory(): number;
   send(message: Down): void;
   /** SIGKILL. `gone` follows. */
   kill(): void;
@@ -76,6 +79,15 @@ class RunnerProcess implements Runner {
 
   get pid(): number {
     return this.child.pid ?? 0;
+  }
+
+  memory(): number {
+    try {
+      const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.pid}/status`, "latin1"));
+      return Number(line?.[1] ?? 0) * 1024;
+    } catch {
+      return 0;
+    }
   }
 
   send(message: Down): void {

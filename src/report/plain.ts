@@ -60,7 +60,8 @@ const renderFile = (file: FileRecord, options: PlainOptions): string => {
     const line = renderTest(test, options);
     if (line !== undefined) lines.push(line);
   }
-  if (file.error !== undefined)
+  // What ended the file has often ended a test, which has said so already.
+  if (file.error !== undefined && !file.tests.some((test) => test.message === file.error))
     lines.push(
       renderFailure(
         { message: file.error, detail: file.detail, consoleExcerpt: "", log: [] },

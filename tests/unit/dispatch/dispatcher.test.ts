@@ -41,6 +41,7 @@ const run = async (
       pool: { memory_bytes: GIB, cpus: 2 },
       timeoutMs: 0,
       failFast: false,
+      runnerMemory: GIB,
       draws: true,
       job: (file) => ({
         ...file,
@@ -139,6 +140,15 @@ describe("dispatcher", () => {
     expect(outcome.statuses.get("garbage1")).toBe("crashed");
     expect(outcome.statuses.get("pass2")).toBe("passed");
     expect(completed(events, "garbage1")?.error).toContain("4294967295 bytes");
+  });
+
+  test("a runner that fills the host's memory is killed with the figures", async () => {
+    const { outcome, events } = await run(["hungry1", "pass2"], { runnerMemory: 300 * 2 ** 20 });
+    expect(outcome.statuses.get("hungry1")).toBe("crashed");
+    expect(outcome.statuses.get("pass2")).toBe("passed");
+    expect(completed(events, "hungry1")?.error).toMatch(
+      /^the file has filled [\d.]+ MiB of memory on the host; 300 MiB are allowed$/,
+    );
   });
 
   test("with fail-fast nothing is dispatched after the first failure", async () => {

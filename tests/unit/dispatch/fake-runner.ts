@@ -91,6 +91,11 @@ const run = (job: Job): unknown => {
     case "garbage":
       writeSync(SOCKET, Uint8Array.of(0xff, 0xff, 0xff, 0xff));
       for (;;) receive();
+    case "hungry": {
+      const kept = new Uint8Array(400 * 2 ** 20).fill(1);
+      receive();
+      return finish("failed", true, String(kept.length));
+    }
     case "greedy": {
       const answer = draw("big", Number.MAX_SAFE_INTEGER);
       return finish("failed", true, answer.type === "refusal" ? answer.message : "granted");
