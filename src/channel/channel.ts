@@ -29,6 +29,8 @@ export interface Channel {
    * now goes out as the reactor turns. The parts must not change until they are `drained`.
    */
   send(...body: Uint8Array[]): void;
+  /** As `send`, without telling the kernel yet: goes out in front of the next `send`. */
+  queue(...body: Uint8Array[]): void;
   /** Bytes queued and not yet taken by the kernel. */
   readonly queued: number;
   /** Waits until at most `bytes` are queued: how a sender of bulk data keeps its memory bounded. */

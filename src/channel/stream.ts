@@ -27,6 +27,8 @@ export class StreamChannel implements Channel {
   private watch: Watch | undefined;
   private listener: ChannelListener | undefined;
   private ended: Error | undefined;
+  /** The kernel takes no more at the moment. */
+  private refused = false;
   private readonly live = (): boolean => this.ended === undefined;
 
   /** Takes over `fd`: made non-blocking, watched, and closed with the channel. */
@@ -53,10 +55,13 @@ export class StreamChannel implements Channel {
 
   send(...body: Uint8Array[]): void {
     if (this.ended !== undefined) return;
-    const idle = this.outgoing.size === 0;
     this.outgoing.push(body);
-    // While older bytes wait for the kernel a try would only cost a call.
-    if (idle || this.resync !== undefined) this.flush();
+    // While the kernel has refused older bytes a try would only cost a call.
+    if (!this.refused) this.flush();
+  }
+
+  queue(...body: Uint8Array[]): void {
+    if (this.ended === undefined) this.outgoing.push(body);
   }
 
   *drained(bytes: number): Op<void> {
@@ -100,11 +105,12 @@ export class StreamChannel implements Channel {
     // What the peer said before it went away is still to be read, and tells more than EPIPE does.
     if (result < 0) this.receive();
     if (result < 0) this.end(broken("write", -result));
-    else if (this.watch !== undefined) this.watch.events = this.wanted();
+    this.refused = this.outgoing.size > 0;
+    if (this.watch !== undefined) this.watch.events = this.wanted();
   }
 
   private wanted(): number {
-    return this.outgoing.size > 0 ? POLLIN | POLLOUT : POLLIN;
+    return this.refused ? POLLIN | POLLOUT : POLLIN;
   }
 
   private end(reason: Error): void {

@@ -94,6 +94,8 @@ export interface RequestOptions<M extends RequestName> {
   readonly subject: Subject;
   readonly late?: (reply: Reply<M>) => void;
   readonly done?: (error: Error | undefined) => void;
+  /** Nobody is in a hurry: goes out together with the next request. */
+  readonly later?: boolean;
 }
 
 export class Client implements ChannelListener {
@@ -102,6 +104,7 @@ export class Client implements ChannelListener {
   /** Tasks ended under these; whether the agent still answers them does not matter. */
   private readonly orphaned = new Set<number>();
   private readonly endListeners: ((reason: Error) => void)[] = [];
+  private readonly held: Uint8Array[][] = [];
   private lastId = 0;
   private lastProcess = 0;
   private reason: Error | undefined;
@@ -129,8 +132,17 @@ export class Client implements ChannelListener {
     }
     const body = encode(name, actor, id, payload);
     this.requests.set(id, request as unknown as Outstanding<RequestName>);
-    this.channel.send(...body);
+    if (options.later === true) this.held.push(body);
+    else {
+      this.release();
+      this.channel.send(...body);
+    }
     return request;
+  }
+
+  /** What was held back goes out in front of what is sent now: for the agent they are one read. */
+  private release(): void {
+    for (const body of this.held.splice(0)) this.channel.queue(...body);
   }
 
   /** Sends a request and waits for its answer. */

@@ -151,8 +151,13 @@ export class RemoteProcess implements GuestProcess, ProcessListener {
     request.take();
   }
 
-  /** Ends the process and gives its slot back without waiting for it. Idempotent. */
-  release(graceMs: number): Request<"PROC_CLOSE"> {
+  /** All has been said: what is left in the agent is a slot to free. */
+  get over(): boolean {
+    return this.exit !== undefined && this.outputs.every((output) => output.ended);
+  }
+
+  /** Ends the process and gives its slot back without waiting for it. `later`: together with the next request. Idempotent. */
+  release(graceMs: number, later = false): Request<"PROC_CLOSE"> {
     this.rest = undefined;
     this.closing ??= this.client.begin(
       "PROC_CLOSE",
@@ -161,6 +166,7 @@ export class RemoteProcess implements GuestProcess, ProcessListener {
         actor: ACTOR_IO,
         subject: { call: "close", object: this.label },
         done: () => this.client.forgetProcess(this.handle),
+        later,
       },
     );
     return this.closing;
@@ -217,6 +223,6 @@ export function* runCommand(client: Client, actor: number, command: Command): Op
     if (result === undefined) throw new GuestError("the command did not end", 0);
     return result;
   } finally {
-    process.release(0);
+    process.release(0, process.over);
   }
 }

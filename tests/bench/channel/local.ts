@@ -1,8 +1,7 @@
 /**
- * The channel's figures on the local VMM: `bun tests/bench/channel/local.ts [CALLS]`.
+ * The channel's figures on the local VMM: the agent and peer.c as processes, each on a socket pair.
  */
 
-import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { openLocal } from "../../../src/channel/local.ts";
 import { openGuest } from "../../../src/guest/session.ts";
@@ -12,19 +11,17 @@ import { spawn } from "../../../src/sys/process.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
 import { LocalVmm } from "../../../src/vmm/local.ts";
 import { compilePeer, compileTrivial } from "./compile.ts";
-import { measure, table } from "./measure.ts";
+import { type Figure, measure } from "./measure.ts";
 
-const calls = Number(process.argv[2] ?? 2000);
-const directory = mkdtempSync("/dev/shm/provium-bench-");
-const reactor = new Reactor();
-const agents = join(import.meta.dir, "../../../build/agent");
-const host = {
-  reactor,
-  env: process.env,
-  agent: join(agents, "provium-agent"),
-  helper: join(agents, "provium-helper"),
-};
-try {
+export const measureLocal = (directory: string, calls: number): readonly Figure[] => {
+  const reactor = new Reactor();
+  const agents = join(import.meta.dir, "../../../build/agent");
+  const host = {
+    reactor,
+    env: process.env,
+    agent: join(agents, "provium-agent"),
+    helper: join(agents, "provium-helper"),
+  };
   const [ours, theirs] = socketPair();
   const child = spawn(
     {
@@ -61,10 +58,8 @@ try {
     megabytes: 256,
     rounds: 5,
   });
-  console.log(table(figures));
   guest.close();
   machine.close();
   child.close();
-} finally {
-  rmSync(directory, { recursive: true, force: true });
-}
+  return figures;
+};

@@ -36,9 +36,10 @@ const granted = (asked: Asked[], stream: number): number =>
     .reduce((sum, { payload }) => sum + Number(payload.bytes), 0);
 
 describe("a run", () => {
-  test("collects both outputs and the exit, and frees the slot without waiting", () => {
+  test("collects both outputs and the exit, and frees the slot with the next request", () => {
     using agent = new FakeAgent();
     const guest = agent.session();
+    agent.on("ECHO", ({ data }) => ({ data }));
     agent.on("PROC_START", ({ process }, asked) => {
       // Output may overtake the answer to the start.
       output(agent, Number(process), 1, "hel");
@@ -54,7 +55,8 @@ describe("a run", () => {
     expect(result.how).toBe("exited");
     expect(result.code).toBe(3);
     expect(result.timedOut).toBe(false);
-    agent.wait(() => agent.of("PROC_CLOSE").length === 1);
+    agent.run(guest.echo(bytes("next")));
+    expect(agent.asked.map(({ name }) => name)).toEqual(["PROC_START", "PROC_CLOSE", "ECHO"]);
   });
 
   test("a command that cannot be executed is a guest error, and nothing is left", () => {
