@@ -29,6 +29,17 @@ export const literal = (name: string): Uint8Array => {
   return bytes;
 };
 
+let memoryLimit = 0;
+
+/**
+ * Bounds what Lua values may take, in bytes; 0 for no bound. The bound is the process's, and setting it costs a
+ * collection of the whole heap, so the next state keeps it when it asks for the same.
+ */
+export const limitMemory = (L: Thread, bytes: number): void => {
+  if (bytes !== memoryLimit) lua.lua_setmemorylimit?.(L, bytes);
+  memoryLimit = bytes;
+};
+
 /** What an abort leaves behind of a thread's state, when fengari does not restore it itself. */
 const UNWOUND = ["ci", "nny", "nCcalls", "errorJmp", "errfunc", "allowhook", "status"] as const;
 

@@ -8,7 +8,17 @@ import type { Reactor } from "../sys/reactor.ts";
 import { type BindingHost, Bindings, leaving } from "./bind.ts";
 import { pushValue, valueAt } from "./convert.ts";
 import { describe } from "./describe.ts";
-import { lauxlib, literal, lua, lualib, standing, type Thread, toBytes, toText } from "./engine.ts";
+import {
+  lauxlib,
+  limitMemory,
+  literal,
+  lua,
+  lualib,
+  standing,
+  type Thread,
+  toBytes,
+  toText,
+} from "./engine.ts";
 import { LuaAbort, LuaError } from "./errors.ts";
 import type { LuaFunction } from "./function.ts";
 import {
@@ -84,7 +94,7 @@ export class LuaState implements BindingHost, StrandHost {
       (path, text) => this.load(text, displayPath(path, this.project), path),
     );
     installSearchers(L, (to, it) => this.push(to, it), searcher);
-    if (options.memoryLimitMb > 0) lua.lua_setmemorylimit?.(L, options.memoryLimitMb * 1024 * 1024);
+    limitMemory(L, options.memoryLimitMb * 1024 * 1024);
   }
 
   /** Drops the state. References into it must not be used any more. */
