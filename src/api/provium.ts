@@ -77,7 +77,7 @@ export class Provium extends LabHandle {
 }
 
 /** The functions of the classic module. A colon call drops the receiver. */
-const classicFunctions = (self: Provium): Readonly<Record<string, NativeFunction>> => {
+export const classicFunctions = (self: Provium): Readonly<Record<string, NativeFunction>> => {
   const first = (args: Args): number => (args.any(1) === self ? 2 : 1);
   return {
     create: fn(
@@ -95,7 +95,7 @@ const classicFunctions = (self: Provium): Readonly<Record<string, NativeFunction
   };
 };
 
-const TASK_METHODS: Readonly<Record<string, Method<Provium>>> = {
+export const TASK_METHODS: Readonly<Record<string, Method<Provium>>> = {
   parallel: method(
     "(...: function): any...",
     "Runs functions side by side and returns the first result of each. The first error ends the others and is raised.",
