@@ -35,8 +35,12 @@ const runJob = (job: Job, link: Link, reactor: Reactor): void => {
   link.send({ type: "finished", ...outcome, clean: outcome.clean && lean });
 };
 
+/** Chose this role; nothing that we start is to see it. */
+const ROLE_VARIABLE = "PROVIUM_ROLE";
+
 /** Does not return. */
 export const runnerMain = (): never => {
+  delete process.env[ROLE_VARIABLE];
   // Whatever a file has started dies with this process (its parent-death signal).
   const link = new Link(LINK_FD, () => process.exit(0));
   for (;;) {

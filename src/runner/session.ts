@@ -18,6 +18,7 @@ import { failureOf } from "./failure.ts";
 import { Framework } from "./framework.ts";
 import { captureOutput } from "./output.ts";
 import type { Job } from "./protocol.ts";
+import { refuseUnfit } from "./refusals.ts";
 
 /** What a file may take to close what it has opened: several machines that power off side by side. */
 const CLOSING_MS = 30_000;
@@ -128,6 +129,7 @@ class Session {
   private installGlobals(): void {
     const { state, job, host } = this;
     captureOutput(state, (text) => host.emit("output", { path: job.path, text }));
+    refuseUnfit(state);
     for (const [name, value] of Object.entries(globalAssertions(state))) state.setGlobal(name, value);
     state.setGlobal("co", state.global("coroutine"));
     if (job.dialect === "classic") installClassicNames(state);

@@ -183,3 +183,12 @@ test("an unreadable file is an error of the file", () => {
   expect(told.outcome.status).toBe("failed");
   expect(told.outcome.error).toContain("cannot read /nonexistent/x.test.lua");
 });
+
+test("what would end or block the runner is refused with what to do instead", () => {
+  const told = run(`test("exit", function() os.exit(0) end)
+test("popen", function() io.popen("ls") end)
+test("debug", function() debug.debug() end)`);
+  expect(told.results).toEqual(["exit: failed", "popen: failed", "debug: failed"]);
+  expect(told.reason("exit")).toContain("t.test.lua:1: os.exit would end the runner, not the test");
+  expect(told.of("test_failed")[1]?.detail.hint).toContain("vm:run");
+});
