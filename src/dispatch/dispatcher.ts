@@ -3,16 +3,15 @@
  * deadline, by the death of its runner, or because the run is stopped.
  */
 
-import { rmSync } from "node:fs";
 import { formatDuration, formatSize } from "../config/units.ts";
-import { HostError, ProviumError } from "../errors/errors.ts";
+import { HostError } from "../errors/errors.ts";
 import type { EventStream } from "../events/stream.ts";
 import type { FileStatus, ResourceAmount } from "../events/types.ts";
-import type { BootArtefacts, BootRequest } from "../lab/ports.ts";
-import type { Answer, Job, Request } from "../runner/protocol.ts";
+import type { Job, Request } from "../runner/protocol.ts";
 import type { TestFile } from "./discover.ts";
-import { FileLedger } from "./ledger.ts";
+import { FileRun } from "./file-run.ts";
 import { FILE_OVERHEAD, Pool } from "./pool.ts";
+import { type BootArtefactsFor, serveRequest } from "./requests.ts";
 import type { Runner, StartRunner } from "./runner-process.ts";
 
 /** How long a runner may take to end its file after it was asked to. */
@@ -45,11 +44,7 @@ export interface Surroundings {
   readonly startRunner: StartRunner;
   /** A fresh private directory below the run's. */
   readonly makeDirectory: (name: string) => string;
-  /** Kernel and initramfs for a boot. Throws `ProviumError` when they cannot be had. */
-  readonly boot: (
-    request: BootRequest,
-    job: Omit<Job, "directory">,
-  ) => BootArtefacts | Promise<BootArtefacts>;
+  readonly boot: BootArtefactsFor;
 }
 
 export interface Outcome {
@@ -58,23 +53,11 @@ export interface Outcome {
   readonly notRun: number;
 }
 
-/** One file while a runner has it. */
-interface Running {
-  readonly file: TestFile;
-  readonly job: Omit<Job, "directory">;
-  readonly directory: string;
-  readonly ledger: FileLedger;
-  readonly started: number;
-  /** Why the runner was asked to stop; it has until then. */
-  stopped: { readonly reason: string; readonly status: FileStatus } | undefined;
-  readonly timers: ReturnType<typeof setTimeout>[];
-}
-
 /** One runner process and what it is doing. */
 interface Slot {
   runner: Runner;
   idle: boolean;
-  running: Running | undefined;
+  running: FileRun | undefined;
   /** Has taken a file at least once. */
   used: boolean;
   /** Was told to go; takes no file any more. */
@@ -178,8 +161,8 @@ export class Dispatcher {
           this.startFailures = 0;
           this.advance();
         } else if (slot.running !== undefined) {
-          if (message.type === "event") this.admit(slot.running, message.event);
-          else if (message.type === "request") this.answer(slot, slot.running, message.id, message.request);
+          if (message.type === "event") slot.running.admit(message.event);
+          else if (message.type === "request") this.serve(slot, slot.running, message.id, message.request);
           else this.finished(slot, slot.running, message);
         }
       },
@@ -231,25 +214,17 @@ export class Dispatcher {
       return false;
     }
     this.queue.shift();
-    const job = this.plan.job(file);
-    const running: Running = {
-      file,
-      job,
-      directory: this.around.makeDirectory(`file-${++this.serial}`),
-      ledger: new FileLedger(file.path),
-      started: performance.now(),
-      stopped: undefined,
-      timers: [],
-    };
+    const directory = this.around.makeDirectory(`file-${++this.serial}`);
+    const running = new FileRun(file, { ...this.plan.job(file), directory }, this.around.stream);
     slot.idle = false;
     slot.used = true;
     slot.running = running;
     this.around.stream.emit("file_dispatched", { path: file.path, reservation: FILE_OVERHEAD });
     if (this.plan.timeoutMs > 0) {
       const reason = `the file's deadline of ${formatDuration(this.plan.timeoutMs)} has passed`;
-      running.timers.push(setTimeout(() => this.stop(slot, reason, "timed_out"), this.plan.timeoutMs));
+      running.after(this.plan.timeoutMs, () => this.stop(slot, reason, "timed_out"));
     }
-    slot.runner.send({ type: "run", job: { ...job, directory: running.directory } });
+    slot.runner.send({ type: "run", job: running.job });
     return true;
   }
 
@@ -259,7 +234,7 @@ export class Dispatcher {
     if (running === undefined || running.stopped !== undefined) return;
     running.stopped = { reason, status };
     slot.runner.send({ type: "stop", reason });
-    running.timers.push(setTimeout(() => slot.runner.kill(), STOP_GRACE_MS));
+    running.after(STOP_GRACE_MS, () => slot.runner.kill());
   }
 
   /** A test that allocates without end takes its own file down, not the host. */
@@ -273,13 +248,9 @@ export class Dispatcher {
     }
   }
 
-  private admit(running: Running, event: Parameters<FileLedger["admit"]>[0]): void {
-    for (const admitted of running.ledger.admit(event)) this.around.stream.pass(admitted);
-  }
-
   private finished(
     slot: Slot,
-    running: Running,
+    running: FileRun,
     end: { readonly status: FileStatus; readonly clean: boolean; readonly error?: string | undefined },
   ): void {
     slot.running = undefined;
@@ -295,61 +266,21 @@ export class Dispatcher {
     this.advance();
   }
 
-  private complete(running: Running, status: FileStatus, error: string | undefined): void {
-    for (const timer of running.timers) clearTimeout(timer);
+  private complete(running: FileRun, status: FileStatus, error: string | undefined): void {
     const { path } = running.file;
-    const { stream } = this.around;
-    for (const owed of running.ledger.settle(error ?? "the runner ended the file without ending this test"))
-      stream.pass(owed);
-    const { completion } = running.ledger;
-    const text = error ?? completion?.error;
-    stream.emit("file_completed", {
-      path,
-      status,
-      duration_ns: Math.round((performance.now() - running.started) * 1e6),
-      ...(text === undefined ? {} : { error: text }),
-      ...(completion?.detail === undefined ? {} : { detail: completion.detail }),
-    });
+    running.end(status, error);
     this.statuses.set(path, status);
     this.pool.leave(path);
-    this.discard(running.directory);
     if (this.plan.failFast && status !== "passed") this.halted = true;
   }
 
-  private discard(directory: string): void {
-    try {
-      rmSync(directory, { recursive: true, force: true });
-    } catch {
-      // A machine of a killed runner may still be on its way out; the end of the run removes the rest.
-    }
-  }
-
-  // --- requests --------------------------------------------------------------------------------------------
-
-  private answer(slot: Slot, running: Running, id: number, request: Request): void {
-    const reply = (value: Answer): void => {
-      if (slot.running === running) slot.runner.send({ type: "answer", id, value });
-    };
-    const refuse = (error: unknown): void => {
-      if (slot.running !== running) return;
-      const message = error instanceof Error ? error.message : String(error);
-      const hint = error instanceof ProviumError ? error.hint : undefined;
-      slot.runner.send({ type: "refusal", id, message, hint });
-    };
-    try {
-      if (request.what === "boot") {
-        Promise.resolve(this.around.boot(request.boot, running.job)).then(reply, refuse);
-      } else if (request.what === "release") {
-        this.pool.release(request.grant);
-        reply(null);
-      } else {
-        const amount = this.plan.draws
-          ? { memory_bytes: request.memoryBytes, cpus: request.cpus }
-          : { memory_bytes: 0, cpus: 0 };
-        this.pool.draw(running.file.path, request.vm, amount, (grant) => reply({ grant }));
-      }
-    } catch (error) {
-      refuse(error);
-    }
+  private serve(slot: Slot, running: FileRun, id: number, request: Request): void {
+    const context = { pool: this.pool, boot: this.around.boot, draws: this.plan.draws };
+    serveRequest(id, request, running.job, context, (message) => {
+      // The file may have ended while its request was being worked on.
+      if (slot.running === running) slot.runner.send(message);
+    });
+    // What a machine gave back may be room for the next file.
+    if (request.what === "release") this.advance();
   }
 }

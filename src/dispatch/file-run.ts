@@ -1,0 +1,61 @@
+/** One file while a runner has it: its timers, its directory, and the events that it owes when it ends. */
+
+import { rmSync } from "node:fs";
+import type { EventStream } from "../events/stream.ts";
+import type { FileStatus, ProviumEvent } from "../events/types.ts";
+import type { Job } from "../runner/protocol.ts";
+import type { TestFile } from "./discover.ts";
+import { FileLedger } from "./ledger.ts";
+
+export interface Stop {
+  readonly reason: string;
+  /** What becomes of the file when its runner has nothing better to say. */
+  readonly status: FileStatus;
+}
+
+export class FileRun {
+  /** Why the runner was asked to end the file. */
+  stopped: Stop | undefined;
+  private readonly ledger: FileLedger;
+  private readonly started = performance.now();
+  private readonly timers: ReturnType<typeof setTimeout>[] = [];
+
+  constructor(
+    readonly file: TestFile,
+    readonly job: Job,
+    private readonly stream: EventStream,
+  ) {
+    this.ledger = new FileLedger(file.path);
+  }
+
+  /** Calls `action` after `ms`, unless the file has ended by then. */
+  after(ms: number, action: () => void): void {
+    this.timers.push(setTimeout(action, ms));
+  }
+
+  /** Passes on an event that the runner sent. */
+  admit(event: ProviumEvent): void {
+    for (const admitted of this.ledger.admit(event)) this.stream.pass(admitted);
+  }
+
+  /** Settles what is open, says that the file is over, and removes its directory. Called once. */
+  end(status: FileStatus, error: string | undefined): void {
+    for (const timer of this.timers) clearTimeout(timer);
+    const reason = error ?? "the runner ended the file without ending this test";
+    for (const owed of this.ledger.settle(reason)) this.stream.pass(owed);
+    const { completion } = this.ledger;
+    const text = error ?? completion?.error;
+    this.stream.emit("file_completed", {
+      path: this.file.path,
+      status,
+      duration_ns: Math.round((performance.now() - this.started) * 1e6),
+      ...(text === undefined ? {} : { error: text }),
+      ...(completion?.detail === undefined ? {} : { detail: completion.detail }),
+    });
+    try {
+      rmSync(this.job.directory, { recursive: true, force: true });
+    } catch {
+      // A machine of a killed runner may still be on its way out; the end of the run removes the rest.
+    }
+  }
+}
