@@ -50,8 +50,11 @@ export class Task<T = unknown> {
     } catch (error) {
       this.done = true;
       this.failure = { error };
-      // The end of the whole test arrived while this task was on the stack: it is not the task's own failure.
-      if (error instanceof InterruptedError && error !== stop) throw error;
+      if (error instanceof InterruptedError && error !== stop) {
+        // The end of the whole test arrived while this task was on the stack: it is not the task's own failure.
+        this.observed = true;
+        throw error;
+      }
     } finally {
       this.active = false;
     }

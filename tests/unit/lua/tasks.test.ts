@@ -1,0 +1,113 @@
+import { expect, test } from "bun:test";
+import { InterruptedError } from "../../../src/errors/errors.ts";
+import { Tasks } from "../../../src/lua/tasks.ts";
+import { after, NEVER, type Op, sleep, until } from "../../../src/sys/op.ts";
+import { Reactor } from "../../../src/sys/reactor.ts";
+
+const newTasks = (): Tasks => new Tasks(new Reactor());
+
+test("whoever waits advances every task", () => {
+  const tasks = newTasks();
+  const seen: string[] = [];
+  const count = function* (name: string): Op<string> {
+    for (let i = 0; i < 3; i++) {
+      seen.push(name + i);
+      yield* sleep(1);
+    }
+    return name;
+  };
+  const a = tasks.start(count("a"));
+  const b = tasks.start(count("b"));
+  tasks.run(until(() => a.done && b.done));
+  expect(seen).toEqual(["a0", "b0", "a1", "b1", "a2", "b2"]);
+  expect([a.take(), b.take()]).toEqual(["a", "b"]);
+});
+
+test("a wait inside a task advances the others but never the task itself", () => {
+  const tasks = newTasks();
+  let turns = 0;
+  let entered = 0;
+  const other = function* (): Op<void> {
+    for (;;) {
+      turns++;
+      yield* sleep(1);
+    }
+  };
+  const outer = function* (): Op<string> {
+    entered++;
+    tasks.run(until(() => turns > 3));
+    yield* sleep(1);
+    return "out";
+  };
+  tasks.start(other());
+  const task = tasks.start(outer());
+  tasks.run(until(() => task.done));
+  expect(task.take()).toBe("out");
+  expect(entered).toBe(1);
+  expect(tasks.close()).toEqual([]);
+});
+
+test("a deadline of a wait passes although tasks keep going", () => {
+  const tasks = newTasks();
+  const busy = function* (): Op<void> {
+    for (;;) yield { ready: () => true, deadline: NEVER };
+  };
+  tasks.start(busy());
+  expect(tasks.run(until(() => false, after(20)))).toBe(false);
+  tasks.close();
+});
+
+test("all: the first failure cancels the others, which release what they hold", () => {
+  const tasks = newTasks();
+  const released: string[] = [];
+  const hold = function* (): Op<void> {
+    try {
+      yield* until(() => false);
+    } finally {
+      released.push("held");
+    }
+  };
+  // biome-ignore lint/correctness/useYield: fails before it waits
+  const fail = function* (): Op<void> {
+    throw new Error("first");
+  };
+  expect(() => tasks.run(tasks.all([hold(), fail(), hold()]))).toThrow("first");
+  expect(released).toEqual(["held", "held"]);
+  expect(tasks.close()).toEqual([]);
+});
+
+test("a failure that nobody asks for comes out at the end; one that was asked for does not", () => {
+  const tasks = newTasks();
+  // biome-ignore lint/correctness/useYield: fails before it waits
+  const fail = function* (): Op<void> {
+    throw new Error("lost");
+  };
+  const seen = tasks.start(fail());
+  tasks.start(fail());
+  tasks.run(sleep(2));
+  expect(() => seen.take()).toThrow("lost");
+  expect(tasks.close().map(String)).toEqual(["Error: lost"]);
+});
+
+test("an interruption of the whole test passes through the task that it hits", () => {
+  const reactor = new Reactor();
+  const tasks = new Tasks(reactor);
+  let interrupted = false;
+  const inside = function* (): Op<void> {
+    tasks.run(until(() => false));
+    yield* sleep(0);
+  };
+  tasks.start(inside());
+  const end = after(20);
+  reactor.setInterrupt({
+    check: () => (performance.now() >= end ? new InterruptedError("time is up") : undefined),
+    deadline: () => end,
+  });
+  try {
+    tasks.run(until(() => false));
+  } catch (error) {
+    interrupted = error instanceof InterruptedError;
+  }
+  expect(interrupted).toBe(true);
+  expect(tasks.close()).toEqual([]);
+});
