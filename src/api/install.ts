@@ -53,7 +53,7 @@ export interface Surface {
   closeFile(): Op<readonly Error[]>;
   /** Ends every machine at once. */
   killAll(): void;
-  /** The last 4 KiB of the console of each booted VM, labelled; "" without any. */
+  /** The last 4 KiB of the console of each VM that runs or has died, labelled; "" without any. */
   consoleExcerpt(): string;
   readonly settings: { readonly timeoutMs: number | undefined; readonly resetBetweenTests: boolean };
   /** `provium.timeout` was assigned. */
@@ -135,6 +135,7 @@ export const installApi = (context: ApiContext): Surface => {
 const excerpt = (scopes: Scopes): string =>
   scopes
     .vms()
+    .filter((vm) => vm.state !== "created" && vm.state !== "shutdown")
     .flatMap((vm) => {
       const tail = vm.console?.tail(EXCERPT_BYTES).trimEnd() ?? "";
       return tail === "" ? [] : [`--- console of vm \`${vm.name}\` (${vm.state})\n${tail}`];

@@ -1,6 +1,6 @@
 /** Background jobs of the classic API. */
 
-import { ApiError } from "../errors/errors.ts";
+import { ApiError, VmDeadError } from "../errors/errors.ts";
 import type { CommandResult, GuestProcess } from "../lab/ports.ts";
 import { described } from "../lab/quantities.ts";
 import type { Registry, Resource } from "../lab/registry.ts";
@@ -52,7 +52,13 @@ class Job implements Resource {
 
   /** At the end of its scope. A job dies with its VM. */
   *close(): Op<void> {
-    if (this.result === undefined && this.vm.state === "booted") yield* this.process.close(0);
+    if (this.result !== undefined || this.vm.state !== "booted") return;
+    try {
+      yield* this.process.close(0);
+    } catch (error) {
+      // The VM has been booted again since: the job went with the session that it belonged to.
+      if (!(error instanceof VmDeadError)) throw error;
+    }
   }
 
   private *finish(result: CommandResult): Op<RunResult> {

@@ -34,10 +34,15 @@ export class Lab {
   vm(name: string): Vm {
     const vm = this.findVm(name);
     if (vm !== undefined) return vm;
-    const known = [...new Set([...this.vms.keys(), ...(this.parent?.vms.keys() ?? [])])];
+    const known = this.visibleVms();
     throw new ApiError(`no vm \`${name}\` in lab \`${this.name}\` (${suggestion(name, known)})`, {
       hint: `Create it with a profile: lab:vm("${name}", "default").`,
     });
+  }
+
+  /** Names of the VMs here and in the parents. */
+  private visibleVms(): string[] {
+    return [...new Set([...this.vms.keys(), ...(this.parent?.visibleVms() ?? [])])];
   }
 
   /** Throws unless a VM of that name may be declared here. */

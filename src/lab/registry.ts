@@ -5,6 +5,7 @@
  * is that of registration. A release that fails is reported and does not stop the others.
  */
 
+import { ProviumError } from "../errors/errors.ts";
 import { all, type Op } from "../sys/op.ts";
 
 /** The classes in the order in which they are closed. */
@@ -68,6 +69,6 @@ function* closing(resource: Resource, failures: Error[]): Op<void> {
     yield* resource.close();
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause);
-    failures.push(new Error(`closing ${resource.label}: ${text}`, { cause }));
+    failures.push(new ProviumError(`closing ${resource.label}: ${text}`, { cause }));
   }
 }

@@ -6,6 +6,7 @@
 import type { Profile } from "../config/schema.ts";
 import { ApiError } from "../errors/errors.ts";
 import { nearest } from "../errors/suggest.ts";
+import type { ResourceAmount } from "../events/types.ts";
 import { all, type Op } from "../sys/op.ts";
 import { Lab } from "./lab.ts";
 import type { BootOptions } from "./options.ts";
@@ -22,10 +23,11 @@ export interface Scope {
 
 export class Scopes {
   readonly file: Scope = { lab: new Lab(ROOT_LAB), registry: new Registry() };
-  private test: Scope | undefined;
+  /** The running test, and above it those that it runs inside (a classic file may nest tests). */
+  private readonly tests: Scope[] = [];
   private readonly perProfile = new Map<string, number>();
   private readonly everyVm = new Set<Vm>();
-  private claimed = false;
+  private claimed: ResourceAmount | undefined;
 
   constructor(
     private readonly host: VmHost,
@@ -34,7 +36,7 @@ export class Scopes {
 
   /** The scope of the running test body, else the file's. */
   get current(): Scope {
-    return this.test ?? this.file;
+    return this.tests.at(-1) ?? this.file;
   }
 
   /** Where what a handle opens is registered: a classic handle belongs to the file, a lab handle to the running test. */
@@ -83,34 +85,38 @@ export class Scopes {
 
   /** Takes the one claim of the file and says so. */
   claim(memoryBytes: number, cpus: number): void {
-    if (this.claimed)
+    if (this.claimed !== undefined)
       throw new ApiError("claim already taken", {
         hint: "A file states what it needs once, at its beginning.",
       });
-    this.claimed = true;
-    this.host.emit("claim_acquired", { path: this.host.file, amount: { memory_bytes: memoryBytes, cpus } });
+    this.claimed = { memory_bytes: memoryBytes, cpus };
+    this.host.emit("claim_acquired", { path: this.host.file, amount: this.claimed });
   }
 
   enterTest(): void {
-    if (this.test !== undefined) throw new Error("a test scope is open already");
-    this.test = { lab: new Lab(ROOT_LAB, this.file.lab), registry: new Registry() };
+    this.tests.push({ lab: new Lab(ROOT_LAB, this.current.lab), registry: new Registry() });
   }
 
-  /** Ends the test's scope and closes what it holds; the errors of failed releases. */
+  /** Ends the innermost test's scope and closes what it holds; the errors of failed releases. */
   *leaveTest(): Op<readonly Error[]> {
-    const scope = this.test;
+    const scope = this.tests.at(-1);
     if (scope === undefined) return [];
     try {
       return yield* this.closeScope(scope);
     } finally {
-      this.test = undefined;
+      this.tests.pop();
     }
   }
 
   /** Closes whatever is left of the file. */
   *closeFile(): Op<readonly Error[]> {
-    const left = yield* this.leaveTest();
-    return [...left, ...(yield* this.closeScope(this.file))];
+    const failures: Error[] = [];
+    while (this.tests.length > 0) failures.push(...(yield* this.leaveTest()));
+    failures.push(...(yield* this.closeScope(this.file)));
+    if (this.claimed !== undefined)
+      this.host.emit("claim_released", { path: this.host.file, amount: this.claimed });
+    this.claimed = undefined;
+    return failures;
   }
 
   /** Ends every machine at once. */
@@ -128,7 +134,7 @@ export class Scopes {
     const failures = yield* scope.registry.close();
     for (const vm of vms) {
       this.everyVm.delete(vm);
-      this.file.lab.forget(vm);
+      for (const { lab } of [this.file, ...this.tests]) lab.forget(vm);
     }
     return failures;
   }

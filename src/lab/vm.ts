@@ -1,13 +1,7 @@
 /** One virtual machine as a test sees it: its state, its options and its lives (a session from boot to end). */
 
 import type { Profile } from "../config/schema.ts";
-import {
-  ApiError,
-  InterruptedError,
-  ProviumError,
-  TimeoutError,
-  type VmDeadError,
-} from "../errors/errors.ts";
+import { ApiError, InterruptedError, ProviumError, TimeoutError, VmDeadError } from "../errors/errors.ts";
 import type { Emit } from "../events/types.ts";
 import { after, monotonic, type Op } from "../sys/op.ts";
 import { type BootOptions, mergeBootOptions } from "./options.ts";
@@ -146,7 +140,7 @@ export class Vm implements Resource {
   /** Ends the machine at once, like a pulled plug. Leaves `dead`. Idempotent. */
   kill(): void {
     const session = this.session;
-    this.starting?.end(new ApiError(`${this.label} was killed meanwhile`));
+    this.starting?.end(new VmDeadError(`${this.label} was killed meanwhile`, ""));
     if (session !== undefined) this.finish(session, "dead", "killed");
     else if (this.phase !== "dead") this.enter("dead", "killed");
   }
@@ -304,7 +298,9 @@ export class Vm implements Resource {
   /** The session is over, by wish. */
   private finish(session: Session, state: VmState, reason?: string): void {
     this.session = undefined;
-    session.end(new ApiError(`${this.label} was ${reason === "killed" ? "killed" : "shut down"} meanwhile`));
+    session.end(
+      new VmDeadError(`${this.label} was ${reason === "killed" ? "killed" : "shut down"} meanwhile`, ""),
+    );
     this.closed(session, state, reason);
   }
 

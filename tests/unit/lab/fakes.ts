@@ -23,6 +23,7 @@ export class FakeChannel implements Channel {
   listener: ChannelListener | undefined;
   closed = false;
   send(): void {}
+  queue(): void {}
   drained = (): Op<void> => at(() => {});
   listen(listener: ChannelListener): void {
     this.listener = listener;
