@@ -14,6 +14,7 @@ import { extractVmlinux, inspectKernel } from "./kernel.ts";
 import { findModuleTree, givenModuleTree, readModules, type ShippedModule } from "./module-tree.ts";
 import { wantedModules } from "./modules.ts";
 import { type GuestFile, guestName, shimEntries, WRAPPER_PATH } from "./shim.ts";
+import { measureTsc, tscWords } from "./tsc.ts";
 
 /** What booting needs to know of a profile (`config/schema.ts` has the whole). */
 export interface BootProfile {
@@ -49,6 +50,13 @@ export interface BootServiceOptions {
   /** Host paths of the static guest programs. */
   readonly agent: string;
   readonly wrapper: string;
+  /** Host path of the helper, which measures the clock that emulated guests get. */
+  readonly helper: string;
+}
+
+export interface BootMachine {
+  readonly transport: "vsock" | "serial";
+  readonly accel: "kvm" | "tcg";
 }
 
 /** Bounds of the cache of merged initramfs files. */
@@ -93,6 +101,7 @@ const readInjected = (file: InjectedFile): GuestFile => {
 export class BootService {
   private readonly kernels = new Map<string, Promise<PreparedKernel>>();
   private readonly modules = new Map<string, Promise<readonly ShippedModule[]>>();
+  private tsc: Promise<number | undefined> | undefined;
   private programs: { readonly agent: Uint8Array; readonly wrapper: Uint8Array } | undefined;
 
   constructor(private readonly options: BootServiceOptions) {}
@@ -102,7 +111,7 @@ export class BootService {
    */
   async plan(
     profile: BootProfile,
-    transport: "vsock" | "serial",
+    machine: BootMachine,
     files: readonly InjectedFile[] = [],
   ): Promise<BootPlan> {
     if (profile.kernel === undefined)
@@ -112,12 +121,14 @@ export class BootService {
             ? "This executable was built without a guest (GUEST=none): declare a profile with a kernel in provium.toml."
             : "Name a bzImage or vmlinux in the profile's `kernel`.",
       });
-    const cmdline = handoff(profile);
+    const rate = machine.accel === "tcg" ? await this.tscRate() : undefined;
+    const words = [handoff(profile), tscWords(rate, profile.cmdline)];
+    const cmdline = words.filter((word) => word !== "").join(" ");
     const kernel = await this.kernel(profile.kernel, profile.origin === "embedded");
     const base = profile.initrd === undefined ? undefined : readNamed("initrd", profile.initrd);
     const injected = files.map(readInjected);
     const programs = profile.injectAgent ? this.guestPrograms() : undefined;
-    const modules = profile.injectAgent ? await this.shipped(profile, kernel, transport) : [];
+    const modules = profile.injectAgent ? await this.shipped(profile, kernel, machine.transport) : [];
     if (base !== undefined && programs === undefined && injected.length === 0)
       return { kernel: kernel.path, initrd: profile.initrd as string, cmdline };
     const overlay =
@@ -141,6 +152,11 @@ export class BootService {
     });
     if (made) prune(directory, KEPT_FILES, KEPT_BYTES);
     return { kernel: kernel.path, initrd, cmdline };
+  }
+
+  private tscRate(): Promise<number | undefined> {
+    this.tsc ??= measureTsc(this.options.helper);
+    return this.tsc;
   }
 
   private guestPrograms(): { readonly agent: Uint8Array; readonly wrapper: Uint8Array } {

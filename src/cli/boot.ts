@@ -51,7 +51,7 @@ const embodied = (profile: Profile, guest: InstalledGuest): Profile => ({
 });
 
 export interface BootHost {
-  readonly assets: { readonly agent: string; readonly wrapper: string };
+  readonly assets: { readonly agent: string; readonly wrapper: string; readonly helper: string };
   /** Where kernels and initramfs files are kept from run to run. */
   readonly cacheDir: string;
 }
@@ -68,6 +68,6 @@ export const bootService = ({ assets, cacheDir }: BootHost): Surroundings["boot"
       );
     if (profile.origin === "embedded") guest ??= installGuest(cacheDir);
     const whole = profile.origin === "embedded" && guest !== undefined ? embodied(profile, guest) : profile;
-    return service.plan(whole, job.transport, request.files);
+    return service.plan(whole, job, request.files);
   };
 };

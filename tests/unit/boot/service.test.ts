@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -16,9 +17,11 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { buildArchive, readArchive } from "../../../src/boot/archive.ts";
 import { prune } from "../../../src/boot/cache.ts";
 import { type EmbeddedGuest, installDefaultGuest } from "../../../src/boot/default-guest.ts";
-import { type BootProfile, BootService, handoff } from "../../../src/boot/service.ts";
+import { type BootMachine, type BootProfile, BootService, handoff } from "../../../src/boot/service.ts";
 import { ConfigError } from "../../../src/errors/errors.ts";
 import { bzImage, vmlinux } from "./images.ts";
+
+const SERIAL: BootMachine = { transport: "serial", accel: "kvm" };
 
 let root = "";
 let service: BootService;
@@ -46,7 +49,12 @@ beforeEach(() => {
   write("agent", "agent");
   write("wrapper", "wrapper");
   write("boot/vmlinuz", bzImage(gzipSync(vmlinux(true))));
-  service = new BootService({ cacheDir: at("cache"), agent: at("agent"), wrapper: at("wrapper") });
+  service = new BootService({
+    cacheDir: at("cache"),
+    agent: at("agent"),
+    wrapper: at("wrapper"),
+    helper: at("helper"),
+  });
 });
 afterEach(() => {
   rmSync(root, { recursive: true, force: true });
@@ -54,7 +62,7 @@ afterEach(() => {
 
 describe("a boot plan", () => {
   test("boots the vmlinux inside the bzImage, with the shim as initramfs when there is no other", async () => {
-    const plan = await service.plan(profile(), "serial");
+    const plan = await service.plan(profile(), SERIAL);
     expect(Buffer.from(vmlinux(true)).equals(readFileSync(plan.kernel))).toBe(true);
     expect(names(plan.initrd)).toEqual(["sbin", "sbin/provium-agent", "sbin/provium-wrapper"]);
     expect(plan.cmdline).toBe("rdinit=/sbin/provium-wrapper");
@@ -62,12 +70,12 @@ describe("a boot plan", () => {
 
   test("boots the bzImage as it is when its vmlinux has no PVH entry", async () => {
     write("boot/vmlinuz", bzImage(gzipSync(vmlinux(false))));
-    expect((await service.plan(profile(), "serial")).kernel).toBe(at("boot/vmlinuz"));
+    expect((await service.plan(profile(), SERIAL)).kernel).toBe(at("boot/vmlinuz"));
   });
 
   test("lays the shim behind the user's initramfs and keeps the user's directories", async () => {
     const initrd = write("initrd", buildArchive([{ type: "directory", name: "sbin", mode: 0o700 }]));
-    const plan = await service.plan(profile({ initrd }), "serial");
+    const plan = await service.plan(profile({ initrd }), SERIAL);
     const data = readFileSync(plan.initrd);
     const first = readArchive(data);
     expect(first.entries.map((entry) => entry.name)).toEqual(["sbin"]);
@@ -80,7 +88,7 @@ describe("a boot plan", () => {
 
   test("gives the same file for the same boot and another one for other contents", async () => {
     const boot = (content: string) =>
-      service.plan(profile(), "serial", [{ path: "/etc/a", content: Buffer.from(content) }]);
+      service.plan(profile(), SERIAL, [{ path: "/etc/a", content: Buffer.from(content) }]);
     const one = await boot("1");
     const before = statSync(one.initrd).ino;
     expect((await boot("1")).initrd).toBe(one.initrd);
@@ -89,14 +97,14 @@ describe("a boot plan", () => {
   });
 
   test("notices a kernel that was replaced under its name", async () => {
-    const before = (await service.plan(profile(), "serial")).kernel;
+    const before = (await service.plan(profile(), SERIAL)).kernel;
     write("boot/vmlinuz", bzImage(gzipSync(vmlinux(true, "Linux version 6.2.0-test other"))));
-    expect((await service.plan(profile(), "serial")).kernel).not.toBe(before);
+    expect((await service.plan(profile(), SERIAL)).kernel).not.toBe(before);
   });
 
   test("takes mode and contents of an injected host file", async () => {
     const host = write("tool", "#!/bin/sh\n");
-    const plan = await service.plan(profile(), "serial", [{ path: "/opt/tool", host, mode: 0o4755 }]);
+    const plan = await service.plan(profile(), SERIAL, [{ path: "/opt/tool", host, mode: 0o4755 }]);
     const entry = readArchive(readFileSync(plan.initrd)).entries.find((one) => one.name === "opt/tool");
     expect(entry?.mode).toBe(0o4755);
     expect(Buffer.from(entry!.data).toString()).toBe("#!/bin/sh\n");
@@ -104,7 +112,7 @@ describe("a boot plan", () => {
 
   test("hands the user's initramfs on untouched when nothing is injected", async () => {
     const initrd = write("initrd", buildArchive([]));
-    const plan = await service.plan(profile({ initrd, injectAgent: false }), "serial");
+    const plan = await service.plan(profile({ initrd, injectAgent: false }), SERIAL);
     expect(plan).toMatchObject({ initrd, cmdline: "" });
   });
 
@@ -113,20 +121,49 @@ describe("a boot plan", () => {
     write(`${tree}/modules.dep`, "kernel/virtio.ko.gz:\nkernel/virtio_pci.ko: kernel/virtio.ko.gz\n");
     write(`${tree}/kernel/virtio.ko.gz`, gzipSync(Buffer.from("ring")));
     write(`${tree}/kernel/virtio_pci.ko`, "pci");
-    const plan = await service.plan(profile(), "serial");
+    const plan = await service.plan(profile(), SERIAL);
     const entries = readArchive(readFileSync(plan.initrd)).entries;
     const content = (name: string): string =>
       Buffer.from(entries.find((entry) => entry.name === name)?.data ?? []).toString();
     expect(content("provium/modules/order")).toBe("virtio.ko\nvirtio_pci.ko\n");
     expect(content("provium/modules/virtio.ko")).toBe("ring");
-    const without = await service.plan(profile({ modules: "none" }), "serial");
+    const without = await service.plan(profile({ modules: "none" }), SERIAL);
     expect(names(without.initrd)).not.toContain("provium/modules/order");
   });
 });
 
+describe("the clock of an emulated guest", () => {
+  const emulated: BootMachine = { transport: "serial", accel: "tcg" };
+  const helper = (text: string): void => {
+    write("helper", `#!/bin/sh\n${text}\n`);
+    chmodSync(at("helper"), 0o755);
+  };
+
+  test("runs at the rate that the helper has measured", async () => {
+    helper("echo 2596120");
+    expect((await service.plan(profile(), emulated)).cmdline).toContain("tsc_early_khz=2596120 tsc=reliable");
+  });
+
+  test("is left to the kernel with acceleration, or when the profile has a word about it", async () => {
+    helper("echo 2596120");
+    expect((await service.plan(profile(), SERIAL)).cmdline).not.toContain("tsc");
+    expect((await service.plan(profile({ cmdline: "quiet tsc=unstable" }), emulated)).cmdline).not.toContain(
+      "tsc",
+    );
+  });
+
+  test.each(["exit 1", "echo 17", "echo fast"])(
+    "is left to the kernel when the helper says %p",
+    async (text) => {
+      helper(text);
+      expect((await service.plan(profile(), emulated)).cmdline).toBe("rdinit=/sbin/provium-wrapper");
+    },
+  );
+});
+
 describe("a boot plan refuses", () => {
   const refuses = async (over: Partial<BootProfile>, why: string): Promise<void> =>
-    expect(service.plan(profile(over), "serial")).rejects.toThrow(why);
+    expect(service.plan(profile(over), SERIAL)).rejects.toThrow(why);
 
   test("a missing kernel, naming it", () =>
     refuses({ kernel: "/nosuch/vmlinuz" }, "kernel `/nosuch/vmlinuz` does not exist"));
@@ -144,14 +181,14 @@ describe("a boot plan refuses", () => {
     refuses({ kernel: undefined, origin: "embedded" }, "has no kernel"));
 
   test("a missing host file, naming guest and host path", () =>
-    expect(service.plan(profile(), "serial", [{ path: "/etc/a", host: "/nosuch/a" }])).rejects.toThrow(
+    expect(service.plan(profile(), SERIAL, [{ path: "/etc/a", host: "/nosuch/a" }])).rejects.toThrow(
       "host file for `/etc/a`, `/nosuch/a` does not exist",
     ));
 
   test("after a failure the next try looks again", async () => {
     await refuses({ kernel: at("late") }, "does not exist");
     write("late", bzImage(gzipSync(vmlinux(true))));
-    expect((await service.plan(profile({ kernel: at("late") }), "serial")).kernel).toContain("cache");
+    expect((await service.plan(profile({ kernel: at("late") }), SERIAL)).kernel).toContain("cache");
   });
 });
 
