@@ -1,6 +1,6 @@
 /** Background jobs of the classic API. */
 
-import { ApiError, VmDeadError } from "../errors/errors.ts";
+import { ApiError } from "../errors/errors.ts";
 import type { CommandResult, GuestProcess } from "../lab/ports.ts";
 import { described } from "../lab/quantities.ts";
 import type { Registry, Resource } from "../lab/registry.ts";
@@ -16,6 +16,7 @@ import { SIGKILL } from "./signals.ts";
 
 class Job implements Resource {
   readonly kind = "process";
+  private readonly life: number;
   private result: RunResult | undefined;
 
   constructor(
@@ -24,14 +25,21 @@ class Job implements Resource {
     private readonly command: string,
     private readonly vm: Vm,
     private readonly registry: Registry,
-  ) {}
+  ) {
+    this.life = vm.life;
+  }
 
   get label(): string {
     return `background job ${this.id} (${this.command}) of vm \`${this.vm.name}\``;
   }
 
   get running(): boolean {
-    return this.result === undefined && this.process.exit === undefined;
+    return this.result === undefined && !this.lost && this.process.exit === undefined;
+  }
+
+  /** The VM has been booted again since: the job went with the boot that it belonged to. */
+  get lost(): boolean {
+    return this.result === undefined && this.vm.life !== this.life;
   }
 
   /** The finished result, or undefined when the deadline passes first. */
@@ -52,13 +60,7 @@ class Job implements Resource {
 
   /** At the end of its scope. A job dies with its VM. */
   *close(): Op<void> {
-    if (this.result !== undefined || this.vm.state !== "booted") return;
-    try {
-      yield* this.process.close(0);
-    } catch (error) {
-      // The VM has been booted again since: the job went with the session that it belonged to.
-      if (!(error instanceof VmDeadError)) throw error;
-    }
+    if (this.result === undefined && !this.lost && this.vm.state === "booted") yield* this.process.close(0);
   }
 
   private *finish(result: CommandResult): Op<RunResult> {
@@ -99,6 +101,7 @@ const jobArgument = (self: VmHandle, args: Args): Job => {
   const given = args.any(1);
   const id = unwrapped(given instanceof LuaTable ? given.get("id") : given);
   const job = typeof id === "number" ? jobsOf(self.vm).get(id) : undefined;
+  if (job?.lost) throw new ApiError(`${args.callee}: ${job.label} ended with an earlier boot of that vm`);
   if (job !== undefined) return job;
   throw new ApiError(
     `${args.callee}: job must be what vm:background returned on vm \`${self.vm.name}\`, got ${given instanceof LuaTable ? `a table with id ${described(id)}` : described(id)}`,

@@ -45,6 +45,7 @@ export class Vm implements Resource {
   private death: VmDeadError | undefined;
   private lastConsole: ConsolePort | undefined;
   private lastCid: number | undefined;
+  private boots = 0;
 
   constructor(
     readonly name: string,
@@ -66,6 +67,11 @@ export class Vm implements Resource {
   /** vsock context ID of the last boot; undefined before it and on the serial channel. */
   get cid(): number | undefined {
     return this.lastCid;
+  }
+
+  /** Which boot this is, counted from 1: what was started in an earlier one is gone. 0 before the first. */
+  get life(): number {
+    return this.boots;
   }
 
   /** The console of the last boot, also after its end. */
@@ -260,6 +266,7 @@ export class Vm implements Resource {
   private begin(session: Session, memoryBytes: number, bootMs: number): void {
     this.session = session;
     this.death = undefined;
+    this.boots++;
     this.lastCid = session.machine.cid;
     this.phase = "booted";
     this.host.emit("vm_spawned", {

@@ -59,7 +59,7 @@ const VALUES = [
 ] as const;
 
 /** Those of them that stand behind another argument. */
-const FURTHER = ["nil", "-1", '"x"', "{}", "{1}", "cyclic", "vm"] as const;
+const FURTHER = ["nil", "-1", "{1}", "cyclic"] as const;
 
 /** These would wait, which is what they are for. */
 const WAITING = new Set(["sleep", "wait_until", "expect", "boot", "reset", "power_button"]);
