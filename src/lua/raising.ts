@@ -1,11 +1,10 @@
 /** Both directions of an error's way: from a JS exception to what Lua raises, and from a Lua error to JS. */
 
-import { ProviumError } from "../errors/errors.ts";
-import { renderError } from "../errors/render.ts";
+import { isExpected, renderError } from "../errors/render.ts";
 import { lauxlib, literal, lua, type Thread, toText } from "./engine.ts";
 import { LuaError } from "./errors.ts";
 import { LuaTable } from "./table.ts";
-import { type Frame, framesOf } from "./trace.ts";
+import { type Frame, framesOf, traceback } from "./trace.ts";
 import type { LuaValue } from "./values.ts";
 
 /** Messages whose JS error is remembered. */
@@ -46,9 +45,10 @@ export class Raising {
       this.host.push(L, error.value);
       return 1;
     }
-    const caller = framesOf(L, 1).find((frame) => !frame.native && frame.line !== undefined);
+    const frames = framesOf(L, 1);
+    const caller = frames.find((frame) => !frame.native && frame.line !== undefined);
     const position = caller === undefined ? "" : `${caller.file}:${caller.line}: `;
-    const message = `${position}${textFor(error)}`;
+    const message = `${position}${textFor(error, frames)}`;
     this.remember(message, error);
     this.host.push(L, message);
     return 1;
@@ -104,11 +104,11 @@ export class Raising {
 }
 
 /** What Lua is told. The engine's own limits surface as RangeError: they are errors of the test, not bugs. */
-const textFor = (error: unknown): string => {
-  if (error instanceof RangeError && !(error instanceof ProviumError)) {
+const textFor = (error: unknown, frames: readonly Frame[]): string => {
+  if (error instanceof RangeError) {
     if (/call stack/i.test(error.message)) return "stack overflow";
     if (/memory|array (buffer )?(length|size)|too (large|big)/i.test(error.message))
       return "not enough memory";
   }
-  return renderError(error);
+  return isExpected(error) ? renderError(error) : `${renderError(error)}\nLua stack:\n${traceback(frames)}`;
 };

@@ -78,15 +78,18 @@ export const traceback = (frames: readonly Frame[]): string => {
   const first = frames.findIndex((frame) => !frame.native);
   const last = frames.findLastIndex((frame) => !frame.native);
   if (first < 0) return "";
-  return frames
-    .slice(first, last + 1)
-    .map((frame) =>
-      frame.native && frame.file === undefined && frame.what.startsWith("(")
-        ? `  ${frame.what}`
-        : `  ${frame.file ?? "[host]"}:${frame.line === undefined ? "" : `${frame.line}:`} ${frame.what}`,
-    )
-    .join("\n");
+  const lines = frames.slice(first, last + 1).map(frameText);
+  return lines.filter((_line, i) => !(repeats(lines, i) && repeats(lines, i + 1))).join("\n");
 };
+
+/** Whether the line only repeats the two above it: of a long recursion its ends are enough. */
+const repeats = (lines: readonly string[], i: number): boolean =>
+  i >= 2 && lines[i] === lines[i - 1] && lines[i] === lines[i - 2];
+
+const frameText = ({ native, file, line, what }: Frame): string =>
+  native && what.startsWith("(")
+    ? `  ${what}`
+    : `  ${file ?? "[host]"}:${line === undefined ? "" : `${line}:`} ${what}`;
 
 /** A line of a source file without its indentation; undefined when it cannot be read. `line` counts from 1. */
 export const sourceLine = (path: string, line: number): string | undefined => {

@@ -1,6 +1,6 @@
 /** From what ended a test to what the report says about it. */
 
-import { ProviumError } from "../errors/errors.ts";
+import { InterruptedError, ProviumError } from "../errors/errors.ts";
 import { renderError } from "../errors/render.ts";
 import type { FailureDetail } from "../events/types.ts";
 import { LuaError } from "../lua/errors.ts";
@@ -61,6 +61,6 @@ export const failureAt = (
 /** The failure behind whatever a call into Lua threw. */
 export const failureOf = (state: LuaState, error: unknown): Failure => {
   if (error instanceof LuaError) return failureAt(state, error.message, error.frames, error.cause);
-  const frames = error instanceof ProviumError ? state.interruptedAt : [];
+  const frames = error instanceof InterruptedError ? state.interruptedAt : [];
   return failureAt(state, renderError(error), frames, error);
 };

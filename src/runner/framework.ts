@@ -16,10 +16,11 @@ import type { LuaFunction } from "../lua/function.ts";
 import { fn } from "../lua/native.ts";
 import type { LuaState } from "../lua/state.ts";
 import type { LuaTable } from "../lua/table.ts";
+import { LuaFloat } from "../lua/values.ts";
 import type { Op } from "../sys/op.ts";
 import { type ContextHost, TestContext } from "./context.ts";
 import { DeadlineError, type Deadlines } from "./deadlines.ts";
-import { type Failure, failureOf } from "./failure.ts";
+import { type Failure, failureAt, failureOf } from "./failure.ts";
 import type { SubResult } from "./ktap.ts";
 import { metaOf } from "./meta.ts";
 import type { Job } from "./protocol.ts";
@@ -41,6 +42,8 @@ interface Registered {
   readonly meta: Meta;
   readonly metaTable: LuaTable | undefined;
   readonly body: LuaFunction;
+  /** Deadline in milliseconds, if it has one of its own; or what is wrong with it. */
+  readonly limit: number | Failure | undefined;
 }
 
 export class Framework implements ContextHost {
@@ -79,7 +82,7 @@ export class Framework implements ContextHost {
         const name = args.text(1, "name");
         const metaTable = args.type(2) === "table" ? args.table(2, "meta") : undefined;
         const body = args.func(metaTable === undefined ? 2 : 3, "fn");
-        const test = { name, meta: metaOf(metaTable), metaTable, body };
+        const test = { name, meta: metaOf(metaTable), metaTable, body, limit: this.limitOf(name, metaTable) };
         if (this.host.job.dialect === "classic") this.runNow(test);
         else this.register(test);
       }),
@@ -93,6 +96,19 @@ export class Framework implements ContextHost {
         if (this.host.job.dialect === "classic") throw new SkipSignal(`file skipped: ${reason}`);
       }),
     );
+  }
+
+  /** The test's own deadline. A wrong one fails the test where it is declared, not the whole file. */
+  private limitOf(name: string, meta: LuaTable | undefined): Registered["limit"] {
+    const { state } = this.host;
+    const value = meta?.get("timeout");
+    if (value === undefined) return undefined;
+    try {
+      return duration(value instanceof LuaFloat ? value.value : value, `test \`${name}\`: meta.timeout`);
+    } catch (error) {
+      if (!isExpected(error)) throw error;
+      return failureAt(state, error.message, state.frames(), error);
+    }
   }
 
   // --- lab -------------------------------------------------------------------------------------------------
@@ -170,19 +186,18 @@ export class Framework implements ContextHost {
       this.finish(running, undefined, reason);
       return;
     }
+    if (typeof test.limit === "object") {
+      this.finish(running, test.limit, undefined);
+      return;
+    }
     const outer = { running: this.running, clock: deadlines.clock };
     let failure: Failure | undefined;
     let entered = false;
     try {
-      const limit = test.metaTable?.get("timeout");
-      const ms =
-        limit === undefined
-          ? surface.settings.timeoutMs
-          : duration(limit, `test \`${test.name}\`: meta.timeout`);
       surface.enterTest(test.name);
       entered = true;
       this.running = running;
-      deadlines.armTest(ms);
+      deadlines.armTest(test.limit ?? surface.settings.timeoutMs);
       test.body.call(new TestContext(this, running));
       failure = this.lostTask();
     } catch (error) {

@@ -128,6 +128,7 @@ test("a JS exception in a binding is a Lua error that says so and shows both sta
   );
   expect(error.message).toContain("bug in provium");
   expect(error.message).toContain("TypeError: oops");
+  expect(error.message).toContain("Lua stack:\n  t.lua:2: in local 'poke'");
   expect(traceback(error.frames)).toContain("t.lua:2: in local 'poke'");
 });
 

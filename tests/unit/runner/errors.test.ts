@@ -192,3 +192,12 @@ test("debug", function() debug.debug() end)`);
   expect(told.reason("exit")).toContain("t.test.lua:1: os.exit would end the runner, not the test");
   expect(told.of("test_failed")[1]?.detail.hint).toContain("vm:run");
 });
+
+test("a wrong timeout fails its test at its declaration, and only that", () => {
+  const told = run(`test("a", function() end)
+test("b", {timeout = "soon"}, function() error("unreached") end)
+test("c", {timeout = 5.0}, function() end)`);
+  expect(told.results).toEqual(["a: passed", "b: failed", "c: passed"]);
+  expect(told.of("test_failed")[0]?.reason).toContain('bad timeout string "soon"');
+  expect(told.of("test_failed")[0]?.detail.line).toBe(2);
+});
