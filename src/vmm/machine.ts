@@ -47,6 +47,8 @@ export class QemuMachine implements Machine {
   private readonly listeners: ((reason: Error) => void)[] = [];
   /** The guest has the agent's port open. */
   private agentOpen = false;
+  /** The agent has been there at least once. */
+  private agentSeen = false;
   private exitWanted = false;
   /** Between a reset and the agent's return; QEMU restarts the guest meanwhile instead of ending. */
   private resetting = false;
@@ -176,6 +178,7 @@ export class QemuMachine implements Machine {
 
   /** The guest is up again: from now on a restart from inside is its end. */
   private agentCame(): void {
+    this.agentSeen = true;
     if (!this.resetting) return;
     this.resetting = false;
     this.parts.qmp.post("set-action", { reboot: "shutdown" });
@@ -214,6 +217,10 @@ export class QemuMachine implements Machine {
     if (this.panic !== undefined) return new ProviumError(`the guest's kernel panicked: ${this.panic}`);
     if (exit === undefined) return new ProviumError("the agent went away");
     if (this.shutdownReason === "guest-shutdown") return new ProviumError("the guest powered itself off");
+    if (this.shutdownReason === "guest-reset" && !this.agentSeen)
+      return new ProviumError("the guest restarted before its agent was up", {
+        hint: "its kernel may have crashed too early to say so: give it more memory, or boot it without `quiet`",
+      });
     if (this.shutdownReason === "guest-reset")
       return new ProviumError("the guest rebooted by itself", {
         hint: "a reboot from inside ends the machine; use vm:reset() to restart it",

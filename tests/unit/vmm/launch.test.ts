@@ -134,16 +134,17 @@ test("a pvpanic event is a panic even when the console is silent", () => {
   ).toBe("the guest's kernel panicked: its pvpanic device was written");
 });
 
+const port = (open: boolean): string =>
+  `echo '{"event": "VSERPORT_CHANGE", "data": {"id": "agent", "open": ${open}}}' >&3`;
+
 test("a guest that reboots or powers off by itself is told from a crash", () => {
   const shutdown = (reason: string): string[] => [
     `echo '{"event": "SHUTDOWN", "data": {"guest": true, "reason": "${reason}"}}' >&3; exit 0`,
   ];
-  expect(deathOf(shutdown("guest-reset"))).toBe("the guest rebooted by itself");
+  expect(deathOf(shutdown("guest-reset"))).toBe("the guest restarted before its agent was up");
+  expect(deathOf([port(true), ...shutdown("guest-reset")])).toBe("the guest rebooted by itself");
   expect(deathOf(shutdown("guest-shutdown"))).toBe("the guest powered itself off");
 });
-
-const port = (open: boolean): string =>
-  `echo '{"event": "VSERPORT_CHANGE", "data": {"id": "agent", "open": ${open}}}' >&3`;
 
 test("an agent that closes its port is a death, one that comes back is none", () => {
   expect(deathOf([port(true), port(false), "exec sleep 1000"])).toBe("the agent went away");
