@@ -28,7 +28,7 @@ export const CONFIG_FLAGS = {
     type: "string",
     valueHint: "FILE",
     group: "Other",
-    description: "configuration file (provium.toml, when there is one)",
+    description: "configuration file (provium.toml here, or the nearest above the first path)",
   },
 } as const satisfies Flags;
 

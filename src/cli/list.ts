@@ -27,10 +27,10 @@ export const list = async (raw: readonly string[]): Promise<number> => {
     return 0;
   }
   const directory = process.cwd();
-  const config = loadConfig(args.text("config"), directory);
   const [first, ...others] = args.positionals;
   const classic = first === "test";
   const paths = classic ? others : args.positionals;
+  const config = loadConfig(args.text("config"), directory, paths);
   const filter = args.text("filter") ?? "";
   const files = discover({
     form: classic ? "classic" : "lab",

@@ -45,11 +45,12 @@ export const runOptions = (
 ): RunOptions => {
   if (args.has("verbose") && args.has("quiet"))
     throw new UsageError("--verbose and --quiet exclude each other");
-  const config = given ?? loadConfig(args.text("config"), directory, environment);
+  const paths = [...args.positionals, ...args.rest];
+  const config = given ?? loadConfig(args.text("config"), directory, paths, environment);
   return {
     config,
     form,
-    paths: [...args.positionals, ...args.rest],
+    paths,
     directory,
     filter: args.text("filter"),
     tests: { includeSlow: args.has("include-slow"), tags: args.texts("tag"), noTags: args.texts("no-tag") },

@@ -1,6 +1,6 @@
 /** Loads `provium.toml`. Everything that the environment contributes is passed in. */
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { ConfigError } from "../errors/errors.ts";
@@ -58,22 +58,41 @@ export const parseConfig = (file: string, text: string, environment: NodeJS.Proc
   return { file, project: directory, ...settings, profiles, warnings: document.warnings };
 };
 
+const NAME = "provium.toml";
+
+/** `path` and the directories above it, as far as `top` when it lies below that. */
+const upwards = (path: string, top: string): string[] => {
+  const found = [path];
+  for (let at = path; at !== top && at !== dirname(at); at = dirname(at)) found.push(dirname(at));
+  return found;
+};
+
 /**
- * The configuration of a run. `named` is what `--config` says: it must exist. Without it `provium.toml` of
- * `directory` is read when there is one.
+ * The file of a run without `--config`: that of the working directory, else the nearest one at or above the first
+ * path given. Undefined: there is none.
  */
+const findConfig = (directory: string, paths: readonly string[]): string | undefined => {
+  const places = [
+    directory,
+    ...(paths[0] === undefined ? [] : upwards(resolve(directory, paths[0]), directory)),
+  ];
+  return places.map((place) => join(place, NAME)).find((file) => existsSync(file));
+};
+
+/** The configuration of a run: `named` (what `--config` says, must exist), else what is found. Throws `ConfigError`. */
 export const loadConfig = (
   named: string | undefined,
   directory: string,
+  paths: readonly string[] = [],
   environment: NodeJS.ProcessEnv = process.env,
 ): Config => {
-  const file = resolve(directory, named ?? "provium.toml");
+  const file = named === undefined ? findConfig(directory, paths) : resolve(directory, named);
+  if (file === undefined) return defaultConfig(directory, environment);
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === "ENOENT" && named === undefined) return defaultConfig(directory, environment);
     throw new ConfigError(`read \`${file}\`: ${message.split(",")[0]}`, {
       hint: code === "ENOENT" ? "name an existing file with --config, or leave the flag out" : undefined,
     });

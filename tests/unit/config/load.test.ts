@@ -1,4 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { loadConfig, parseConfig } from "../../../src/config/load.ts";
 import { ConfigError } from "../../../src/errors/errors.ts";
 
@@ -123,9 +126,26 @@ describe("provium.toml", () => {
   });
 
   test("a missing file is fine unless it was named", () => {
-    expect(loadConfig(undefined, "/nowhere", {}).file).toBeUndefined();
-    expect(() => loadConfig("gone.toml", "/nowhere", {})).toThrow(
+    expect(loadConfig(undefined, "/nowhere", [], {}).file).toBeUndefined();
+    expect(() => loadConfig("gone.toml", "/nowhere", [], {})).toThrow(
       "read `/nowhere/gone.toml`: ENOENT: no such file or directory",
     );
+  });
+
+  test("the working directory's file wins, then the nearest at or above the first path", () => {
+    const project = mkdtempSync(join(tmpdir(), "provium-test-"));
+    const fileOf = (...paths: string[]) => loadConfig(undefined, project, paths, {}).file;
+    try {
+      mkdirSync(join(project, "tests/deep"), { recursive: true });
+      writeFileSync(join(project, "tests/provium.toml"), "");
+      writeFileSync(join(project, "tests/deep/a.test.lua"), "");
+      expect(fileOf()).toBeUndefined();
+      expect(fileOf("tests")).toBe(join(project, "tests/provium.toml"));
+      expect(fileOf("tests/deep/a.test.lua")).toBe(join(project, "tests/provium.toml"));
+      writeFileSync(join(project, "provium.toml"), "");
+      expect(fileOf("tests")).toBe(join(project, "provium.toml"));
+    } finally {
+      rmSync(project, { recursive: true });
+    }
   });
 });
