@@ -44,7 +44,7 @@ build/setup.stamp: embed/setup.sh
 
 $(BUN): | build/setup.stamp
 	@mkdir -p $(TOOLS)
-	npm install --silent --no-audit --no-fund --prefix $(TOOLS) bun@$(BUN_VERSION)
+	npm install --loglevel=error --no-audit --no-fund --prefix $(TOOLS) bun@$(BUN_VERSION)
 
 node_modules/.stamp: package.json bun.lock $(wildcard patches/*.patch) | $(BUN)
 	$(BUN) install --frozen-lockfile --silent
