@@ -4,9 +4,9 @@ import { HostError, InterruptedError } from "../errors/errors.ts";
 import { encodeFrame, FrameReader, unpack } from "../events/frame.ts";
 import { eventTime } from "../events/stream.ts";
 import type { Emit } from "../events/types.ts";
-import { readSome, setCloseOnExec, writeSome } from "../sys/libc.ts";
+import { EAGAIN, readSome, setCloseOnExec, writeSome } from "../sys/libc.ts";
 import { NEVER, type Op, Pending, until } from "../sys/op.ts";
-import { POLLIN, type Reactor } from "../sys/reactor.ts";
+import { POLLIN, POLLOUT, Reactor } from "../sys/reactor.ts";
 import type { Answer, Down, Job, Request, Up } from "./protocol.ts";
 
 const READ_BYTES = 64 * 1024;
@@ -23,7 +23,7 @@ export class Link {
   /** Why the file is to end now. */
   stopped: string | undefined;
 
-  /** Takes over `fd`, a connected stream socket that stays blocking: it is read only when there is something. */
+  /** Takes over `fd`, a connected stream socket, blocking or not: it is read only when there is something. */
   constructor(
     private readonly fd: number,
     private readonly end: LinkEnd,
@@ -40,8 +40,9 @@ export class Link {
     const frame = encodeFrame(message);
     for (let at = 0; at < frame.byteLength; ) {
       const n = writeSome(this.fd, frame.subarray(at));
-      if (n < 0) this.end();
-      at += n;
+      if (n === -EAGAIN) this.awaitRoom();
+      else if (n < 0) this.end();
+      else at += n;
     }
   }
 
@@ -80,8 +81,16 @@ export class Link {
     this.send({ type: "request", id: this.nextId++, request });
   }
 
+  /** Waits until the socket takes more: on a reactor of its own, because a frame must not be torn apart. */
+  private awaitRoom(): void {
+    const reactor = new Reactor();
+    reactor.watch(this.fd, POLLOUT, () => {});
+    reactor.turn(NEVER);
+  }
+
   private receive(): void {
     const n = readSome(this.fd, this.buffer);
+    if (n === -EAGAIN) return;
     if (n <= 0) this.end();
     this.reader.push(this.buffer.subarray(0, n), (body) => this.take(unpack(body) as Down));
   }

@@ -4,9 +4,12 @@ import { encodeFrame, FrameReader, unpack } from "../../../src/events/frame.ts";
 import { Link } from "../../../src/runner/link.ts";
 import type { Down, Up } from "../../../src/runner/protocol.ts";
 import { DispatcherServices } from "../../../src/runner/services.ts";
-import { closeFd, readSome, socketPair, writeSome } from "../../../src/sys/libc.ts";
+import { closeFd, readSome, setNonBlocking, socketPair, writeSome } from "../../../src/sys/libc.ts";
 import { after, sleep, until } from "../../../src/sys/op.ts";
+import { spawn } from "../../../src/sys/process.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
+
+const env = { PATH: "/usr/bin:/bin" };
 
 class Gone extends Error {}
 
@@ -22,6 +25,8 @@ const pair = () => {
   return {
     reactor,
     link,
+    fd: ours,
+    theirs,
     say: (message: Down) => void writeSome(theirs, encodeFrame(message)),
     /** What has arrived at the dispatcher. */
     heard: (): Up[] => {
@@ -88,6 +93,22 @@ test("a job and an order to stop arrive; the order is forgotten with the next jo
   say({ type: "run", job });
   reactor.run(link.nextJob());
   expect(link.stopped).toBeUndefined();
+});
+
+test("a frame that a full socket does not take at once arrives whole", () => {
+  const { link, fd, theirs } = pair();
+  setNonBlocking(fd);
+  // The other end reads in another process, because the writer here has to wait for it.
+  const children = new Reactor();
+  const script = ["-c", "head -c 4000000 <&3 | wc -c"];
+  const count = spawn(
+    { program: "/bin/sh", args: script, env, descriptors: [{ from: theirs, to: 3 }] },
+    children,
+  );
+  link.send({ type: "finished", status: "failed", clean: true, error: "x".repeat(4_000_000) });
+  children.run(count.wait(after(20_000)));
+  expect(count.output().trim()).toBe("4000000");
+  count.close();
 });
 
 test("the end of the dispatcher ends the wait, and writing to it too", () => {
