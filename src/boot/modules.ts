@@ -75,11 +75,11 @@ export interface Needs {
 
 /**
  * Modules for the devices that every machine has. The order counts where modules.dep is silent: virtio_ring
- * before virtio. virtio_console serves hvc0 and the serial channel.
+ * before virtio. virtio_console serves hvc0 and the serial channel. pvpanic alone is what kernels before 5.13 have.
  */
 export const wantedModules = (needs: Needs): readonly string[] => [
   ...["virtio_ring", "virtio", "virtio_pci", "virtio_console"],
   ...(needs.transport === "vsock" ? ["vmw_vsock_virtio_transport"] : []),
   "virtio_blk",
-  ...(needs.guestLoads ? [] : ["virtio_net", "virtio_rng", "pvpanic_pci", "button"]),
+  ...(needs.guestLoads ? [] : ["virtio_net", "virtio_rng", "pvpanic_mmio", "pvpanic", "button"]),
 ];

@@ -42,8 +42,8 @@ test("a machine on the serial channel is exactly this command line", () => {
     "virtserialport,bus=serial.0,nr=1,chardev=agent,id=agent,name=org.provium.agent",
     ...["-object", "rng-builtin,id=entropy", "-device"],
     "virtio-rng-pci,bus=pcie.0,addr=0x3,disable-legacy=on,rng=entropy",
-    ...["-device", "pvpanic-pci,bus=pcie.0,addr=0x5"],
-    ...["-device", "pcie-pci-bridge,id=plug,bus=pcie.0,addr=0x6"],
+    ...["-device", "pvpanic"],
+    ...["-device", "pcie-pci-bridge,id=plug,bus=pcie.0,addr=0x5"],
     ...["-kernel", "/k/vmlinux", "-append", "quiet console=hvc0 console=ttyS0", "-initrd", "/k/initrd"],
   ]);
 });
