@@ -1,5 +1,13 @@
 import { afterAll, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError, HostError } from "../../../src/errors/errors.ts";
@@ -110,6 +118,20 @@ test("missing and wrong kernels are told apart before QEMU starts", () => {
   expect(() => launch(env, { initrd: "/nonexistent/initrd" })).toThrow("cannot read the initrd");
   writeFileSync(text, "");
   expect(() => launch(env, { initrd: text })).toThrow("is empty");
+});
+
+test("vsock without its device fails before QEMU starts, and names the other way", () => {
+  if (existsSync("/dev/vhost-vsock")) return;
+  const before = openDescriptors();
+  const env = qemu("exit 1");
+  try {
+    launch(env, { transport: "vsock" });
+    expect.unreachable();
+  } catch (error) {
+    expect((error as Error).message).toContain("cannot open /dev/vhost-vsock");
+    expect((error as HostError).hint).toContain("--transport serial");
+  }
+  expect(openDescriptors()).toBe(before);
 });
 
 test("a QEMU that is killed is a death that names the signal", () => {
