@@ -26,7 +26,7 @@ test("what is typed reaches the shell on the console", function(t)
   console:expect("built-in shell", "20s")
   console:write("echo typed-$((40 + 2)) | tee /tmp/typed\n")
   console:expect("typed-42", "20s")
-  t:assert_eq(g:read_file("/tmp/typed"), "typed-42\n")
+  wait_until(function() return g:read_file("/tmp/typed") == "typed-42\n" end)
 end)
 
 test("an expectation that fails shows the console", function(t)
