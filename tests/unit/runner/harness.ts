@@ -1,6 +1,6 @@
 /** Runs a test file's text in a session without VMs and collects what it tells. */
 
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Surface } from "../../../src/api/install.ts";
@@ -63,6 +63,7 @@ export const stubSurface = (calls: string[] = []): Surface => ({
 });
 
 const directory = mkdtempSync(join(tmpdir(), "provium-runner-"));
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 
 export interface Options {
   readonly dialect?: "classic" | "lab";
