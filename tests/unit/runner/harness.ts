@@ -1,5 +1,6 @@
 /** Runs a test file's text in a session without VMs and collects what it tells. */
 
+import { afterAll } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -63,7 +64,7 @@ export const stubSurface = (calls: string[] = []): Surface => ({
 });
 
 const directory = mkdtempSync(join(tmpdir(), "provium-runner-"));
-process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 export interface Options {
   readonly dialect?: "classic" | "lab";
