@@ -1,6 +1,5 @@
 /** Runs a test file's text in a session without VMs and collects what it tells. */
 
-import { afterAll } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -63,9 +62,6 @@ export const stubSurface = (calls: string[] = []): Surface => ({
   onTimeoutSet: () => {},
 });
 
-const directory = mkdtempSync(join(tmpdir(), "provium-runner-"));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
 export interface Options {
   readonly dialect?: "classic" | "lab";
   readonly job?: Partial<Job>;
@@ -77,6 +73,7 @@ export interface Options {
 export const run = (text: string, options: Options = {}): Recording => {
   const dialect = options.dialect ?? "lab";
   const path = options.name ?? (dialect === "lab" ? "t.test.lua" : "t.lua");
+  const directory = mkdtempSync(join(tmpdir(), "provium-runner-"));
   const file = join(directory, path);
   writeFileSync(file, text);
   const recording = new Recording();
@@ -104,5 +101,6 @@ export const run = (text: string, options: Options = {}): Recording => {
     install: () => stubSurface(),
     ...options.host,
   });
+  rmSync(directory, { recursive: true, force: true });
   return recording;
 };
