@@ -62,6 +62,11 @@ export class Reactor {
     while (!step.done) {
       const wait = step.value;
       let ready = wait.ready();
+      if (!ready && monotonic() >= wait.deadline) {
+        // A deadline of now is a look: what has arrived already is served before the answer is no.
+        this.poll();
+        ready = wait.ready();
+      }
       let stop: Error | undefined;
       while (!ready && monotonic() < wait.deadline) {
         stop = this.interrupt?.check();

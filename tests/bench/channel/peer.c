@@ -3,7 +3,7 @@
  * asked for. Frames are a 4-byte big-endian length and a body; the first byte of the body says what to do:
  *
  *   E…            answers with the same frame
- *   X path        vfork, execve, wait; answers with one byte
+ *   X path        fork, execve, wait; answers with one byte
  *   S…            takes the frame and says nothing
  *   F             answers with one byte, when everything before has been read
  *   G n32 size32  sends n frames of that size
@@ -86,7 +86,7 @@ static int run(int fd, const char *path) {
   char *arguments[] = {(char *)path, NULL};
   char *environment[] = {NULL};
   int status = 0;
-  pid_t pid = vfork();
+  pid_t pid = fork();
   if (pid == 0) {
     execve(path, arguments, environment);
     _exit(127);

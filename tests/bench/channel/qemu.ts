@@ -54,6 +54,7 @@ export const measureQemu = async (
     cacheDir: join(directory, "cache"),
     agent: join(BUILD, "agent/provium-agent"),
     wrapper: join(BUILD, "agent/provium-wrapper"),
+    helper: join(BUILD, "agent/provium-helper"),
   });
   const plan = await boot.plan(
     {
@@ -67,7 +68,7 @@ export const measureQemu = async (
       injectAgent: true,
       mountPseudoFs: true,
     },
-    "serial",
+    { transport: "serial", accel },
   );
   const reactor = new Reactor();
   const socket = join(directory, "peer.sock");

@@ -108,6 +108,15 @@ describe("waiting", () => {
     expect(agent.run(process.wait(NEVER))?.code).toBe(0);
   });
 
+  test("a wait without any time sees an exit that has already arrived", () => {
+    using agent = new FakeAgent();
+    const process = started(agent, agent.session());
+    output(agent, process.handle, 1, "", true);
+    output(agent, process.handle, 2, "", true);
+    exit(agent, process.handle, 5);
+    expect(agent.run(process.wait(0))?.code).toBe(5);
+  });
+
   test("an orphan that holds the pipe does not hold the wait", () => {
     using agent = new FakeAgent();
     const process = started(agent, agent.session());
