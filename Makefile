@@ -55,7 +55,7 @@ node_modules/.stamp: package.json bun.lock $(wildcard patches/*.patch) | $(BUN)
 include agent/rules.mk
 
 GUEST_FILES := build/guest/manifest
-$(GUEST_FILES): $(wildcard embed/guest/*) | build/setup.stamp
+$(GUEST_FILES): $(shell find embed/guest -type f) | build/setup.stamp $(BUN)
 	embed/guest/build.sh build/guest
 
 SOURCES := $(shell find src embed -name '*.ts' -o -name '*.lua' -o -name '*.json')

@@ -2,7 +2,7 @@
 # build.sh OUTDIR: makes the default guest from Debian packages, without root and without installing anything.
 #
 #   OUTDIR/vmlinux.zst     kernel, the uncompressed image inside the package's vmlinuz
-#   OUTDIR/initrd.cpio.zst busybox, /init and modules, most of them gzip-compressed
+#   OUTDIR/initrd.cpio.zst busybox, /init and modules, most of them xz-compressed
 #   OUTDIR/modules.cpio.zst  modules that the host ships itself, as they are, with modules.dep
 #   OUTDIR/manifest        kernel release, packages with versions, sizes and hashes (written last)
 #
@@ -116,7 +116,7 @@ index_modules "$work/root"
 # in the kernel's log; root/usr/sbin/modprobe, which serves the kernel's own requests, unpacks it first.
 (cd "$work/root" && find lib/modules -name '*.ko') | while read -r file; do
   if [ ! -e "$work/plain/$file" ]; then
-    gzip -9n <"$work/root/$file" >"$work/packed" && mv "$work/packed" "$work/root/$file"
+    xz -9e -T1 --check=crc32 <"$work/root/$file" >"$work/packed" && mv "$work/packed" "$work/root/$file"
   fi
 done
 
@@ -154,9 +154,12 @@ pack "$work/shim" "$work/modules.cpio.zst"
 for file in vmlinux.zst initrd.cpio.zst modules.cpio.zst; do
   mv "$work/$file" "$out/$file"
 done
-# source PACKAGE-FILE: name and version of the source package; the control file names them only where they differ.
+# described PACKAGE-FILE: the package, its source package, and what else it was built from.
 described() {
-  dpkg-deb --show --showformat='package ${Package} ${Version} source ${source:Package} ${source:Version}\n' "$1"
+  local used
+  dpkg-deb --show --showformat='package ${Package} ${Version} source ${source:Package} ${source:Version}' "$1"
+  used=$(dpkg-deb --field "$1" Built-Using)
+  echo "${used:+ built-using $used}"
 }
 {
   echo "release $release"
