@@ -16,4 +16,7 @@ bool vsock_listen(struct agent *agent, uint32_t port);
 /** Once, for a port of one's own (0: any). Returns the port, or -1 with errno set. */
 int64_t vsock_listen_now(struct agent *agent, uint32_t port);
 
+/** Accepts connections on a socket in the file system, which must not exist yet. */
+bool unix_listen(struct agent *agent, const char *path);
+
 #endif

@@ -29,6 +29,7 @@ struct options {
   int fd;
   int serial_fd;
   int64_t vsock_port;
+  const char *unix_path;
 };
 
 static const char usage[] =
@@ -36,6 +37,7 @@ static const char usage[] =
     "       provium-agent --fd N               serve one session over the inherited stream socket N\n"
     "       provium-agent --serial-fd N        the same, as over a serial port (begins with SYNC)\n"
     "       provium-agent --listen-vsock PORT  serve AF_VSOCK connections (0: any port; it is printed)\n"
+    "       provium-agent --listen-unix PATH   serve connections to a Unix socket\n"
     "       provium-agent --version\n";
 
 static bool parse_number(const char *text, int64_t *number) {
@@ -49,6 +51,10 @@ static bool parse(int argc, char **argv, struct options *options) {
   *options = (struct options){.fd = -1, .serial_fd = -1, .vsock_port = -1};
   if (argc == 1) return true;
   int64_t number = 0;
+  if (argc == 3 && strcmp(argv[1], "--listen-unix") == 0) {
+    options->unix_path = argv[2];
+    return true;
+  }
   if (argc != 3 || !parse_number(argv[2], &number)) return false;
   if (strcmp(argv[1], "--fd") == 0) options->fd = (int)number;
   else if (strcmp(argv[1], "--serial-fd") == 0) options->serial_fd = (int)number;
@@ -134,6 +140,7 @@ static bool open_channels(struct agent *agent, const struct options *options) {
     if (port >= 0) printf("%lld\n", (long long)port);
     return port >= 0 && fflush(stdout) == 0;
   }
+  if (options->unix_path != NULL) return unix_listen(agent, options->unix_path);
   return serial_listen(agent) && vsock_listen(agent, AGENT_PORT);
 }
 
@@ -170,11 +177,11 @@ int main(int argc, char **argv) {
     fprintf(stderr, "provium-agent: cannot start: %s\n", strerror(errno));
     return 1;
   }
-  while (!agent.stopping) {
+  for (;;) {
     flush_sessions(&agent);
+    if (agent.stopping) break;
     loop_turn(&agent.loop);
   }
-  flush_sessions(&agent);
   finish(&agent);
   return 0;
 }

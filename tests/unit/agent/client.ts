@@ -241,7 +241,7 @@ export class AgentClient {
 
   /** Starts a command and returns its handle. */
   async start(argv: readonly string[], options: Fields = {}): Promise<number> {
-    const process = this.#nextProcess++;
+    const process = number(options.process ?? this.#nextProcess++);
     this.outputOf(process);
     await this.call("PROC_START", {
       process,

@@ -1,0 +1,356 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Unpackr } from "msgpackr";
+import { MESSAGES, SYNC_PREAMBLE } from "../../../src/guest/messages.ts";
+import {
+  AGENT,
+  type AgentClient,
+  bytes,
+  type Frame,
+  frameOf,
+  number,
+  text,
+  type Value,
+  withAgent,
+} from "./client.ts";
+
+setDefaultTimeout(30_000);
+
+const errors = (agent: AgentClient): Frame[] =>
+  agent.pushed.filter((frame) => frame.kind === MESSAGES.ERROR.kind);
+
+/** The ERROR that a hand-made frame is answered with; the session goes on. */
+async function answerTo(agent: AgentClient, frame: Uint8Array): Promise<string> {
+  const before = errors(agent).length;
+  agent.write(frame);
+  await agent.until(() => agent.closed || errors(agent).length > before);
+  expect(text((await agent.call("ECHO", { data: bytes("alive") })).data)).toBe("alive");
+  return text(errors(agent)[before]!.fields.message);
+}
+
+describe("frames that make no sense", () => {
+  test("an unknown kind, or one that only the agent sends, is refused and the session goes on", () =>
+    withAgent(async (agent) => {
+      for (const kind of [0, 99, -1, MESSAGES.READY.kind, MESSAGES.OK.kind, MESSAGES.DATA.kind]) {
+        expect(await answerTo(agent, frameOf(kind, 1, 900, []))).toContain(`no request has kind ${kind}`);
+      }
+      expect(errors(agent).every((frame) => frame.id === 900)).toBe(true);
+    }));
+
+  test("an unknown actor is refused by name", () =>
+    withAgent(async (agent) => {
+      expect(await answerTo(agent, frameOf(MESSAGES.CLOCK_GET.kind, 7, 901, []))).toBe("no task is actor 7");
+    }));
+
+  test("each request with missing or wrong fields is refused", () =>
+    withAgent(async (agent) => {
+      const wrong: unknown[] = [
+        [],
+        {},
+        null,
+        5,
+        "text",
+        [null, null, null, null, null, null, null, null, null],
+        [[[[]]]],
+      ];
+      for (const [name, spec] of Object.entries(MESSAGES)) {
+        if (!("served" in spec) || Object.keys(spec.fields).length === 0) continue;
+        if (name === "SYNC") continue;
+        for (const payload of wrong) {
+          const actor = spec.served === "task" ? 1 : 0;
+          expect(await answerTo(agent, frameOf(spec.kind, actor, 902, payload))).toContain("field `");
+        }
+      }
+    }));
+
+  test("SYNC on a connection is refused", () =>
+    withAgent(async (agent) => {
+      expect(await answerTo(agent, frameOf(MESSAGES.SYNC.kind, 0, 903, [1, 5]))).toContain("serial");
+    }));
+
+  test("a length of zero or beyond the limit, or a body that is no request, ends the session after an ERROR", async () => {
+    const violations = [
+      Buffer.from([0, 0, 0, 0]),
+      Buffer.from([0xff, 0xff, 0xff, 0xff]),
+      Buffer.from([1, 0, 0, 1]),
+      Buffer.from([0, 0, 0, 5, 1, 2, 3, 4, 5]),
+      Buffer.from([0, 0, 0, 3, 0x94, 0xc0, 0xc0]),
+      Buffer.concat([Buffer.from([0, 0xff, 0, 0]), Buffer.alloc(100, 0xc1)]),
+      Buffer.from("GET / HTTP/1.1\r\n\r\n"),
+    ];
+    for (const violation of violations) {
+      await withAgent(async (agent) => {
+        await agent.ready();
+        agent.write(violation);
+        await agent.until(() => agent.closed);
+        expect(errors(agent).length).toBe(1);
+        expect(text(errors(agent)[0]!.fields.message)).toContain("the session ends");
+      });
+    }
+  });
+
+  test("a connection that ends in the middle of a frame leaves nothing behind", async () => {
+    const frame = frameOf(MESSAGES.FILE_WRITE.kind, 1, 1, [0, 0, new Uint8Array(3_000_000)]);
+    for (const size of [1, 3, 4, 10, 100, 100_000, 2_999_999]) {
+      await withAgent(async (agent) => {
+        await agent.ready();
+        await new Promise<void>((resolve) => agent.socket.write(frame.subarray(0, size), () => resolve()));
+      });
+    }
+  });
+
+  test("random bytes never bring the agent down otherwise than by ending the session", async () => {
+    let state = 12345;
+    const random = (below: number): number => {
+      state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+      return (state >>> 8) % below;
+    };
+    const harmless = Object.values(MESSAGES).filter(
+      (spec) =>
+        "served" in spec &&
+        !["SHUTDOWN", "SYSCALL", "IOCTL", "CLOCK_SET"].some(
+          (name) => MESSAGES[name as "SYSCALL"].kind === spec.kind,
+        ),
+    );
+    const value = (depth: number): Value => {
+      const choice = random(depth > 2 ? 5 : 7);
+      if (choice === 0) return random(1000) - 500;
+      if (choice === 1) return BigInt.asIntN(64, BigInt(random(1 << 24)) << BigInt(random(50)));
+      if (choice === 2) return random(2) === 1;
+      if (choice === 3) return null;
+      if (choice === 4) return Buffer.alloc(random(300), "/tmp/provium-fuzz-");
+      return Array.from({ length: random(5) }, () => value(depth + 1));
+    };
+    for (let round = 0; round < 6; round++) {
+      await withAgent(async (agent) => {
+        await agent.ready();
+        for (let i = 0; i < 300; i++) {
+          const spec = harmless[random(harmless.length)]!;
+          const fields = Object.keys(spec.fields).length;
+          const frame = Buffer.from(
+            frameOf(
+              spec.kind,
+              random(3),
+              random(100_000) + 5000,
+              Array.from({ length: fields }, () => value(0)),
+            ),
+          );
+          if (random(20) === 0) frame[4 + random(frame.length - 4)] = random(256);
+          agent.write(frame);
+        }
+        const echo = agent.call("ECHO", { data: bytes("end") }).catch(() => undefined);
+        await Promise.race([echo, agent.until(() => agent.closed)]);
+      });
+    }
+  });
+});
+
+describe("many connections", () => {
+  let directory = "";
+  let server: ChildProcess;
+  let path = "";
+  let report = "";
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), "provium-agent-"));
+    path = join(directory, "socket");
+    server = spawn(AGENT, ["--listen-unix", path], { stdio: ["ignore", "inherit", "pipe"] });
+    server.stderr?.on("data", (chunk: Buffer) => {
+      report += chunk.toString();
+    });
+    while (!existsSync(path)) await new Promise((resolve) => setImmediate(resolve));
+  });
+  afterAll(() => {
+    server.kill();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const open = (): Promise<Socket> =>
+    new Promise((resolve, reject) => {
+      const socket = connect(path, () => resolve(socket));
+      socket.on("error", reject);
+    });
+  const firstBytes = (socket: Socket) => new Promise<Buffer>((resolve) => socket.once("data", resolve));
+  const ended = (socket: Socket) => new Promise<void>((resolve) => socket.once("close", () => resolve()));
+
+  test("300 connections that are given up in every way leak no descriptor, no process and no memory", async () => {
+    const state = async (): Promise<number[]> => {
+      const socket = await open();
+      await firstBytes(socket);
+      socket.write(frameOf(MESSAGES.STATE.kind, 0, 3, []));
+      const answer = await firstBytes(socket);
+      socket.destroy();
+      const [, , , fields] = new Unpackr({ useRecords: false }).unpack(answer.subarray(4));
+      return (fields as number[]).slice(0, 4);
+    };
+    const settled = async (expected: number[]): Promise<void> => {
+      while (JSON.stringify(await state()) !== JSON.stringify(expected));
+    };
+    await (await open()).destroy();
+    const before = await state();
+    const start = frameOf(MESSAGES.PROC_START.kind, 1, 1, [
+      1,
+      [bytes("sleep"), bytes("1000")],
+      [],
+      false,
+      null,
+      null,
+      true,
+      0,
+      9,
+    ]);
+    for (let i = 0; i < 300; i++) {
+      const socket = await open();
+      if (i % 5 === 1) socket.write(frameOf(MESSAGES.ECHO.kind, 0, 1, [Buffer.alloc(100_000)]));
+      if (i % 5 === 2) socket.write(start);
+      if (i % 5 === 3) socket.write(Buffer.from([0, 1, 0, 0, 0x94]));
+      if (i % 5 === 4) {
+        await firstBytes(socket);
+        socket.write(Buffer.from([255, 255, 255, 255]));
+        await ended(socket);
+      }
+      socket.destroy();
+    }
+    await settled(before);
+    expect(report).toBe("");
+    expect(server.exitCode).toBeNull();
+  });
+
+  test("200 connections at once are all greeted", async () => {
+    const sockets = await Promise.all(Array.from({ length: 200 }, open));
+    const greetings = await Promise.all(sockets.map(firstBytes));
+    expect(greetings.every((greeting) => greeting.length > 20)).toBe(true);
+    for (const socket of sockets) socket.destroy();
+  });
+
+  test("a session that never reads does not hold up another", async () => {
+    const lazy = await open();
+    lazy.pause();
+    const echo = Buffer.from(frameOf(MESSAGES.ECHO.kind, 0, 1, [Buffer.alloc(60_000)]));
+    for (let i = 0; i < 200; i++) lazy.write(echo);
+    const other = await open();
+    await firstBytes(other);
+    other.write(frameOf(MESSAGES.CLOCK_GET.kind, 1, 1, []));
+    expect((await firstBytes(other)).length).toBeGreaterThan(8);
+    lazy.destroy();
+    other.destroy();
+  });
+});
+
+describe("the serial port", () => {
+  const preamble = Buffer.from(SYNC_PREAMBLE);
+  const syncFrame = (nonce: number) =>
+    Buffer.concat([preamble, frameOf(MESSAGES.SYNC.kind, 0, 0, [1, nonce])]);
+
+  /** Gives the client only what follows the READY of each session, with the preamble taken out. */
+  function strip(agent: AgentClient): void {
+    let held = Buffer.alloc(0);
+    let greeted = false;
+    agent.onBytes = (chunk) => {
+      held = Buffer.concat([held, chunk]);
+      const at = held.lastIndexOf(preamble);
+      if (at >= 0) {
+        greeted = true;
+        const rest = held.subarray(at + preamble.length);
+        held = Buffer.alloc(0);
+        return rest;
+      }
+      if (!greeted) return Buffer.alloc(0);
+      const rest = held;
+      held = Buffer.alloc(0);
+      return rest;
+    };
+  }
+
+  const withSerial = (body: (agent: AgentClient) => Promise<void>): Promise<void> =>
+    withAgent(async (agent) => {
+      strip(agent);
+      await body(agent);
+    }, "--serial-fd");
+
+  const readies = (agent: AgentClient): number[] =>
+    agent.pushed
+      .filter((frame) => frame.kind === MESSAGES.READY.kind)
+      .map((frame) => number(frame.fields.nonce));
+
+  async function sync(
+    agent: AgentClient,
+    nonce: number,
+    before: Uint8Array = Buffer.alloc(0),
+  ): Promise<void> {
+    agent.write(Buffer.concat([before, syncFrame(nonce)]));
+    await agent.until(() => agent.closed || readies(agent).includes(nonce));
+    expect(readies(agent)).toContain(nonce);
+  }
+
+  test("nothing is said before SYNC, and READY repeats its nonce", () =>
+    withSerial(async (agent) => {
+      await sync(agent, 4242);
+      expect(readies(agent)).toEqual([4242]);
+      expect((await agent.run(["echo", "hello"])).stdout).toBe("hello\n");
+    }));
+
+  test("SYNC is found behind whatever was in the pipe", () =>
+    withSerial(async (agent) => {
+      await sync(agent, 1, Buffer.alloc(100_000, "garbage"));
+      agent.write(Buffer.from([0xff, 0xff]));
+      await sync(agent, 2, Buffer.concat([Buffer.alloc(999, 0xff), preamble, preamble.subarray(0, 15)]));
+      await sync(agent, 3, Buffer.concat([preamble, frameOf(MESSAGES.ECHO.kind, 0, 1, [bytes("not SYNC")])]));
+      expect(text((await agent.call("ECHO", { data: bytes("here") })).data)).toBe("here");
+    }));
+
+  test("SYNC ends a frame of which only a part had come", () =>
+    withSerial(async (agent) => {
+      await sync(agent, 1);
+      for (const [nonce, size, sent] of [
+        [2, 100, 60],
+        [3, 3_000_000, 200_000],
+        [4, 3_000_000, 30],
+      ] as const) {
+        const frame = frameOf(MESSAGES.FILE_WRITE.kind, 1, 1, [0, 0, new Uint8Array(size)]);
+        agent.write(frame.subarray(0, sent));
+        /* The rest of the frame is awaited when SYNC comes: repeated, as a host does that hears nothing. */
+        const again = setInterval(() => agent.write(syncFrame(nonce)), 50);
+        await agent.until(() => agent.closed || readies(agent).includes(nonce));
+        clearInterval(again);
+        expect(text((await agent.call("ECHO", { data: bytes("in step") })).data)).toBe("in step");
+      }
+    }));
+
+  test("a new session finds nothing of the old one", () =>
+    withSerial(async (agent) => {
+      await sync(agent, 1);
+      const process = await agent.start(["sh", "-c", "echo old; sleep 1000"], { window: 1 });
+      agent.ask("SYSCALL", { nr: 34, args: [], bufs: [], ptrs: [], nested: [] }).answer.catch(() => {});
+      agent.ask("CLOCK_GET", {}).answer.catch(() => {});
+      await sync(agent, 2);
+      agent.outputs.delete(process);
+      expect((await agent.run(["echo", "new"], { process })).stdout).toBe("new\n");
+      expect(number((await agent.call("STATE")).tasks)).toBe(1);
+      let { processes } = await agent.call("STATE");
+      while (number(processes) > 0) processes = (await agent.call("STATE")).processes;
+      expect(number(processes)).toBe(0);
+    }));
+
+  test("the same SYNC again keeps the session", () =>
+    withSerial(async (agent) => {
+      await sync(agent, 9);
+      const process = await agent.start(["cat"], { stdin_open: true });
+      agent.write(syncFrame(9));
+      await agent.until(() => readies(agent).length === 2);
+      await agent.call("PROC_STDIN", { process, data: bytes("kept"), close: true });
+      expect((await agent.finished(process)).stdout).toBe("kept");
+    }));
+
+  test("a violation drops the session, and the next SYNC begins another", () =>
+    withSerial(async (agent) => {
+      await sync(agent, 1);
+      agent.write(Buffer.from([0x7f, 0, 0, 0, 1, 2, 3]));
+      await agent.until(() => errors(agent).length > 0);
+      await sync(agent, 2);
+      expect((await agent.run(["echo", "again"])).stdout).toBe("again\n");
+    }));
+});
