@@ -6,6 +6,7 @@ import type { Profile } from "../config/schema.ts";
 import type { Emit } from "../events/types.ts";
 import type { OpenGuest, Services, Vmm } from "../lab/ports.ts";
 import { Scopes } from "../lab/scopes.ts";
+import { consoleText } from "../lab/session.ts";
 import { LuaFunction } from "../lua/function.ts";
 import { installFiles } from "../lua/io.ts";
 import { fn } from "../lua/native.ts";
@@ -137,7 +138,7 @@ const excerpt = (scopes: Scopes): string =>
     .vms()
     .filter((vm) => vm.state !== "created" && vm.state !== "shutdown")
     .flatMap((vm) => {
-      const tail = vm.console?.tail(EXCERPT_BYTES).trimEnd() ?? "";
-      return tail === "" ? [] : [`--- console of vm \`${vm.name}\` (${vm.state})\n${tail}`];
+      const lines = consoleText(vm.console?.tail(EXCERPT_BYTES) ?? "");
+      return lines.length === 0 ? [] : [`--- console of vm \`${vm.name}\` (${vm.state})`, ...lines];
     })
     .join("\n");

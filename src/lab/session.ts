@@ -15,13 +15,25 @@ const STORY_MS = 300;
 const TAIL_BYTES = 4096;
 const TAIL_LINES = 12;
 
+/** A line of the kernel log: its time stamp makes it the only one of its kind. */
+const KERNEL_LINE = /^\[ *\d+\.\d+\]/;
+
+/** Lines of a console without blank ones. What the kernel writes to both consoles is told once. */
+export const consoleText = (tail: string): readonly string[] => {
+  const lines: string[] = [];
+  const told = new Set<string>();
+  for (const raw of tail.replaceAll("\r", "").split("\n")) {
+    const line = raw.trimEnd();
+    if (line === "" || line === lines.at(-1) || told.has(line)) continue;
+    if (KERNEL_LINE.test(line)) told.add(line);
+    lines.push(line);
+  }
+  return lines;
+};
+
 /** The last lines of a console, indented for an error message; empty when it said nothing. */
 export const consoleLines = (tail: string): string => {
-  const lines = tail
-    .replaceAll("\r", "")
-    .split("\n")
-    .map((line) => line.trimEnd())
-    .filter((line) => line !== "");
+  const lines = consoleText(tail);
   return lines.length === 0 ? "" : `\nlast console lines:\n  ${lines.slice(-TAIL_LINES).join("\n  ")}`;
 };
 
@@ -99,7 +111,7 @@ export class Session {
     return new VmDeadError(
       `vm \`${this.vm}\` died${during}: ${sentence(reason)}${consoleLines(tail)}`,
       tail,
-      { where: `vm \`${this.vm}\``, cause: reason },
+      { cause: reason },
     );
   }
 

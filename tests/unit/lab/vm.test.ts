@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { VmDeadError } from "../../../src/errors/errors.ts";
 import type { BootOptions } from "../../../src/lab/options.ts";
 import { bootBound, kernelCmdline } from "../../../src/lab/plan.ts";
+import { consoleText } from "../../../src/lab/session.ts";
 import { Vm } from "../../../src/lab/vm.ts";
 import type { Op } from "../../../src/sys/op.ts";
 import { type FakeMachine, fakes, profile, run } from "./fakes.ts";
@@ -149,6 +150,11 @@ describe("death of a vm", () => {
     run(vm.boot());
     expect(vm.state).toBe("booted");
   });
+});
+
+test("what the kernel writes to both consoles is told once", () => {
+  const tail = "[    1.1] a\r\n[    1.2] b\n[    1.1] a\n[    1.2] b\n\nlogin:\nlogin:\nx\nlogin:\n";
+  expect(consoleText(tail)).toEqual(["[    1.1] a", "[    1.2] b", "login:", "x", "login:"]);
 });
 
 describe("the plan of a boot", () => {
