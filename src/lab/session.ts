@@ -31,10 +31,20 @@ export const consoleText = (tail: string): readonly string[] => {
   return lines;
 };
 
-/** The last lines of a console, indented for an error message; empty when it said nothing. */
+const PANIC_LINE = /Kernel panic - not syncing/;
+/** Lines before a panic that belong to its story. */
+const BEFORE_PANIC = 4;
+
+/**
+ * The last lines of a console, indented for an error message; empty when it said nothing. Of a kernel that
+ * panicked the lines around the panic: the last ones are the end of a call trace.
+ */
 export const consoleLines = (tail: string): string => {
   const lines = consoleText(tail);
-  return lines.length === 0 ? "" : `\nlast console lines:\n  ${lines.slice(-TAIL_LINES).join("\n  ")}`;
+  const panic = lines.findLastIndex((line) => PANIC_LINE.test(line));
+  const from = panic < 0 ? Math.max(0, lines.length - TAIL_LINES) : Math.max(0, panic - BEFORE_PANIC);
+  const shown = lines.slice(from, from + TAIL_LINES);
+  return shown.length === 0 ? "" : `\nlast console lines:\n  ${shown.join("\n  ")}`;
 };
 
 const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error));
