@@ -146,6 +146,7 @@ export const qemuArguments = (
   ...["-mon", "chardev=monitor,mode=control"],
   ...socket("ttyS0", descriptors.serial),
   ...["-device", "isa-serial,chardev=ttyS0"],
+  // Left to itself the device has 31 ports, and the guest's driver sets up queues for each before the first works.
   ...["-device", "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on,max_ports=2"],
   ...socket("hvc0", descriptors.hypervisor),
   ...["-device", "virtconsole,bus=serial.0,nr=0,chardev=hvc0"],
