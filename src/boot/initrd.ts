@@ -5,7 +5,7 @@
  */
 
 import { HostError } from "../errors/errors.ts";
-import { isArchive, readArchive } from "./archive.ts";
+import { concatenateArchives, isArchive, readArchive } from "./archive.ts";
 import { compressionOf, decompress, MissingDecompressor } from "./decompress.ts";
 
 /** Answers whether a path (without leading slash) exists as a directory or a link to one. */
@@ -21,11 +21,17 @@ const skipZeros = (data: Uint8Array, from: number): number => {
   return at;
 };
 
+export interface UserInitrd {
+  readonly known: KnownDirectories;
+  /** The archives, such that another one can follow. */
+  readonly base: Uint8Array;
+}
+
 /**
  * Reads all archives in `data`, the compressed one last (early microcode comes uncompressed before it).
  * Throws HostError, naming `path`, when the bytes are no initramfs at all.
  */
-export const directoriesOf = async (data: Uint8Array, path: string): Promise<KnownDirectories> => {
+export const readInitrd = async (data: Uint8Array, path: string): Promise<UserInitrd> => {
   const broken = (why: string, cause?: unknown): HostError =>
     new HostError(`initrd \`${path}\` is not an initramfs: ${why}`, {
       cause,
@@ -33,6 +39,8 @@ export const directoriesOf = async (data: Uint8Array, path: string): Promise<Kno
     });
   if (data.length === 0) throw broken("the file is empty");
   const names = new Set<string>();
+  const known: KnownDirectories = (name) => names.has(name);
+  let base = data;
   let rest = data;
   for (let at = skipZeros(rest, 0); at < rest.length; at = skipZeros(rest, 0)) {
     rest = rest.subarray(at);
@@ -50,13 +58,17 @@ export const directoriesOf = async (data: Uint8Array, path: string): Promise<Kno
     const compression = compressionOf(rest);
     if (compression === "none")
       throw broken(`it begins with ${Buffer.from(rest.subarray(0, 8)).toString("hex")}`);
+    const before = data.subarray(0, data.length - rest.length);
     try {
       rest = await decompress(rest, `initrd \`${path}\``);
     } catch (error) {
-      if (error instanceof MissingDecompressor) return (name) => names.has(name) || USUAL.test(name);
+      if (error instanceof MissingDecompressor)
+        return { known: (name) => names.has(name) || USUAL.test(name), base: data };
       throw error;
     }
     if (!isArchive(rest)) throw broken(`its ${compression} data holds no cpio archive`);
+    // This format has no end mark: the kernel would take our archive for more of it.
+    if (compression === "lz4") base = concatenateArchives([before, rest]);
   }
-  return (name) => names.has(name);
+  return { known, base };
 };

@@ -9,7 +9,7 @@ import { ApiError, ConfigError, HostError } from "../errors/errors.ts";
 import { buildArchive, concatenateArchives } from "./archive.ts";
 import { cached, prune, readNamed, sha256 } from "./cache.ts";
 import { MissingDecompressor } from "./decompress.ts";
-import { directoriesOf } from "./initrd.ts";
+import { readInitrd } from "./initrd.ts";
 import { extractVmlinux, inspectKernel } from "./kernel.ts";
 import { findModuleTree, givenModuleTree, readModules, type ShippedModule } from "./module-tree.ts";
 import { wantedModules } from "./modules.ts";
@@ -58,6 +58,9 @@ export interface BootMachine {
   readonly transport: "vsock" | "serial";
   readonly accel: "kvm" | "tcg";
 }
+
+/** Part of every key: to be counted up when equal inputs are to give another file than before. */
+const MERGE_RULES = "2";
 
 /** Bounds of the cache of merged initramfs files. */
 const KEPT_FILES = 64;
@@ -136,6 +139,7 @@ export class BootService {
         ? undefined
         : readNamed("agent_overlay_path", profile.agentOverlayPath);
     const key = sha256(
+      MERGE_RULES,
       base ?? "",
       overlay ?? "",
       ...(programs === undefined ? [] : [programs.agent, programs.wrapper]),
@@ -146,9 +150,10 @@ export class BootService {
     let made = false;
     const initrd = await cached(directory, `${key}.cpio`, async () => {
       made = true;
-      const known = base === undefined ? () => false : await directoriesOf(base, profile.initrd as string);
+      const user = base === undefined ? undefined : await readInitrd(base, profile.initrd as string);
+      const known = user?.known ?? (() => false);
       const shim = buildArchive(shimEntries({ programs, modules, files: injected }, known));
-      return concatenateArchives([base, shim, overlay].filter((part) => part !== undefined));
+      return concatenateArchives([user?.base, shim, overlay].filter((part) => part !== undefined));
     });
     if (made) prune(directory, KEPT_FILES, KEPT_BYTES);
     return { kernel: kernel.path, initrd, cmdline };
