@@ -10,6 +10,9 @@ import type { Channel, ChannelListener, Resync, Transport } from "./channel.ts";
 import { Incoming } from "./incoming.ts";
 import { Outgoing } from "./outgoing.ts";
 
+/** What each end of a channel's socket pair may send ahead. */
+export const SEND_BUFFER_BYTES = 1024 * 1024;
+
 /** The other side ended the channel, or the kernel did. */
 export class ChannelClosedError extends ProviumError {}
 

@@ -206,10 +206,21 @@ export const SOCK_STREAM = 1;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 
-/** A connected pair of close-on-exec Unix stream sockets. socketpair(2). */
-export const socketPair = (): [number, number] => {
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+
+/**
+ * A connected pair of close-on-exec Unix stream sockets. socketpair(2). `bufferBytes`: how much each end may send
+ * ahead, as far as net.core.wmem_max allows (socket(7)); bulk data then wakes the two sides less often.
+ */
+export const socketPair = (bufferBytes?: number): [number, number] => {
   const pair = new Int32Array(2);
   check("socketpair", c.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ptr(pair)));
+  if (bufferBytes !== undefined) {
+    const value = Int32Array.of(bufferBytes);
+    // A refusal costs speed, not function.
+    for (const fd of pair) c.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, ptr(value), value.byteLength);
+  }
   return [pair[0] as number, pair[1] as number];
 };
 

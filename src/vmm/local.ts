@@ -5,6 +5,7 @@
 
 import type { Channel } from "../channel/channel.ts";
 import { openLocal } from "../channel/local.ts";
+import { SEND_BUFFER_BYTES } from "../channel/stream.ts";
 import { connectVsock } from "../channel/vsock.ts";
 import { ApiError, HostError, ProviumError } from "../errors/errors.ts";
 import type { ConsolePort, LaunchSpec, Machine, Vmm } from "../lab/ports.ts";
@@ -172,7 +173,7 @@ const spawnAgent = (host: LocalHost, args: string[], descriptors: { from: number
 
 /** One session over a socket pair. */
 const startOverPair = (host: LocalHost): Running => {
-  const [ours, theirs] = socketPair();
+  const [ours, theirs] = socketPair(SEND_BUFFER_BYTES);
   let mine: number | undefined = ours;
   const release = (): void => {
     if (mine !== undefined) closeFd(mine);

@@ -5,6 +5,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { SEND_BUFFER_BYTES } from "../channel/stream.ts";
 import { HostError } from "../errors/errors.ts";
 import type { LaunchSpec, Machine, Vmm } from "../lab/ports.ts";
 import { closeFd, socketPair } from "../sys/libc.ts";
@@ -39,8 +40,8 @@ class Wiring {
   private theirs: number[] = [];
 
   /** A socket pair: our end, and the number under which QEMU finds the other. */
-  pair(): { readonly ours: number; readonly number: number } {
-    const [ours, theirs] = socketPair();
+  pair(bufferBytes?: number): { readonly ours: number; readonly number: number } {
+    const [ours, theirs] = socketPair(bufferBytes);
     this.ours.push(ours);
     return { ours, number: this.give(theirs) };
   }
@@ -105,7 +106,7 @@ export class QemuVmm implements Vmm {
       const serial = wiring.pair();
       const hypervisor = wiring.pair();
       const vsock = spec.transport === "vsock" ? wiring.vsock() : undefined;
-      const agent = vsock === undefined ? wiring.pair() : undefined;
+      const agent = vsock === undefined ? wiring.pair(SEND_BUFFER_BYTES) : undefined;
       const seeded = spec.rngSeed === undefined ? undefined : wiring.pair();
       const descriptors: Descriptors = {
         monitor: monitor.number,
