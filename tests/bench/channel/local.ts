@@ -4,6 +4,7 @@
 
 import { join } from "node:path";
 import { openLocal } from "../../../src/channel/local.ts";
+import { SEND_BUFFER_BYTES } from "../../../src/channel/stream.ts";
 import { openGuest } from "../../../src/guest/session.ts";
 import { closeFd, socketPair } from "../../../src/sys/libc.ts";
 import { after } from "../../../src/sys/op.ts";
@@ -22,7 +23,7 @@ export const measureLocal = (directory: string, calls: number): readonly Figure[
     agent: join(agents, "provium-agent"),
     helper: join(agents, "provium-helper"),
   };
-  const [ours, theirs] = socketPair();
+  const [ours, theirs] = socketPair(SEND_BUFFER_BYTES);
   const child = spawn(
     {
       program: compilePeer(directory),

@@ -1,5 +1,5 @@
 /**
- * The channel's figures in a virtual machine: the agent on its port, and peer.c on a second port of the same
+ * The channel's figures in a virtual machine: the agent on its port, and peer.c on the port of a second
  * virtio-serial device. Needs `make build` before.
  */
 
@@ -13,8 +13,9 @@ import {
 import { BootService } from "../../../src/boot/service.ts";
 import type { Channel } from "../../../src/channel/channel.ts";
 import { openLocal } from "../../../src/channel/local.ts";
+import { SEND_BUFFER_BYTES } from "../../../src/channel/stream.ts";
 import { openGuest } from "../../../src/guest/session.ts";
-import { AF_UNIX, check, libc, SOCK_CLOEXEC, SOCK_STREAM } from "../../../src/sys/libc.ts";
+import { AF_UNIX, check, libc, ptr, SOCK_CLOEXEC, SOCK_STREAM } from "../../../src/sys/libc.ts";
 import { after } from "../../../src/sys/op.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
 import { QemuVmm } from "../../../src/vmm/qemu.ts";
@@ -30,6 +31,9 @@ const connectUnix = (reactor: Reactor, path: string): Channel => {
   const address = Buffer.alloc(110);
   address.writeUInt16LE(AF_UNIX);
   address.write(path, 2);
+  // As the agent's port has it; QEMU's end of this socket keeps the kernel's default.
+  const size = Int32Array.of(SEND_BUFFER_BYTES);
+  check("setsockopt", libc.setsockopt(fd, 1, 7, ptr(size), size.byteLength));
   check("connect", libc.connect(fd, address, address.byteLength));
   return openLocal(reactor, fd);
 };
@@ -87,7 +91,8 @@ export const measureQemu = async (
         disks: [],
         qemuArgs: [
           ...["-chardev", `socket,id=peer,path=${socket},server=on,wait=off`],
-          ...["-device", `virtserialport,bus=serial.0,nr=2,chardev=peer,name=${PEER_PORT}`],
+          ...["-device", "virtio-serial-pci,id=bench"],
+          ...["-device", `virtserialport,bus=bench.0,nr=1,chardev=peer,name=${PEER_PORT}`],
         ],
         accel,
         transport: "serial",
