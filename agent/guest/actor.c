@@ -265,9 +265,12 @@ static void answered(void *context, uint32_t events) {
   call->answer_kind = answer.kind;
   call->reply_size = answer.payload_size;
   call->process = NULL;
-  bool wanted = call->session != NULL;
+  struct session *session = call->session;
+  bool wanted = session != NULL;
+  bool alone = started && wanted && session_idle(session);
   release_request(call);
   session_answer(call);
+  if (alone) session_hold(session);
   if (started) started = process_started(process, answer.pid, fds[0], fds[1], fds[2]);
   if (process != NULL && (!started || !wanted)) process_discard(process);
   actor_advance(actor);

@@ -101,15 +101,18 @@ static void free_graves(struct loop *loop) {
   }
 }
 
-void loop_turn(struct loop *loop) {
+bool loop_turn(struct loop *loop, bool nap) {
   struct epoll_event events[BATCH];
-  int count = epoll_wait(loop->epoll, events, BATCH, patience(loop));
+  int milliseconds = patience(loop);
+  if (nap && (milliseconds < 0 || milliseconds > 1)) milliseconds = 1;
+  int count = epoll_wait(loop->epoll, events, BATCH, milliseconds);
   for (int i = 0; i < count; i++) {
     struct watch *watch = events[i].data.ptr;
     if (watch->fd >= 0) watch->ready(watch->context, events[i].events);
   }
   expire(loop);
   free_graves(loop);
+  return count > 0;
 }
 
 void loop_end(struct loop *loop) {

@@ -50,8 +50,8 @@ void loop_disarm(struct loop *loop, struct timer *timer);
 
 void loop_bury(struct loop *loop, struct grave *grave, void *object);
 
-/** Waits for events and timers and serves them once. */
-void loop_turn(struct loop *loop);
+/** Waits for events and timers and serves them once; with `nap` for a millisecond at most. False when nothing came. */
+bool loop_turn(struct loop *loop, bool nap);
 /** Frees what is buried. No watch may be in use any more. */
 void loop_end(struct loop *loop);
 

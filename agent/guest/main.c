@@ -144,14 +144,6 @@ static bool open_channels(struct agent *agent, const struct options *options) {
   return serial_listen(agent) && vsock_listen(agent, AGENT_PORT);
 }
 
-static void flush_sessions(struct agent *agent) {
-  struct session *next = NULL;
-  for (struct session *session = agent->sessions; session != NULL; session = next) {
-    next = session->next;
-    session_flush(session);
-  }
-}
-
 static void finish(struct agent *agent) {
   while (agent->sessions != NULL) {
     agent->sessions->gone = NULL;
@@ -177,10 +169,11 @@ int main(int argc, char **argv) {
     fprintf(stderr, "provium-agent: cannot start: %s\n", strerror(errno));
     return 1;
   }
+  bool waited = false;
   for (;;) {
-    flush_sessions(&agent);
+    bool holding = sessions_flush(&agent, waited);
     if (agent.stopping) break;
-    loop_turn(&agent.loop);
+    waited = !loop_turn(&agent.loop, holding);
   }
   finish(&agent);
   return 0;

@@ -203,6 +203,14 @@ static bool child_ended(struct agent *agent, const siginfo_t *info) {
   return false;
 }
 
+static void reap_all(struct agent *agent) {
+  siginfo_t info = {0};
+  while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0) {
+    child_ended(agent, &info);
+    info.si_pid = 0;
+  }
+}
+
 /** Reaps one child if it has ended. */
 static bool reap(struct agent *agent, pid_t pid) {
   siginfo_t info = {0};
@@ -211,8 +219,8 @@ static bool reap(struct agent *agent, pid_t pid) {
   return true;
 }
 
-void processes_reap(struct agent *agent) {
-  struct actor *task = agent->main_task;
+static void reap_known(struct agent *agent) {
+  const struct actor *task = agent->main_task;
   bool again = true;
   while (again) {
     again = task->pid > 0 && reap(agent, task->pid);
@@ -220,13 +228,14 @@ void processes_reap(struct agent *agent) {
       again = process->running && reap(agent, process->pid);
     }
   }
+}
+
+void processes_reap(struct agent *agent) {
+  const struct actor *task = agent->main_task;
   /* A child that nobody knows may be a command whose start the task has not reported yet. */
-  if (task->running != NULL && task->running->process != NULL) return;
-  siginfo_t info = {0};
-  while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0) {
-    child_ended(agent, &info);
-    info.si_pid = 0;
-  }
+  bool starting = task->running != NULL && task->running->process != NULL;
+  if (starting) reap_known(agent);
+  else reap_all(agent);
 }
 
 static void end_stream(struct stream *stream) {

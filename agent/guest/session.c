@@ -22,6 +22,9 @@
 /** An echo of the largest frame and then some: reached only when the host asks without ever reading. */
 #define CONTROL_MAX ((size_t)40 * 1024 * 1024)
 
+/** Events that the start of a command may take until it is over; more means that others are kept waiting. */
+#define HOLD_TURNS 8
+
 static void ready(void *context, uint32_t events) {
   struct session *session = context;
   if ((events & EPOLLOUT) != 0) session->blocked = false;
@@ -72,6 +75,7 @@ void session_drop(struct session *session) {
   buffer_clear(&session->control);
   buffer_clear(&session->out);
   session->sent = 0;
+  session->held = 0;
   session->closing = false;
   session->synced = !session->serial;
   actor_advance(agent->main_task);
@@ -101,6 +105,7 @@ void session_push(struct session *session, int64_t kind, int64_t actor, int64_t 
   size_t start = frame_begin(&session->control, kind, actor, request_id);
   message_encode(shape, values, &session->control);
   frame_end(&session->control, start, 0);
+  session->held = 0;
 }
 
 void session_broadcast(struct agent *agent, int64_t kind, const struct shape *shape, const void *values) {
@@ -175,6 +180,7 @@ void session_answer(struct call *call) {
     call_free(call);
     return;
   }
+  session->held = 0;
   if (call->reply_size <= COPY_MAX && session->answers == NULL && session->sending == NULL) {
     size_t start = frame_begin(&session->control, call->answer_kind, call->actor->id, call->request_id);
     uint8_t *slot = arena_slot(&call->actor->arena, (unsigned)call->reply_slot);
@@ -285,4 +291,18 @@ void session_flush(struct session *session) {
   if (session->closing && session_idle(session)) session_close(session);
   else watch_what_matters(session);
   if (agent->greeted && !agent->settled) settle(agent);
+}
+
+void session_hold(struct session *session) { session->held = HOLD_TURNS; }
+
+bool sessions_flush(struct agent *agent, bool waited) {
+  bool holding = false;
+  struct session *next = NULL;
+  for (struct session *session = agent->sessions; session != NULL; session = next) {
+    next = session->next;
+    if (session->held > 0) session->held = waited ? 0 : session->held - 1;
+    if (session->held > 0) holding = true;
+    else session_flush(session);
+  }
+  return holding;
 }

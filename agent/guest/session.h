@@ -56,6 +56,11 @@ struct session {
   struct call *sending;
   size_t sent;
   bool blocked;
+  /**
+   * Turns of the loop for which output waits for more of it: the start of a command, its output, its end and
+   * its exit leave in one write when it is over within a millisecond. Anything else ends the wait.
+   */
+  unsigned held;
 
   /** Told when the session has been closed for good; may be NULL. */
   void (*gone)(struct agent *agent);
@@ -75,8 +80,12 @@ void session_refuse(struct session *session, int64_t actor, int64_t request_id, 
                     const char *format, ...) __attribute__((format(printf, 6, 7)));
 /** Takes a finished call: queues its answer and frees it when that has left. */
 void session_answer(struct call *call);
-/** Sends what can be sent. Called for every session at the end of each turn of the loop. */
+/** A command was started and its OK is all that is queued: see `held`. */
+void session_hold(struct session *session);
+/** Sends what can be sent. */
 void session_flush(struct session *session);
+/** Flushes every session but those on hold, which `waited` out when nothing happened for a while. True: some are. */
+bool sessions_flush(struct agent *agent, bool waited);
 bool session_idle(const struct session *session);
 size_t session_queued(const struct session *session);
 void session_broadcast(struct agent *agent, int64_t kind, const struct shape *shape, const void *values);

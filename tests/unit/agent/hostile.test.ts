@@ -161,19 +161,40 @@ describe("many connections", () => {
     server.stderr?.on("data", (chunk: Buffer) => {
       report += chunk.toString();
     });
-    while (!existsSync(path)) await new Promise((resolve) => setImmediate(resolve));
+    /* The path appears before the socket listens. */
+    while (
+      !existsSync(path) ||
+      !(await open().then(
+        (socket) => socket.destroy(),
+        () => false,
+      ))
+    );
   });
   afterAll(() => {
     server.kill();
     rmSync(directory, { recursive: true, force: true });
   });
 
+  /** What arrived on a socket and was not asked for yet, from its first moment. */
+  const arrived = new WeakMap<Socket, Buffer[]>();
   const open = (): Promise<Socket> =>
     new Promise((resolve, reject) => {
+      if (server.exitCode !== null || server.signalCode !== null)
+        reject(new Error(`the agent died\n${report}`));
+      const chunks: Buffer[] = [];
       const socket = connect(path, () => resolve(socket));
+      arrived.set(socket, chunks);
       socket.on("error", reject);
+      socket.on("data", (chunk: Buffer) => {
+        chunks.push(chunk);
+        socket.emit("arrival");
+      });
     });
-  const firstBytes = (socket: Socket) => new Promise<Buffer>((resolve) => socket.once("data", resolve));
+  const firstBytes = async (socket: Socket): Promise<Buffer> => {
+    const chunks = arrived.get(socket)!;
+    if (chunks.length === 0) await new Promise<void>((resolve) => socket.once("arrival", () => resolve()));
+    return chunks.shift()!;
+  };
   const ended = (socket: Socket) => new Promise<void>((resolve) => socket.once("close", () => resolve()));
 
   test("300 connections that are given up in every way leak no descriptor, no process and no memory", async () => {
