@@ -5,7 +5,7 @@
  */
 
 import { InterruptedError } from "../errors/errors.ts";
-import { type Deadline, monotonic, NEVER, type Op, until, type Wait } from "../sys/op.ts";
+import { type Deadline, MOST_ORDERS, monotonic, NEVER, type Op, until, type Wait } from "../sys/op.ts";
 import type { Reactor } from "../sys/reactor.ts";
 
 export class Task<T = unknown> {
@@ -63,9 +63,13 @@ export class Task<T = unknown> {
   /** Interrupts it: what it holds is released before this returns, or at its next wait when it is on the stack. */
   cancel(): void {
     if (this.done) return;
-    this.stop = new InterruptedError("task cancelled");
     this.observed = true;
-    if (!this.active) this.advance();
+    // Its clean-up may come to further waits; each of them is interrupted as well.
+    for (let orders = 0; !this.done && orders < MOST_ORDERS; orders++) {
+      this.stop = new InterruptedError("task cancelled");
+      if (this.active) return;
+      this.advance();
+    }
   }
 
   /** The result; throws the failure. Only once done. */

@@ -8,6 +8,8 @@
  * and `using` release what the operation holds.
  */
 
+import { InterruptedError } from "../errors/errors.ts";
+
 /** A point on the monotonic clock in milliseconds (see `monotonic`). `NEVER` is no deadline. */
 export type Deadline = number;
 export const NEVER: Deadline = Number.POSITIVE_INFINITY;
@@ -72,6 +74,21 @@ export class Pending<T> {
   }
 }
 
+/** More waits than any clean-up has: an operation that goes on after as many orders to end is left where it is. */
+export const MOST_ORDERS = 1000;
+
+/**
+ * Ends an operation at its current wait and at each one that its clean-up comes to, so that all of it runs now.
+ * What it throws is the echo of the order and not told.
+ */
+export const interrupt = (op: Op<unknown>, order: InterruptedError): void => {
+  try {
+    for (let i = 0; i < MOST_ORDERS; i++) if (op.throw(order).done) return;
+  } catch {
+    // It has ended.
+  }
+};
+
 /** One operation under way among several. */
 class Strand<T> {
   wait: Wait | undefined;
@@ -92,15 +109,11 @@ class Strand<T> {
     if (wait !== undefined) this.take(this.op.next(wait.ready()));
   }
 
-  abandon(error: unknown): void {
+  abandon(order: InterruptedError): void {
     if (this.done) return;
     this.done = true;
     this.wait = undefined;
-    try {
-      this.op.throw(error);
-    } catch {
-      // The error that ended the group is the one reported; this is only its echo.
-    }
+    interrupt(this.op, order);
   }
 
   private take(step: IteratorResult<Wait, T>): void {
@@ -127,7 +140,11 @@ export function* all<T>(ops: readonly Op<T>[]): Op<T[]> {
       } else for (const strand of due) strand.advance();
     }
   } catch (error) {
-    for (const strand of strands) strand.abandon(error);
+    const order =
+      error instanceof InterruptedError
+        ? error
+        : new InterruptedError("another operation of the group failed", { cause: error });
+    for (const strand of strands) strand.abandon(order);
     throw error;
   }
 }

@@ -6,7 +6,7 @@
  */
 
 import { EINTR, errno, failed, libc } from "./libc.ts";
-import { type Deadline, monotonic, NEVER, type Op } from "./op.ts";
+import { type Deadline, monotonic, NEVER, type Op, type Wait } from "./op.ts";
 
 export const POLLIN = 1;
 export const POLLOUT = 4;
@@ -56,27 +56,40 @@ export class Reactor {
     this.interrupt = interrupt;
   }
 
-  /** Runs an operation to its end, turning the reactor wherever it waits. */
+  /**
+   * Runs an operation to its end, turning the reactor wherever it waits. What a handler throws meanwhile is
+   * thrown into the operation, so that it releases what it holds.
+   */
   run<T>(op: Op<T>): T {
     let step = op.next();
     while (!step.done) {
-      const wait = step.value;
-      let ready = wait.ready();
-      if (!ready && monotonic() >= wait.deadline) {
-        // A deadline of now is a look: what has arrived already is served before the answer is no.
-        this.poll();
-        ready = wait.ready();
+      let ready: boolean;
+      try {
+        ready = this.await(step.value);
+      } catch (error) {
+        step = op.throw(error);
+        continue;
       }
-      let stop: Error | undefined;
-      while (!ready && monotonic() < wait.deadline) {
-        stop = this.interrupt?.check();
-        if (stop !== undefined) break;
-        this.turn(Math.min(wait.deadline, this.interrupt?.deadline() ?? NEVER));
-        ready = wait.ready();
-      }
-      step = stop === undefined ? op.next(ready) : op.throw(stop);
+      step = op.next(ready);
     }
     return step.value;
+  }
+
+  /** True: the condition holds; false: the deadline passed first. Throws the interruption. */
+  private await(wait: Wait): boolean {
+    if (wait.ready()) return true;
+    if (monotonic() >= wait.deadline) {
+      // A deadline of now is a look: what has arrived already is served before the answer is no.
+      this.poll();
+      return wait.ready();
+    }
+    do {
+      const stop = this.interrupt?.check();
+      if (stop !== undefined) throw stop;
+      this.turn(Math.min(wait.deadline, this.interrupt?.deadline() ?? NEVER));
+      if (wait.ready()) return true;
+    } while (monotonic() < wait.deadline);
+    return false;
   }
 
   /** Waits once for any descriptor, at most until the deadline, and serves those that are ready. */
@@ -97,11 +110,13 @@ export class Reactor {
       failed("poll", code);
     }
     if (n === 0) return;
-    for (let i = 0; i < entries.length; i++) {
-      const entry = entries[i] as Entry;
+    // Read out before anybody is called: a handler may turn the reactor itself, and the answers are overwritten.
+    const ready: { readonly entry: Entry; readonly revents: number }[] = [];
+    entries.forEach((entry, i) => {
       const revents = this.pollfds.getInt16(i * POLLFD_BYTES + 6, true);
-      if (revents !== 0 && entry.live) entry.handler(revents);
-    }
+      if (revents !== 0) ready.push({ entry, revents });
+    });
+    for (const { entry, revents } of ready) if (entry.live) entry.handler(revents);
   }
 
   /** Serves what is ready now without waiting. */

@@ -111,3 +111,25 @@ test("an interruption of the whole test passes through the task that it hits", (
   expect(interrupted).toBe(true);
   expect(tasks.close()).toEqual([]);
 });
+
+test("a cancelled task cleans up to the end even when its clean-up waits", () => {
+  const tasks = new Tasks(new Reactor());
+  const steps: string[] = [];
+  const op = function* (): Op<void> {
+    try {
+      yield* until(() => false, after(20_000));
+    } finally {
+      try {
+        yield* until(() => false, after(20_000));
+      } finally {
+        steps.push("released");
+      }
+    }
+  };
+  const task = tasks.start(op());
+  tasks.run(until(() => true));
+  tasks.run(sleep(1));
+  task.cancel();
+  expect(steps).toEqual(["released"]);
+  expect(task.done).toBe(true);
+});
