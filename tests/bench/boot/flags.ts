@@ -21,13 +21,14 @@ const without = (floor: Floor, word: string): Floor => ({
 const port = (n: number): string[] => ["-device", `pcie-root-port,id=port${n},chassis=${n},bus=pcie.0`];
 
 try {
-  const { best } = prepareFloor(join(directory, "floor"));
+  const { best } = await prepareFloor(join(directory, "floor"));
   const bzImage = process.env.BZIMAGE;
   const variations: Readonly<Record<string, Floor>> = {
     best,
     "with -cpu max as it is": { ...best, cpu: "max" },
     "without noreplace-smp": without(best, "noreplace-smp"),
     "without nolapic_timer": without(best, "nolapic_timer"),
+    "without tsc_early_khz": without(best, "tsc_early_khz"),
     "without no_timer_check": without(best, "no_timer_check"),
     "without initcall_blacklist": without(best, "initcall_blacklist"),
     "without cryptomgr.notests": without(best, "cryptomgr.notests"),

@@ -11,6 +11,7 @@ import {
   type InstalledGuest,
   installDefaultGuest,
 } from "../../../src/boot/default-guest.ts";
+import { measureTsc, tscWords } from "../../../src/boot/tsc.ts";
 
 export interface Floor {
   readonly cpu: string;
@@ -23,13 +24,16 @@ export interface Floor {
 }
 
 const GUEST = "build/guest";
+const HELPER = "build/agent/provium-helper";
 const FIRST_LINE = "first line of user space";
 const TIMEOUT_MS = 120_000;
 
 export const accel = process.env.ACCEL ?? "tcg";
 
 /** Prepares kernel and initramfs in `directory`; needs `make build` before. */
-export const prepareFloor = (directory: string): { readonly best: Floor; readonly guest: InstalledGuest } => {
+export const prepareFloor = async (
+  directory: string,
+): Promise<{ readonly best: Floor; readonly guest: InstalledGuest }> => {
   mkdirSync(directory, { recursive: true });
   const init = join(directory, "init");
   const compiled = Bun.spawnSync([
@@ -57,11 +61,12 @@ export const prepareFloor = (directory: string): { readonly best: Floor; readonl
     initrd,
     buildArchive([{ type: "file", name: "init", mode: 0o755, data: readFileSync(init) }]),
   );
+  const words = accel === "kvm" ? "" : ` nolapic_timer ${tscWords(await measureTsc(HELPER), "")}`;
   const best: Floor = {
     cpu: accel === "kvm" ? "host" : "max,erms=off,fsrm=off",
     machine: "q35,i8042=off,hpet=off,sata=off,smbus=off,vmport=off,usb=off,smm=off",
     kernel: guest.kernel,
-    cmdline: `${DEFAULT_GUEST_CMDLINE}${accel === "kvm" ? "" : " nolapic_timer"} console=ttyS0`,
+    cmdline: `${DEFAULT_GUEST_CMDLINE}${words} console=ttyS0`,
     initrd,
     memory: "512M",
     extra: [],

@@ -32,7 +32,7 @@ try {
     join(directory, "boot.test.lua"),
     'test("boots", function(t) provium:vm("a", "default"):boot() end)\n',
   );
-  const { best } = prepareFloor(join(directory, "floor"));
+  const { best } = await prepareFloor(join(directory, "floor"));
   const floor: number[] = [];
   const ready: number[] = [];
   // The first boot of each fills caches.
