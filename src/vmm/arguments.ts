@@ -147,7 +147,12 @@ export const qemuArguments = (
   ...socket("ttyS0", descriptors.serial),
   ...["-device", "isa-serial,chardev=ttyS0"],
   // Left to itself the device has 31 ports, and the guest's driver sets up queues for each before the first works.
-  ...["-device", "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on,max_ports=2"],
+  // Without ioeventfd a kick is served where it happens instead of in another thread: bulk data into the guest goes
+  // 1.7 times as fast, a call takes four fifths of the time (tests/bench/channel).
+  ...[
+    "-device",
+    "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on,max_ports=2,ioeventfd=off",
+  ],
   ...socket("hvc0", descriptors.hypervisor),
   ...["-device", "virtconsole,bus=serial.0,nr=0,chardev=hvc0"],
   ...agentChannel(descriptors),

@@ -91,7 +91,7 @@ export const measureQemu = async (
         disks: [],
         qemuArgs: [
           ...["-chardev", `socket,id=peer,path=${socket},server=on,wait=off`],
-          ...["-device", "virtio-serial-pci,id=bench"],
+          ...["-device", "virtio-serial-pci,id=bench,disable-legacy=on,max_ports=2,ioeventfd=off"],
           ...["-device", `virtserialport,bus=bench.0,nr=1,chardev=peer,name=${PEER_PORT}`],
         ],
         accel,

@@ -36,7 +36,10 @@ test("a machine on the serial channel is exactly this command line", () => {
     ...["-rtc", "base=utc", "-action", "reboot=shutdown,shutdown=poweroff,panic=pause"],
     ...["-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control"],
     ...["-chardev", "socket,id=ttyS0,fd=4", "-device", "isa-serial,chardev=ttyS0"],
-    ...["-device", "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on,max_ports=2"],
+    ...[
+      "-device",
+      "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on,max_ports=2,ioeventfd=off",
+    ],
     ...["-chardev", "socket,id=hvc0,fd=5", "-device", "virtconsole,bus=serial.0,nr=0,chardev=hvc0"],
     ...["-chardev", "socket,id=agent,fd=6", "-device"],
     "virtserialport,bus=serial.0,nr=1,chardev=agent,id=agent,name=org.provium.agent",
