@@ -24,7 +24,8 @@ bool loop_init(struct loop *loop) {
 bool loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events) {
   struct epoll_event event = {.events = events, .data.ptr = watch};
   watch->fd = fd;
-  return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+  watch->registered = epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+  return watch->registered;
 }
 
 bool loop_rearm(struct loop *loop, struct watch *watch, uint32_t events) {
@@ -34,7 +35,8 @@ bool loop_rearm(struct loop *loop, struct watch *watch, uint32_t events) {
 
 void loop_close(struct loop *loop, struct watch *watch) {
   if (watch->fd < 0) return;
-  epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+  if (watch->registered) epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+  watch->registered = false;
   close(watch->fd);
   watch->fd = -1;
 }

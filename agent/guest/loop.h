@@ -11,6 +11,7 @@
 
 struct watch {
   int fd;
+  bool registered;
   void (*ready)(void *context, uint32_t events);
   void *context;
 };

@@ -98,19 +98,26 @@ static void free_when_done(struct process *process) {
   if (told) process_free(process);
 }
 
+/** It counts as readable until a read says otherwise: that of a short command is never watched at all. */
 static bool open_stream(struct stream *stream, int fd) {
-  struct loop *loop = &stream->process->agent->loop;
-  if (fd < 0) {
-    stream->ended = true;
-    return true;
-  }
+  stream->ended = fd < 0;
+  stream->readable = fd >= 0;
   stream->watch.fd = fd;
-  return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && loop_watch(loop, &stream->watch, fd, EPOLLIN | EPOLLET);
+  return fd < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+/** The pipe is empty: the next write to it is an event, and so is its end. */
+static void await_more(struct stream *stream) {
+  struct loop *loop = &stream->process->agent->loop;
+  stream->readable = false;
+  if (!stream->watch.registered && !loop_watch(loop, &stream->watch, stream->watch.fd, EPOLLIN | EPOLLET)) {
+    stream->readable = true;
+  }
 }
 
 bool process_started(struct process *process, pid_t pid, int stdout_fd, int stderr_fd, int stdin_fd) {
   siginfo_t info = {0};
-  bool watched = open_stream(&process->streams[0], stdout_fd) & open_stream(&process->streams[1], stderr_fd);
+  bool opened = open_stream(&process->streams[0], stdout_fd) & open_stream(&process->streams[1], stderr_fd);
   bool ours = pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
   if (!ours) {
     if (stdin_fd >= 0) close(stdin_fd);
@@ -124,7 +131,7 @@ bool process_started(struct process *process, pid_t pid, int stdout_fd, int stde
     loop_arm(&process->agent->loop, &process->deadline, timeout * MILLISECOND);
   }
   stdin_started(process, stdin_fd);
-  if (!watched) kill_group(process, SIGKILL);
+  if (!opened) kill_group(process, SIGKILL);
   /* It may have ended before its pid was known; that SIGCHLD has passed already. */
   if (info.si_pid != 0) processes_reap(process->agent);
   return true;
@@ -177,6 +184,7 @@ static void process_ended(struct process *process, int64_t how, int64_t code) {
   process->running = false;
   process->how = how;
   process->code = code;
+  for (int i = 0; i < 2; i++) process->streams[i].readable = !process->streams[i].ended;
   loop_disarm(&process->agent->loop, &process->deadline);
   loop_disarm(&process->agent->loop, &process->grace);
   if (process->session == NULL) {
@@ -283,7 +291,7 @@ static void carry(struct stream *stream, struct buffer *out) {
   ssize_t count = read(stream->watch.fd, buffer_end(out), wanted);
   if (count <= 0) {
     *out = before;
-    if (count < 0 && errno == EAGAIN) stream->readable = false;
+    if (count < 0 && errno == EAGAIN) await_more(stream);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
     end_stream(stream);
     tell_end(stream, out);
@@ -297,8 +305,8 @@ static void carry(struct stream *stream, struct buffer *out) {
 
   stream->credit -= count;
   stream->carried += (uint64_t)count;
-  /* A pipe that gave less than was asked for is empty: the next write is a new edge, and so is its end. */
-  if ((size_t)count < wanted && !stream->hung_up) stream->readable = false;
+  /* Less than was asked for: the pipe is empty. Until the command has ended that is not its end. */
+  if ((size_t)count < wanted && !stream->hung_up && stream->process->running) await_more(stream);
   if (!stream->widened && stream->carried > WIDEN_AFTER) {
     stream->widened = true;
     fcntl(stream->watch.fd, F_SETPIPE_SZ, WIDE_PIPE);

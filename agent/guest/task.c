@@ -150,7 +150,6 @@ static void pass_descriptors(struct task *task) {
   if (sendmsg(task->passage, &message, MSG_NOSIGNAL) < 0) {
     /* The I/O process misses them and says so to the host. */
   }
-  for (unsigned i = 0; i < task->passed_count; i++) close(task->passed[i]);
 }
 
 static void ring(struct task *task, bool ok) {
@@ -165,6 +164,7 @@ static void ring(struct task *task, bool ok) {
   };
   uint64_t one = 1;
   while (write(task->answer, &one, sizeof one) < 0 && errno == EINTR) continue;
+  for (unsigned i = 0; i < task->passed_count; i++) close(task->passed[i]);
 }
 
 static void serve(struct task *task) {
