@@ -76,6 +76,16 @@ function* sizeOf(client: Client, actor: number, fd: number, position: number, su
   }
 }
 
+/** A buffer of the size that the guest claims; where the host has no such memory, what is there so far. */
+const roomFor = (size: number, first: Uint8Array): Uint8Array => {
+  try {
+    return largeBuffer(size);
+  } catch (error) {
+    if (error instanceof RangeError) return first;
+    throw error;
+  }
+};
+
 /** The result of a read: one buffer of the expected size, or pieces where the guest has more or told nothing. */
 class Gathered {
   private readonly whole: Uint8Array;
@@ -84,7 +94,7 @@ class Gathered {
   private extraBytes = 0;
 
   constructor(first: Uint8Array, size: number) {
-    this.whole = size > first.byteLength && size <= LARGEST_CLAIM ? largeBuffer(size) : first;
+    this.whole = size > first.byteLength && size <= LARGEST_CLAIM ? roomFor(size, first) : first;
     if (this.whole !== first) this.whole.set(first);
     this.used = first.byteLength;
   }

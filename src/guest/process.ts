@@ -148,7 +148,8 @@ export class RemoteProcess implements GuestProcess, ProcessListener {
     const request = this.release(graceMs);
     // Not `request.wait()`: an interruption must not take the order to end the process back.
     yield* until(() => request.settled);
-    request.take();
+    // With the session the process is gone too, and closing was asked for.
+    if (this.client.ended === undefined) request.take();
   }
 
   /** All has been said: what is left in the agent is a slot to free. */

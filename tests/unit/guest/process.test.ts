@@ -233,6 +233,14 @@ describe("closing", () => {
     expect(agent.of("PROC_CLOSE").map(({ payload }) => payload.grace_ms)).toEqual([50]);
   });
 
+  test("closing after the session has ended is no error", () => {
+    using agent = new FakeAgent();
+    const guest = agent.session();
+    const process = started(agent, guest);
+    guest.close(new Error("the machine died"));
+    agent.run(process.close(50));
+  });
+
   test("nothing may come from a process that was closed", () => {
     using agent = new FakeAgent();
     const guest = agent.session();
