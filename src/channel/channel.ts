@@ -36,6 +36,8 @@ export interface Channel {
   /** Waits until at most `bytes` are queued: how a sender of bulk data keeps its memory bounded. */
   drained(bytes: number): Op<void>;
   listen(listener: ChannelListener): void;
+  /** Gives the memory of a delivered body back, for a later one; nobody may look at it again. `view`: any part of it. */
+  recycle(view: Uint8Array): void;
   /**
    * Present where a session must be begun by the host (serial): sends the question and delivers nothing until
    * its answer has come, which is the first frame delivered. A later call replaces an unanswered earlier one.

@@ -16,6 +16,8 @@ const LENGTH_BYTES = 4;
 const BUFFER_BYTES = 256 * 1024;
 /** Bodies above this get memory of their own at once, smaller ones wait in the buffer until they are whole. */
 const LARGE_BODY_BYTES = 64 * 1024;
+/** Recycled bodies kept. Without them a long read leaves garbage faster than the collector runs. */
+const SPARES = 4;
 /** Bytes taken in one go before other descriptors get their turn. */
 const TURN_BYTES = 4 * 1024 * 1024;
 
@@ -32,6 +34,8 @@ export class Incoming {
   private body: Uint8Array | undefined;
   private filled = 0;
   private hunt: Resync | undefined;
+  /** Bodies that were given back, to be filled again. */
+  private readonly spares: Uint8Array[] = [];
 
   constructor(private readonly deliver: Deliver) {}
 
@@ -40,6 +44,20 @@ export class Incoming {
     this.hunt = resync;
     this.body = undefined;
     this.filled = 0;
+  }
+
+  /** Takes back the memory of a delivered body that nobody looks at any more; `view` is any part of it. */
+  recycle(view: Uint8Array): void {
+    const { buffer } = view;
+    if (buffer.byteLength > LARGE_BODY_BYTES && this.spares.length < SPARES)
+      this.spares.push(new Uint8Array(buffer));
+  }
+
+  private roomFor(length: number): Uint8Array {
+    const at = this.spares.findIndex((spare) => spare.byteLength >= length && spare.byteLength <= 2 * length);
+    if (at < 0) return new Uint8Array(length);
+    const [spare] = this.spares.splice(at, 1) as [Uint8Array];
+    return spare.subarray(0, length);
   }
 
   /** Takes what the non-blocking descriptor has; stops early when `live` turns false. Throws ProtocolError. */
@@ -84,7 +102,7 @@ export class Incoming {
         this.start = from + length;
         this.deliver(buffer.slice(from, this.start));
       } else if (length > LARGE_BODY_BYTES) {
-        this.body = new Uint8Array(length);
+        this.body = this.roomFor(length);
         this.body.set(buffer.subarray(from, this.end));
         this.filled = there - LENGTH_BYTES;
         this.start = this.end;

@@ -82,6 +82,10 @@ export class StreamChannel implements Channel {
     }
   }
 
+  recycle(view: Uint8Array): void {
+    this.incoming.recycle(view);
+  }
+
   close(): void {
     this.listener = undefined;
     this.end(new ChannelClosedError("the channel was closed by the host"));

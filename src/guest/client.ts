@@ -183,6 +183,11 @@ export class Client implements ChannelListener {
     if (this.channel.queued > bytes) yield* this.channel.drained(bytes);
   }
 
+  /** Gives back the memory of an answer's bytes that have been copied. */
+  recycle(bytes: Uint8Array): void {
+    this.channel.recycle(bytes);
+  }
+
   frame(body: Uint8Array): void {
     const frame = new Frame(body);
     const { kind } = frame;

@@ -46,7 +46,7 @@ export function* readFile(client: Client, actor: number, path: Uint8Array): Op<U
         const { data } = yield* (requests[0] as Request<"FILE_READ">).wait();
         requests.shift();
         ended = data.byteLength === 0;
-        result.add(data);
+        if (result.add(data)) client.recycle(data);
       }
     } finally {
       for (const request of requests) request.abandon();
@@ -99,14 +99,16 @@ class Gathered {
     this.used = first.byteLength;
   }
 
-  add(data: Uint8Array): void {
+  /** True when the bytes were copied, false when they are kept as they are. */
+  add(data: Uint8Array): boolean {
     if (this.extraBytes === 0 && data.byteLength <= this.whole.byteLength - this.used) {
       this.whole.set(data, this.used);
       this.used += data.byteLength;
-    } else {
-      this.extra.push(data);
-      this.extraBytes += data.byteLength;
+      return true;
     }
+    this.extra.push(data);
+    this.extraBytes += data.byteLength;
+    return false;
   }
 
   bytes(): Uint8Array {

@@ -120,6 +120,29 @@ describe("receiving", () => {
     expect(heard.frames[1]).toEqual(pattern(9));
   });
 
+  test("memory that was given back carries later bodies, and others keep theirs", () => {
+    open();
+    setNonBlocking(peer);
+    const give = (body: Uint8Array): Uint8Array => {
+      const bytes = framed(body);
+      const before = heard.frames.length;
+      let at = 0;
+      wait(() => {
+        if (at < bytes.byteLength) at += Math.max(0, writeSome(peer, bytes.subarray(at)));
+        return heard.frames.length > before;
+      });
+      return heard.frames.at(-1) as Uint8Array;
+    };
+    const kept = give(pattern(300_000, 1));
+    const back = give(pattern(300_000, 2));
+    channel.recycle(back.subarray(5, 10));
+    const next = give(pattern(299_000, 3));
+    expect(next.buffer).toBe(back.buffer);
+    expect(next).toEqual(pattern(299_000, 3));
+    expect(kept).toEqual(pattern(300_000, 1));
+    expect(give(pattern(300_000, 4)).buffer).not.toBe(back.buffer);
+  });
+
   test("a delivered body stays as it is while later frames arrive", () => {
     open();
     for (let i = 0; i < 50; i++) {
