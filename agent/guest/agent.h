@@ -29,7 +29,7 @@ struct agent {
   /** /proc as the agent sees it, even where nothing is mounted there or the root has moved; -1 without. */
   int proc_fd;
   int null_fd;
-  struct watch children;
+  struct watch signals;
   struct watch mounts;
   /** The task compares its root with that of PID 1 before each request until then, else now and then. */
   int64_t watch_root_until_ns;

@@ -63,12 +63,14 @@ static bool parse(int argc, char **argv, struct options *options) {
   return true;
 }
 
-static void children_changed(void *context, uint32_t events) {
+static void signalled(void *context, uint32_t events) {
   struct agent *agent = context;
   struct signalfd_siginfo info;
   (void)events;
-  if (read(agent->children.fd, &info, sizeof info) < 0 && errno == EAGAIN) return;
-  processes_reap(agent);
+  ssize_t got = read(agent->signals.fd, &info, sizeof info);
+  if (got < 0 && errno == EAGAIN) return;
+  if (got == (ssize_t)sizeof info && info.ssi_signo != SIGCHLD) agent->stopping = true;
+  else processes_reap(agent);
 }
 
 static void mounts_changed(void *context, uint32_t events) {
@@ -78,18 +80,24 @@ static void mounts_changed(void *context, uint32_t events) {
 }
 
 static bool set_signals(struct agent *agent) {
-  sigset_t children;
+  sigset_t heard;
   for (int number = 1; number < SIGRTMAX; number++) signal(number, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
   /* A task that is being born may be interrupted before it has its handler. */
   signal(INTERRUPT_SIGNAL, SIG_IGN);
   signal(SIGHUP, agent->in_guest ? SIG_IGN : SIG_DFL);
-  sigemptyset(&children);
-  sigaddset(&children, SIGCHLD);
-  sigprocmask(SIG_SETMASK, &children, NULL);
-  int fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
-  agent->children = (struct watch){.fd = -1, .ready = children_changed, .context = agent};
-  return fd >= 0 && loop_watch(&agent->loop, &agent->children, fd, EPOLLIN);
+  sigemptyset(&heard);
+  sigaddset(&heard, SIGCHLD);
+  if (!agent->in_guest) {
+    /* An agent of the host takes its commands with it. The kernel sends SIGHUP when the death of its parent
+       leaves it behind stopped. */
+    sigaddset(&heard, SIGTERM);
+    sigaddset(&heard, SIGHUP);
+  }
+  sigprocmask(SIG_SETMASK, &heard, NULL);
+  int fd = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
+  agent->signals = (struct watch){.fd = -1, .ready = signalled, .context = agent};
+  return fd >= 0 && loop_watch(&agent->loop, &agent->signals, fd, EPOLLIN);
 }
 
 /** A change of mounts announces a switch of root: see CALL_CHECK_ROOT. */

@@ -1,0 +1,60 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+
+const HELPER = new URL("../../../build/agent/provium-helper", import.meta.url).pathname;
+
+const run = (argv: readonly string[]) => {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([HELPER, ...argv]);
+  return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
+};
+
+/** True while `pid` runs; a zombie does not. */
+const lives = (pid: string): boolean =>
+  existsSync(`/proc/${pid}/stat`) && !readFileSync(`/proc/${pid}/stat`, "latin1").includes(") Z ");
+
+describe("provium-helper exec", () => {
+  test("the program gets its arguments, and its status is passed on", () => {
+    expect(run(["exec", "--", "sh", "-c", 'echo "$@"; exit 7', "sh", "a b", "--parent"])).toEqual({
+      exitCode: 7,
+      stdout: "a b --parent\n",
+      stderr: "",
+    });
+  });
+
+  test("the program dies when its parent is killed", async () => {
+    const script = `${HELPER} exec --parent $$ sleep 1000 & echo $!; wait`;
+    const parent = Bun.spawn(["sh", "-c", script], { stdout: "pipe" });
+    const { value } = await parent.stdout.getReader().read();
+    const pid = new TextDecoder().decode(value).trim();
+    const named = (): boolean => readFileSync(`/proc/${pid}/comm`, "latin1") === "sleep\n";
+    while (!named()) await new Promise((resolve) => setImmediate(resolve));
+    parent.kill(9);
+    await parent.exited;
+    while (lives(pid)) await new Promise((resolve) => setImmediate(resolve));
+    expect(lives(pid)).toBe(false);
+  });
+
+  test("a parent that is not the one expected is noticed", () => {
+    const { exitCode, stderr } = run(["exec", "--parent", "1", "--", "true"]);
+    expect(exitCode).toBe(125);
+    expect(stderr).toContain("has ended already");
+  });
+
+  test("blocked and ignored signals are not inherited", () => {
+    const script = `trap '' TERM PIPE HUP; exec ${HELPER} exec grep -E 'SigBlk|SigIgn' /proc/self/status`;
+    const { stdout } = Bun.spawnSync(["sh", "-c", script]);
+    expect(stdout.toString()).toBe("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+  });
+
+  test("what cannot be executed is named", () => {
+    expect(run(["exec", "no-such-program"])).toMatchObject({
+      exitCode: 127,
+      stderr: "provium-helper exec: no-such-program: No such file or directory\n",
+    });
+    expect(run(["exec", "/etc/passwd"]).exitCode).toBe(126);
+    expect(run(["exec", "--parent", "x", "true"]).exitCode).toBe(125);
+    expect(run(["exec"]).exitCode).toBe(125);
+    expect(run([]).exitCode).toBe(2);
+    expect(run(["dance"]).exitCode).toBe(2);
+  });
+});
