@@ -84,7 +84,7 @@ export const measureQemu = async (
       {
         name: "bench",
         memoryBytes: 1024 * 1024 * 1024,
-        cpus: 1,
+        cpus: Number(process.env.CPUS ?? 1),
         kernel: plan.kernel,
         initrd: plan.initrd,
         cmdline: `${DEFAULT_GUEST_CMDLINE} ${plan.cmdline} console=hvc0 console=ttyS0`,

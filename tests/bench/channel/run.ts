@@ -1,6 +1,6 @@
 /**
  * Calls and bulk data over the channel, each next to its floor.
- * `bun tests/bench/channel/run.ts [local|qemu] [CALLS]`; ACCEL=kvm where that works.
+ * `bun tests/bench/channel/run.ts [local|qemu] [CALLS]`; ACCEL=kvm where that works, CPUS=n of the machine (1).
  */
 
 import { mkdtempSync, rmSync } from "node:fs";

@@ -24,6 +24,7 @@ export class FakeChannel implements Channel {
   closed = false;
   send(): void {}
   queue(): void {}
+  recycle(): void {}
   drained = (): Op<void> => at(() => {});
   listen(listener: ChannelListener): void {
     this.listener = listener;
