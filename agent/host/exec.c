@@ -26,6 +26,7 @@ static void reset_signals(void) {
 
 int exec_command(int argc, char **argv) {
   long parent = 0;
+  int death = SIGKILL;
   int first = 0;
   if (first + 1 < argc && strcmp(argv[first], "--parent") == 0) {
     char *end = NULL;
@@ -33,10 +34,14 @@ int exec_command(int argc, char **argv) {
     if (*end != '\0' || parent <= 0) return complain("--parent", "expected a process id", STATUS_OWN);
     first += 2;
   }
+  if (first < argc && strcmp(argv[first], "--ask") == 0) {
+    death = SIGTERM;
+    first++;
+  }
   if (first < argc && strcmp(argv[first], "--") == 0) first++;
-  if (first >= argc) return complain("usage", "exec [--parent PID] [--] PROGRAM ARGUMENTS...", STATUS_OWN);
+  if (first >= argc) return complain("usage", "exec [--parent PID] [--ask] [--] PROGRAM ARGUMENTS...", STATUS_OWN);
 
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return complain("prctl", strerror(errno), STATUS_OWN);
+  if (prctl(PR_SET_PDEATHSIG, death) < 0) return complain("prctl", strerror(errno), STATUS_OWN);
   /* A parent that ended before the prctl will not be missed by the kernel any more. */
   if (parent > 0 && getppid() != (pid_t)parent) return complain("parent", "has ended already", STATUS_OWN);
   reset_signals();

@@ -48,6 +48,8 @@ export interface SpawnOptions {
   readonly descriptors?: readonly { readonly from: number; readonly to: number }[];
   /** `provium-helper`: the child then dies with this process, however this process ends. */
   readonly helper?: string | undefined;
+  /** With `helper`: it then gets SIGTERM instead of SIGKILL, because it has something to end first. */
+  readonly asked?: boolean;
   /** A process group of its own, so that Ctrl-C in the terminal does not reach it. */
   readonly ownGroup?: boolean;
   /** Where unnamed stdout and stderr go: to the bounded tail (default), to ours, or to /dev/null. */
@@ -309,7 +311,15 @@ export const spawn = (options: SpawnOptions, reactor: Reactor): Child => {
       program,
       options.helper === undefined
         ? argv
-        : [options.helper, "exec", "--parent", String(process.pid), "--", ...argv],
+        : [
+            options.helper,
+            "exec",
+            "--parent",
+            String(process.pid),
+            ...(options.asked ? ["--ask"] : []),
+            "--",
+            ...argv,
+          ],
       environment(options.env),
       map,
       nulls,

@@ -167,7 +167,16 @@ const gone = function* (): Op<Channel> {
 
 const spawnAgent = (host: LocalHost, args: string[], descriptors: { from: number; to: number }[]): Child =>
   spawn(
-    { program: host.agent, args, env: host.env, descriptors, helper: host.helper, ownGroup: true },
+    // Asked, not killed: it has commands to end, which would outlive it.
+    {
+      program: host.agent,
+      args,
+      env: host.env,
+      descriptors,
+      helper: host.helper,
+      asked: true,
+      ownGroup: true,
+    },
     host.reactor,
   );
 

@@ -34,6 +34,19 @@ describe("provium-helper exec", () => {
     expect(lives(pid)).toBe(false);
   });
 
+  test("with --ask the program is told of its parent's death and may end something first", async () => {
+    const program = "trap 'echo told; exit' TERM; echo $$; while :; do sleep 0.01; done";
+    const script = `${HELPER} exec --parent $$ --ask sh -c "$PROGRAM" & wait`;
+    const env = { ...process.env, PROGRAM: program };
+    const parent = Bun.spawn(["sh", "-c", script], { stdout: "pipe", env });
+    let said = "";
+    for await (const chunk of parent.stdout) {
+      said += new TextDecoder().decode(chunk);
+      if (/^\d+\n$/.test(said)) parent.kill(9);
+    }
+    expect(said).toEndWith("\ntold\n");
+  });
+
   test("a parent that is not the one expected is noticed", () => {
     const { exitCode, stderr } = run(["exec", "--parent", "1", "--", "true"]);
     expect(exitCode).toBe(125);

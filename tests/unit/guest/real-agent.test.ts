@@ -8,13 +8,15 @@ import { openGuest } from "../../../src/guest/session.ts";
 import type { Command, Guest, LaunchSpec, Machine } from "../../../src/lab/ports.ts";
 import { closeFd, libc, socketPair } from "../../../src/sys/libc.ts";
 import { after, all, monotonic, NEVER, type Op, sleep, until } from "../../../src/sys/op.ts";
-import { type Child, SIGKILL, spawn } from "../../../src/sys/process.ts";
+import { type Child, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, spawn } from "../../../src/sys/process.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
 import { LocalVmm } from "../../../src/vmm/local.ts";
 import { bytes, SOON, text } from "./fake-agent.ts";
 
 const AGENT = new URL("../../../build/agent/provium-agent", import.meta.url).pathname;
 const HELPER = new URL("../../../build/agent/provium-helper", import.meta.url).pathname;
+
+const SIGHUP = 1;
 
 const spec: LaunchSpec = {
   name: "here",
@@ -291,6 +293,17 @@ describe.skipIf(!existsSync(AGENT))("the agent on the local VMM", () => {
       machine.close();
       expect(machine.death).toBeUndefined();
       turnUntil(() => !alive(child) && !alive(process.pid));
+    });
+
+    test("an agent that is told to end takes its commands along, also one that was stopped", () => {
+      for (const signals of [[SIGTERM], [SIGSTOP, SIGHUP, SIGCONT]]) {
+        const command = run(guest.main.start(sh("sleep 60 & echo $!; wait")));
+        turnUntil(() => command.collected(1).byteLength > 1);
+        const child = Number(text(command.collected(1)));
+        for (const signal of signals) process.kill(machine.pid, signal);
+        turnUntil(() => !alive(child) && !alive(command.pid));
+        boot();
+      }
     });
 
     test("a shutdown that was asked for is no death", () => {
