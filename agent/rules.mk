@@ -2,8 +2,8 @@
 # Sets AGENT_BINARIES (what the executable embeds) and AGENT_TEST_BINARIES (what tests run).
 
 AGENT_WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
-AGENT_CFLAGS := -std=c11 -O2 -g0 -D_GNU_SOURCE $(AGENT_WARNINGS) -Iagent/common -Iagent/guest -Ibuild/agent/generated
-AGENT_STATIC := musl-gcc -static -s -ffunction-sections -fdata-sections -Wl,--gc-sections
+AGENT_CFLAGS := -std=c11 -D_GNU_SOURCE $(AGENT_WARNINGS) -Iagent/common -Iagent/guest -Ibuild/agent/generated
+AGENT_STATIC := musl-gcc -static -s -O2 -g0 -ffunction-sections -fdata-sections -Wl,--gc-sections
 AGENT_SANITIZED := gcc -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 AGENT_HEADERS := $(wildcard agent/common/*.h agent/guest/*.h agent/host/*.h)

@@ -406,7 +406,13 @@ void process_credit(struct session *session, const struct credit_fields *request
 
 bool process_cancel(struct session *session, int64_t request_id) {
   for (struct process *process = session->agent->processes; process != NULL; process = process->next) {
-    if (process->session == session && stdin_cancel(process, request_id)) return true;
+    if (process->session != session) continue;
+    if (stdin_cancel(process, request_id)) return true;
+    if (process->closing && process->close_request == request_id) {
+      process->closing = false;
+      session_refuse(session, ACTOR_IO, request_id, ECANCELED, "close", "canceled");
+      return true;
+    }
   }
   return false;
 }

@@ -82,7 +82,7 @@ export const MESSAGES = define({
   OK: { kind: 3, fields: {} },
   /** Negative answer. `errno` is 0 for refusals of the protocol itself; `operation` names what failed. */
   ERROR: { kind: 4, fields: { errno: "int", operation: "bytes", message: "bytes" } },
-  /** host → agent: give up the request with this frame's id; it is answered with ERROR ECANCELED if it still runs. */
+  /** host → agent: give up the request with this frame's id; it is answered with ERROR ECANCELED if it still runs. A task's blocking call is interrupted. */
   CANCEL: { kind: 5, fields: {}, served: "io" },
   /** Power-off: sync bounded by `sync_ms`, then reboot(2) POWER_OFF, then SysRq `o`. Answered by READY before that. */
   SHUTDOWN: { kind: 6, fields: { sync_ms: "int" }, reply: {}, served: "io" },

@@ -284,6 +284,16 @@ describe("commands", () => {
       expect(number((await agent.call("STATE")).processes)).toBe(0);
     }));
 
+  test("waiting for a close can be given up; the process is killed all the same", () =>
+    withAgent(async (agent) => {
+      const process = await agent.start(["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.01; done"]);
+      await agent.until(() => agent.outputOf(process).stdout.length > 0);
+      const close = agent.ask("PROC_CLOSE", { process, grace_ms: 100 });
+      agent.tell("CANCEL", {}, close.id);
+      await expect(close.answer).rejects.toMatchObject({ errno: 125 });
+      expect((await agent.finished(process)).exit).toMatchObject({ how: 1, code: 9 });
+    }));
+
   test("many commands at once each get their own output", () =>
     withAgent(async (agent) => {
       const results = await Promise.all(
