@@ -166,19 +166,19 @@ export class Dispatcher {
           else this.finished(slot, slot.running, message);
         }
       },
-      gone: (how) => this.lost(slot, how),
+      gone: (how, overdue) => this.lost(slot, how, overdue),
     });
     this.slots.add(slot);
   }
 
-  private lost(slot: Slot, how: string): void {
+  private lost(slot: Slot, how: string, overdue: boolean): void {
     this.slots.delete(slot);
     slot.gone.resolve();
     if (slot.running !== undefined) {
       const { stopped } = slot.running;
       const said = slot.runner.complaints.trim();
       const reason = stopped?.reason ?? `the runner ${how}${said === "" ? "" : `; it said:\n${said}`}`;
-      this.complete(slot.running, stopped?.status ?? "crashed", reason);
+      this.complete(slot.running, stopped?.status ?? (overdue ? "timed_out" : "crashed"), reason);
       slot.running = undefined;
     } else if (!slot.used && !this.halted && ++this.startFailures >= START_FAILURES) {
       this.halted = true;

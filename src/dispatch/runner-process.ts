@@ -15,8 +15,11 @@ import type { Down, Up } from "../runner/protocol.ts";
 
 export interface RunnerListener {
   message(message: Up): void;
-  /** The process has ended and everything it sent has been delivered. Called once. */
-  gone(how: string): void;
+  /**
+   * The process has ended and everything it sent has been delivered. Called once. `overdue`: it ended itself,
+   * because a call outlasted the test's deadline and could not be interrupted.
+   */
+  gone(how: string, overdue: boolean): void;
 }
 
 export interface Runner {
@@ -49,6 +52,7 @@ class RunnerProcess implements Runner {
   /** Absent when the process could not be started. */
   private readonly socket: Socket | undefined;
   private how: string | undefined;
+  private overdue = false;
   /** Streams of the child that may still deliver something. */
   private readonly open = new Set<"socket" | "stderr">();
   private over = false;
@@ -74,7 +78,10 @@ class RunnerProcess implements Runner {
       child.stderr.on("close", () => this.closed("stderr"));
     }
     child.on("error", (error) => this.ended(`could not be started: ${error.message}`));
-    child.on("exit", (code, signal) => this.ended(manner(code, signal)));
+    child.on("exit", (code, signal) => {
+      this.overdue = signal === "SIGALRM";
+      this.ended(manner(code, signal));
+    });
   }
 
   get pid(): number {
@@ -131,7 +138,7 @@ class RunnerProcess implements Runner {
     this.over = true;
     this.socket?.destroy();
     this.child.stderr?.destroy();
-    this.listener.gone(this.how);
+    this.listener.gone(this.how, this.overdue);
   }
 }
 

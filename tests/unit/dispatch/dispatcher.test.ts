@@ -128,6 +128,30 @@ describe("dispatcher", () => {
     expect(of(events, "vm_shutdown")).toHaveLength(1);
   });
 
+  test("a runner that its own alarm has ended is out of time, not broken", async () => {
+    const { outcome, events } = await run(["overdue1", "pass2"]);
+    expect(outcome.statuses.get("overdue1")).toBe("timed_out");
+    expect(outcome.statuses.get("pass2")).toBe("passed");
+    expect(of(events, "test_failed")[0]?.payload.reason).toContain(
+      "did not come back after the test's deadline",
+    );
+  });
+
+  test("half a frame of a runner that died is dropped", async () => {
+    const { outcome, events } = await run(["torn1", "pass2"], { jobs: 1 });
+    expect(outcome.statuses.get("torn1")).toBe("crashed");
+    expect(outcome.statuses.get("pass2")).toBe("passed");
+    expect(of(events, "output")).toHaveLength(0);
+  });
+
+  test("what dead runners held or waited for is there for the others", async () => {
+    const names = ["hoarder1", "impatient2", "hoarder3", "impatient4", "claimer5", "claimer6"];
+    const { outcome } = await run(names, { jobs: 3 });
+    expect([...outcome.statuses.values()].filter((status) => status === "crashed")).toHaveLength(4);
+    expect(outcome.statuses.get("claimer5")).toBe("passed");
+    expect(outcome.statuses.get("claimer6")).toBe("passed");
+  });
+
   test("a runner that ends its file when asked keeps what it has to say", async () => {
     const { outcome, events } = await run(["polite1"], { timeoutMs: 300 });
     expect(outcome.statuses.get("polite1")).toBe("timed_out");

@@ -79,6 +79,29 @@ const run = (job: Job): unknown => {
       console.error("something is rotten");
       process.kill(process.pid, "SIGKILL");
       return receive();
+    case "overdue":
+      emit("test_started", { path, name: "one", meta: {} });
+      process.kill(process.pid, "SIGALRM");
+      return receive();
+    case "torn":
+      writeSync(SOCKET, encodeFrame({ type: "event", event: { kind: "output" } } as never).subarray(0, 9));
+      process.kill(process.pid, "SIGKILL");
+      return receive();
+    case "hoarder":
+      draw("big", 900 * 2 ** 20);
+      process.kill(process.pid, "SIGKILL");
+      return receive();
+    case "impatient":
+      for (const id of [1, 2])
+        send({
+          type: "request",
+          id,
+          request: { what: "draw", vm: "big", memoryBytes: 900 * 2 ** 20, cpus: 1 },
+        });
+      process.kill(process.pid, "SIGKILL");
+      return receive();
+    case "claimer":
+      return finish(draw("big", 900 * 2 ** 20).type === "answer" ? "passed" : "failed");
     case "deaf":
       spawned(job);
       emit("test_started", { path, name: "one", meta: {} });
