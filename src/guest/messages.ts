@@ -108,6 +108,19 @@ export const MESSAGES = define({
    */
   TASK_GONE: { kind: 9, fields: { actor: "int", how: "int", code: "int" } },
 
+  // --- workers: further actors, each a task of its own -------------------------------------------------------
+  /**
+   * Makes actor `worker` (2 and up, chosen by the host, unique in the session) from the task that this frame's
+   * actor names: a fork of it, or with `thread` a thread of it (CLONE_THREAD; that task is threaded from then
+   * on). Answered by WORKER_STARTED, or by ERROR. On serial the worker is spoken to over the same port; on
+   * vsock it also has a listener on a port of its own.
+   */
+  SPAWN_WORKER: { kind: 10, fields: { worker: "int", thread: "bool" }, reply: {}, served: "task" },
+  /** agent → host: the positive answer to SPAWN_WORKER. `tid` differs from `pid` for a thread; `port` 0: none of its own. */
+  WORKER_STARTED: { kind: 11, fields: { worker: "int", pid: "int", tid: "int", port: "int" } },
+  /** Ends the worker (a fork is killed with SIGKILL, a thread leaves its loop), answers when it is gone. TASK_GONE is not sent for it. */
+  WORKER_END: { kind: 12, fields: { worker: "int" }, reply: {}, served: "io" },
+
   // --- processes: started by a task (identity), owned by the I/O process (pipes, exit) ----------------------
   /**
    * `process`: handle chosen by the host, unique in the session. `argv[0]` is looked up in PATH of the
@@ -158,6 +171,22 @@ export const MESSAGES = define({
   /** Ends the process if it runs (SIGTERM to the group, SIGKILL after `grace_ms`), answers when it is reaped, frees the handle. */
   PROC_CLOSE: { kind: 23, fields: { process: "int", grace_ms: "int" }, reply: {}, served: "io" },
 
+  /**
+   * A stream out of a file, as a process of the agent's own whose stdout it is: DATA, CREDIT, EXIT, PROC_CLOSE
+   * as for a command. Follows `path` with inotify: appended bytes come as they are written, one DATA for each
+   * change; a file that shrinks is read from its start again, one that is replaced (rename, create) is followed
+   * under its name. `start` is an offset; negative counts from the end (clamped to 0), and `from_end` begins at the
+   * end. `fd` not -1: follow this open description of the task instead, from its cursor.
+   */
+  TAIL_START: {
+    kind: 24,
+    fields: { process: "int", path: "bytes", fd: "int", start: "int", from_end: "bool" },
+    reply: { pid: "int" },
+    served: "task",
+  },
+  /** Likewise reads a descriptor of the task (pipe, socket, device) until its end. */
+  FD_STREAM_START: { kind: 25, fields: { process: "int", fd: "int" }, reply: { pid: "int" }, served: "task" },
+
   // --- raw kernel interface ---------------------------------------------------------------------------------
   /**
    * `args`: up to six words. `bufs[i]` is copied into agent memory; its address replaces argument
@@ -169,6 +198,17 @@ export const MESSAGES = define({
     kind: 32,
     fields: { nr: "int", args: "ints", bufs: "list", ptrs: "ints", nested: "ints" },
     reply: { ret: "int", out: "list" },
+    served: "task",
+  },
+  /**
+   * A system call that may block for ever, made by a helper cloned from the task with its memory and descriptors.
+   * `process` is a handle as for a command: DATA of stream 1 is the msgpack array [ret, [out…]] of the SYSCALL
+   * reply, followed by its end and EXIT; PROC_CLOSE cancels the call.
+   */
+  SYSCALL_START: {
+    kind: 35,
+    fields: { process: "int", nr: "int", args: "ints", bufs: "list", ptrs: "ints", nested: "ints" },
+    reply: { pid: "int" },
     served: "task",
   },
   /** `data` is copied in and passed by address; without it `arg` is passed. `offsets[i]`: where in `data` the address of `bufs[i]` goes. */
