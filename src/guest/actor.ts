@@ -2,6 +2,7 @@
  * The operations of one task of the guest: each method is one request of the wire, or a few.
  */
 
+import { GuestError } from "../errors/errors.ts";
 import type {
   Actor,
   Command,
@@ -9,25 +10,35 @@ import type {
   EntryType,
   FileStat,
   GuestProcess,
+  GuestStream,
   IoctlRequest,
+  PendingCall,
   SyscallRequest,
+  SyscallResult,
+  TailStart,
+  WorkerActor,
 } from "../lab/ports.ts";
-import type { Op } from "../sys/op.ts";
+import { after, type Op, until } from "../sys/op.ts";
 import type { Client, RequestOptions } from "./client.ts";
 import type { RequestName } from "./codec.ts";
 import { pushFile, readFile, writeFile } from "./file.ts";
-import type { Payload, Reply } from "./messages.ts";
+import { ACTOR_IO, type Payload, type Reply } from "./messages.ts";
 import type { Integer } from "./msgpack.ts";
+import { RemoteCall } from "./pending-call.ts";
 import { RemoteProcess, runCommand } from "./process.ts";
+import { streamDescriptor, tailDescriptor, tailFile } from "./stream.ts";
 import { typeOfEntry, typeOfMode } from "./types.ts";
-import type { Subject } from "./wording.ts";
+import { actorName, type Subject } from "./wording.ts";
 
 const DEFAULT_DIRECTORY_PERM = 0o777;
 const NO_PATH = new Uint8Array(0);
+const WHENCES = { set: 0, cur: 1, end: 2 } as const;
+/** A worker that does not end after this long is stuck in the kernel. */
+const WORKER_END_MS = 10_000;
 
 export class RemoteActor implements Actor {
   constructor(
-    private readonly client: Client,
+    protected readonly client: Client,
     readonly id: number,
   ) {}
 
@@ -99,7 +110,66 @@ export class RemoteActor implements Actor {
     yield* this.ask("RENAME", { from, to }, { call: "rename", object: from });
   }
 
-  *syscall(request: SyscallRequest): Op<Reply<"SYSCALL">> {
+  *open(path: Uint8Array, mode: number, perm = -1): Op<number> {
+    const { fd } = yield* this.ask(
+      "FILE_OPEN",
+      { path, mode, perm },
+      { call: "open_file", object: path },
+      (late) => this.release(Number(late.fd)),
+    );
+    return Number(fd);
+  }
+
+  *read(fd: Integer, length: number): Op<Uint8Array> {
+    return (yield* this.ask("FILE_READ", { fd, offset: -1, length }, { call: "read" })).data;
+  }
+
+  *write(fd: Integer, data: Uint8Array): Op<number> {
+    return Number((yield* this.ask("FILE_WRITE", { fd, offset: -1, data }, { call: "write" })).written);
+  }
+
+  *seek(fd: Integer, offset: Integer, whence: "set" | "cur" | "end"): Op<Integer> {
+    return (yield* this.ask("FILE_SEEK", { fd, offset, whence: WHENCES[whence] }, { call: "seek" })).offset;
+  }
+
+  *closeFd(fd: Integer): Op<void> {
+    yield* this.ask("FILE_CLOSE", { fd }, { call: "close" });
+  }
+
+  dropFd(fd: Integer): void {
+    this.release(Number(fd));
+  }
+
+  *tail(path: Uint8Array, start: TailStart): Op<GuestStream> {
+    return yield* tailFile(this.client, this.id, path, start);
+  }
+
+  *tailFd(fd: Integer, path = NO_PATH): Op<GuestStream> {
+    return yield* tailDescriptor(this.client, this.id, fd, path);
+  }
+
+  *fdStream(fd: Integer): Op<GuestStream> {
+    return yield* streamDescriptor(this.client, this.id, fd);
+  }
+
+  *syscallAsync(request: SyscallRequest): Op<PendingCall> {
+    return yield* RemoteCall.start(this.client, this.id, request);
+  }
+
+  *readMem(address: Integer, length: number): Op<Uint8Array> {
+    return (yield* this.ask("READ_MEM", { address, length }, { call: "read_mem" })).data;
+  }
+
+  *spawnWorker(options: { readonly thread: boolean }): Op<WorkerActor> {
+    const { thread } = options;
+    const worker = this.client.newWorker();
+    const started = yield* this.ask("SPAWN_WORKER", { worker, thread }, { call: "spawn" }, () =>
+      this.client.post("WORKER_END", { worker }, ACTOR_IO),
+    );
+    return new RemoteWorker(this.client, worker, Number(started.pid), Number(started.tid), thread);
+  }
+
+  *syscall(request: SyscallRequest): Op<SyscallResult> {
     const { nr, args, bufs, ptrs, nested } = request;
     return yield* this.ask(
       "SYSCALL",
@@ -152,5 +222,35 @@ export class RemoteActor implements Actor {
 
   private release(fd: number): void {
     if (fd >= 0) this.client.post("FILE_CLOSE", { fd }, this.id);
+  }
+}
+
+export class RemoteWorker extends RemoteActor implements WorkerActor {
+  constructor(
+    client: Client,
+    id: number,
+    readonly pid: number,
+    readonly tid: number,
+    readonly thread: boolean,
+  ) {
+    super(client, id);
+  }
+
+  get gone(): Error | undefined {
+    return this.client.ended ?? this.client.goneWorker(this.id, { call: "worker" });
+  }
+
+  *end(): Op<void> {
+    if (this.client.ended !== undefined) return;
+    const request = this.client.begin(
+      "WORKER_END",
+      { worker: this.id },
+      { actor: ACTOR_IO, subject: { call: "kill", object: actorName(this.id) } },
+    );
+    this.client.retireWorker(this.id);
+    // Not `request.wait()`: an interruption must not take the order back.
+    if (!(yield* until(() => request.settled, after(WORKER_END_MS))))
+      throw new GuestError(`${actorName(this.id)} does not end: it is stuck in a system call`, 0);
+    if (this.client.ended === undefined) request.take();
   }
 }

@@ -7,8 +7,8 @@ import type { Channel, ChannelListener } from "../channel/channel.ts";
 import { ProtocolError, VmDeadError } from "../errors/errors.ts";
 import type { Op, Wait } from "../sys/op.ts";
 import { encode, Frame, type RequestName } from "./codec.ts";
-import { ACTOR_IO, MESSAGES, type Payload, type Reply } from "./messages.ts";
-import { actorName, refusal, type Subject, taskGone } from "./wording.ts";
+import { ACTOR_IO, ACTOR_MAIN, MESSAGES, type Payload, type Reply } from "./messages.ts";
+import { actorName, refusal, type Subject, taskGone, workerEnded } from "./wording.ts";
 
 const LAST_REQUEST_ID = 0x7fff_ffff;
 
@@ -103,10 +103,13 @@ export class Client implements ChannelListener {
   private readonly processes = new Map<number, ProcessListener>();
   /** Tasks ended under these; whether the agent still answers them does not matter. */
   private readonly orphaned = new Set<number>();
+  /** Workers that are no more, and what became of them; `undefined`: ended by order. */
+  private readonly lostWorkers = new Map<number, Payload<"TASK_GONE"> | undefined>();
   private readonly endListeners: ((reason: Error) => void)[] = [];
   private readonly held: Uint8Array[][] = [];
   private lastId = 0;
   private lastProcess = 0;
+  private lastWorker = ACTOR_MAIN;
   private reason: Error | undefined;
 
   constructor(private readonly channel: Channel) {}
@@ -126,8 +129,9 @@ export class Client implements ChannelListener {
     const { actor, subject, late, done } = options;
     const id = this.nextId();
     const request = new Outstanding<M>(this, id, name, actor, subject, late, done);
-    if (this.reason !== undefined) {
-      request.fail(this.reason);
+    const gone = this.reason ?? this.goneWorker(actor, subject);
+    if (gone !== undefined) {
+      request.fail(gone);
       return request;
     }
     const body = encode(name, actor, id, payload);
@@ -178,6 +182,23 @@ export class Client implements ChannelListener {
     this.processes.delete(handle);
   }
 
+  /** The number of a worker that was never used in this session. */
+  newWorker(): number {
+    return ++this.lastWorker;
+  }
+
+  /** A worker was ended by order: requests to it are refused from now on. */
+  retireWorker(worker: number): void {
+    if (!this.lostWorkers.has(worker)) this.lostWorkers.set(worker, undefined);
+  }
+
+  /** Why a worker is gone, in words for `subject`; undefined while it lives. */
+  goneWorker(worker: number, subject: Subject): Error | undefined {
+    if (!this.lostWorkers.has(worker)) return undefined;
+    const gone = this.lostWorkers.get(worker);
+    return gone === undefined ? workerEnded(worker, subject) : taskGone(gone, subject);
+  }
+
   /** Waits until few bytes are queued for the agent. */
   *drained(bytes: number): Op<void> {
     if (this.channel.queued > bytes) yield* this.channel.drained(bytes);
@@ -200,6 +221,7 @@ export class Client implements ChannelListener {
       const exit = frame.payload("EXIT");
       this.processOf(exit.process, "EXIT").exited(exit);
     } else if (kind === MESSAGES.READY.kind && frame.requestId > 0) this.acknowledge(frame);
+    else if (kind === MESSAGES.WORKER_STARTED.kind) this.workerStarted(frame);
     else if (kind === MESSAGES.TASK_GONE.kind) this.taskGone(frame.payload("TASK_GONE"));
     else
       throw new ProtocolError(`the agent sent ${frame.name}, which is no message to the host at this point`);
@@ -255,6 +277,16 @@ export class Client implements ChannelListener {
     request?.answer({});
   }
 
+  private workerStarted(frame: Frame): void {
+    const request = this.requestOf(frame);
+    if (request === undefined) return;
+    if (request.name !== "SPAWN_WORKER")
+      throw new ProtocolError(`the agent answered ${request.name} with WORKER_STARTED`);
+    const started = frame.payload("WORKER_STARTED");
+    this.requests.delete(request.id);
+    request.answer(started);
+  }
+
   private refuse(frame: Frame): void {
     const error = frame.payload("ERROR");
     if (frame.requestId === 0)
@@ -286,7 +318,9 @@ export class Client implements ChannelListener {
 
   private taskGone(gone: Payload<"TASK_GONE">): void {
     const actor = Number(gone.actor);
-    if (actor === ACTOR_IO) throw new ProtocolError(`TASK_GONE for ${actorName(actor)}`);
+    if (actor === ACTOR_IO || actor > this.lastWorker)
+      throw new ProtocolError(`TASK_GONE for ${actorName(actor)}`);
+    if (actor > ACTOR_MAIN) this.lostWorkers.set(actor, gone);
     for (const [id, request] of [...this.requests]) {
       if (request.actor !== actor) continue;
       this.requests.delete(id);

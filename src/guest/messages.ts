@@ -112,11 +112,19 @@ export const MESSAGES = define({
   /**
    * Makes actor `worker` (2 and up, chosen by the host, unique in the session) from the task that this frame's
    * actor names: a fork of it, or with `thread` a thread of it (CLONE_THREAD; that task is threaded from then
-   * on). Answered by WORKER_STARTED, or by ERROR. On serial the worker is spoken to over the same port; on
-   * vsock it also has a listener on a port of its own.
+   * on). Answered by a WORKER_STARTED with this request's id, whose fields are the reply here, or by ERROR. The
+   * worker is spoken to over the same channel by its actor number, on every transport. It ends with the session.
    */
-  SPAWN_WORKER: { kind: 10, fields: { worker: "int", thread: "bool" }, reply: {}, served: "task" },
-  /** agent → host: the positive answer to SPAWN_WORKER. `tid` differs from `pid` for a thread; `port` 0: none of its own. */
+  SPAWN_WORKER: {
+    kind: 10,
+    fields: { worker: "int", thread: "bool" },
+    reply: { worker: "int", pid: "int", tid: "int", port: "int" },
+    served: "task",
+  },
+  /**
+   * agent → host: the positive answer to SPAWN_WORKER. `tid` differs from `pid` for a thread. `port` is 0: a
+   * worker has no channel of its own.
+   */
   WORKER_STARTED: { kind: 11, fields: { worker: "int", pid: "int", tid: "int", port: "int" } },
   /** Ends the worker (a fork is killed with SIGKILL, a thread leaves its loop), answers when it is gone. TASK_GONE is not sent for it. */
   WORKER_END: { kind: 12, fields: { worker: "int" }, reply: {}, served: "io" },
@@ -180,12 +188,17 @@ export const MESSAGES = define({
    */
   TAIL_START: {
     kind: 24,
-    fields: { process: "int", path: "bytes", fd: "int", start: "int", from_end: "bool" },
+    fields: { process: "int", path: "bytes", fd: "int", start: "int", from_end: "bool", window: "int" },
     reply: { pid: "int" },
     served: "task",
   },
   /** Likewise reads a descriptor of the task (pipe, socket, device) until its end. */
-  FD_STREAM_START: { kind: 25, fields: { process: "int", fd: "int" }, reply: { pid: "int" }, served: "task" },
+  FD_STREAM_START: {
+    kind: 25,
+    fields: { process: "int", fd: "int", window: "int" },
+    reply: { pid: "int" },
+    served: "task",
+  },
 
   // --- raw kernel interface ---------------------------------------------------------------------------------
   /**
@@ -207,7 +220,15 @@ export const MESSAGES = define({
    */
   SYSCALL_START: {
     kind: 35,
-    fields: { process: "int", nr: "int", args: "ints", bufs: "list", ptrs: "ints", nested: "ints" },
+    fields: {
+      process: "int",
+      nr: "int",
+      args: "ints",
+      bufs: "list",
+      ptrs: "ints",
+      nested: "ints",
+      window: "int",
+    },
     reply: { pid: "int" },
     served: "task",
   },

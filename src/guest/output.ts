@@ -6,6 +6,7 @@
  */
 
 import { ProtocolError } from "../errors/errors.ts";
+import type { OutputStream } from "../lab/ports.ts";
 import { largeBuffer } from "../sys/memory.ts";
 
 /** Credit that a process starts with, per stream. */
@@ -20,7 +21,7 @@ const BLOCK_BYTES = 64 * 1024;
 
 const NOTHING = new Uint8Array(0);
 
-export class Output {
+export class Output implements OutputStream {
   private pieces: Uint8Array[] = [];
   private size = 0;
   /** The last piece is the first `used` bytes of this. */
@@ -30,11 +31,43 @@ export class Output {
   private credit = WINDOW_BYTES;
   private ungranted = 0;
   ended = false;
+  failure: Error | undefined;
   /** Grows with every piece: whether anything came lately. */
   pushes = 0;
 
   /** `grant` sends credit to the agent. */
   constructor(private readonly grant: (bytes: number) => void) {}
+
+  get pending(): number {
+    return this.size;
+  }
+
+  take(limit: number): Uint8Array | undefined {
+    const oldest = this.pieces[0];
+    if (oldest === undefined) return undefined;
+    const taken = oldest.byteLength <= limit ? oldest : oldest.subarray(0, limit);
+    if (taken === oldest) this.pieces.shift();
+    else this.pieces[0] = oldest.subarray(limit);
+    // The open block still has the bytes that were taken.
+    if (this.pieces.length <= 1) this.block = NOTHING;
+    this.size -= taken.byteLength;
+    if (this.ungranted >= BATCH_BYTES) this.replenish(false);
+    return taken;
+  }
+
+  /** Nothing comes any more, for `failure` where that was not the natural end. */
+  end(failure?: Error): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.failure = failure;
+  }
+
+  /** Forgets what is pending. */
+  drop(): void {
+    this.pieces = [];
+    this.block = NOTHING;
+    this.size = 0;
+  }
 
   /** ProtocolError when the agent sends more than it may. */
   push(data: Uint8Array, last: boolean, wanted: boolean): void {

@@ -3,7 +3,7 @@
  */
 
 import { GuestError, ProtocolError } from "../errors/errors.ts";
-import type { Command, CommandResult, ExitStatus, GuestProcess } from "../lab/ports.ts";
+import type { Command, CommandResult, ExitStatus, GuestProcess, OutputStream } from "../lab/ports.ts";
 import { after, type Deadline, type Op, until } from "../sys/op.ts";
 import type { Client, ProcessListener, Request } from "./client.ts";
 import { ACTOR_IO, type Payload } from "./messages.ts";
@@ -17,7 +17,7 @@ const INPUT_BYTES = 256 * 1024;
 const ORPHAN_QUIET_MS = 100;
 const ORPHAN_LIMIT_MS = 2_000;
 
-const exitOf = (how: number | bigint, code: number | bigint, timedOut: boolean): ExitStatus => ({
+export const exitOf = (how: number | bigint, code: number | bigint, timedOut: boolean): ExitStatus => ({
   how: Number(how) === 1 ? "signalled" : "exited",
   code: Number(code),
   timedOut,
@@ -113,6 +113,10 @@ export class RemoteProcess implements GuestProcess, ProcessListener {
     return this.outputs[stream - 1]!.joined();
   }
 
+  stream(stream: 1 | 2): OutputStream {
+    return this.outputs[stream - 1]!;
+  }
+
   *signal(signal: number, group: boolean): Op<void> {
     const subject = { call: "signal", object: this.label };
     yield* this.client.call(
@@ -166,7 +170,10 @@ export class RemoteProcess implements GuestProcess, ProcessListener {
       {
         actor: ACTOR_IO,
         subject: { call: "close", object: this.label },
-        done: () => this.client.forgetProcess(this.handle),
+        done: () => {
+          this.client.forgetProcess(this.handle);
+          for (const output of this.outputs) output.end();
+        },
         later,
       },
     );
@@ -188,6 +195,7 @@ export class RemoteProcess implements GuestProcess, ProcessListener {
   lost(reason: Error): void {
     this.failure = reason;
     this.rest = undefined;
+    for (const output of this.outputs) output.end(reason);
   }
 
   /** Sends the rest of the input piece by piece, each when the one before is in the pipe. */

@@ -65,12 +65,20 @@ const SIGNALS: Readonly<Record<number, string>> = {
 export const taskGone = (gone: Payload<"TASK_GONE">, subject: Subject): GuestError => {
   const actor = Number(gone.actor);
   const code = Number(gone.code);
-  const how =
-    Number(gone.how) === 1
-      ? `was killed by signal ${code}${SIGNALS[code] === undefined ? "" : ` (${SIGNALS[code]})`}`
-      : `exited with status ${code}`;
-  return new GuestError(`${subject.call}: ${actorName(actor)} ${how}`, 0, {
+  return new GuestError(`${subject.call}: ${actorName(actor)} ${endOf(Number(gone.how), code)}`, 0, {
     where: `${actorName(actor)}: ${subject.call}`,
     hint: "what that task had changed for itself (credentials, directory, open descriptors) is gone with it",
   });
 };
+
+const endOf = (how: number, code: number): string => {
+  if (how === 2) return "has replaced itself (execve) or closed the agent's descriptors";
+  if (how !== 1) return `exited with status ${code}`;
+  return `was killed by signal ${code}${SIGNALS[code] === undefined ? "" : ` (${SIGNALS[code]})`}`;
+};
+
+/** What a call to a worker sees that was ended by order. */
+export const workerEnded = (worker: number, subject: Subject): GuestError =>
+  new GuestError(`${subject.call}: ${actorName(worker)} was ended before`, 0, {
+    where: `${actorName(worker)}: ${subject.call}`,
+  });

@@ -124,6 +124,31 @@ export interface CommandResult extends ExitStatus {
   readonly stderr: Uint8Array;
 }
 
+/**
+ * Bytes that the guest pushes as they come: an output of a process, a tailed file, a descriptor. What nobody takes
+ * is held on the host within a bound; beyond it the writer in the guest is held back.
+ */
+export interface OutputStream {
+  /** The oldest pending bytes, at most `limit`, removed; the guest may send as many more. Undefined: nothing is pending. */
+  take(limit: number): Uint8Array | undefined;
+  /** How many bytes wait to be taken. */
+  readonly pending: number;
+  /** Nothing more comes: end of the stream, or of the session. What is pending can still be taken. */
+  readonly ended: boolean;
+  /** Why it ended, when that was not its natural end: the session was lost, the descriptor cannot be read. */
+  readonly failure: Error | undefined;
+}
+
+/** An output stream with a reader of its own in the guest. Wait with `until(() => stream.pending > 0 || stream.ended)`. */
+export interface GuestStream extends OutputStream {
+  readonly handle: number;
+  /** Drops what is pending and ends the reader in the guest. Idempotent. */
+  close(): Op<void>;
+}
+
+/** Where a tail begins: at an offset, as many bytes before the end (clamped to the start), or behind the last byte. */
+export type TailStart = { readonly offset: Integer } | { readonly fromEnd: Integer } | "end";
+
 /** A started command. Output is collected on the host within a bounded window until somebody takes it. */
 export interface GuestProcess {
   readonly handle: number;
@@ -134,6 +159,8 @@ export interface GuestProcess {
   wait(deadline: Deadline): Op<CommandResult | undefined>;
   /** What has been collected so far of stream 1 (stdout) or 2 (stderr), without removing it. */
   collected(stream: 1 | 2): Uint8Array;
+  /** An output as a stream. What is taken from it is missing from the result of `wait` and from `collected`. */
+  stream(stream: 1 | 2): OutputStream;
   signal(signal: number, group: boolean): Op<void>;
   stdinWrite(data: Uint8Array): Op<void>;
   stdinClose(): Op<void>;
@@ -173,6 +200,26 @@ export interface SyscallRequest {
   readonly nested: readonly (readonly [number, number, number])[];
 }
 
+export interface SyscallResult {
+  /** The kernel's value: -errno on failure. */
+  readonly ret: Integer;
+  /** The buffers after the call. */
+  readonly out: readonly Uint8Array[];
+}
+
+/** A system call that is under way in the guest, in a process of its own that shares the task's memory and descriptors. */
+export interface PendingCall {
+  readonly handle: number;
+  /** Of the process that makes the call. */
+  readonly pid: number;
+  /** The call has returned, failed, or was cancelled: `wait` does not wait. */
+  readonly done: boolean;
+  /** The result; undefined: the deadline passed. GuestError when the call was cancelled or its process ended under it. */
+  wait(deadline: Deadline): Op<SyscallResult | undefined>;
+  /** Ends the call by ending its process. Idempotent, harmless once done. */
+  cancel(): Op<void>;
+}
+
 export interface IoctlRequest {
   readonly fd: Integer;
   readonly request: Integer;
@@ -206,7 +253,30 @@ export interface Actor {
   mkdir(path: Uint8Array, parents: boolean, perm?: number): Op<void>;
   unlink(path: Uint8Array): Op<void>;
   rename(from: Uint8Array, to: Uint8Array): Op<void>;
-  syscall(request: SyscallRequest): Op<{ readonly ret: Integer; readonly out: readonly Uint8Array[] }>;
+  /** Mode bits: read 1, write 2, create 4, truncate 8, append 16, exclusive 32. `perm` undefined: 0666 & ~umask. Answers the task's descriptor. */
+  open(path: Uint8Array, mode: number, perm?: number): Op<number>;
+  /** At the cursor; empty at the end of the file. May be short. */
+  read(fd: Integer, length: number): Op<Uint8Array>;
+  /** At the cursor; answers how many bytes were written. */
+  write(fd: Integer, data: Uint8Array): Op<number>;
+  /** Answers the new absolute offset. */
+  seek(fd: Integer, offset: Integer, whence: "set" | "cur" | "end"): Op<Integer>;
+  closeFd(fd: Integer): Op<void>;
+  /** Closes without waiting for the answer; for clean-up. */
+  dropFd(fd: Integer): void;
+  /** Follows a file by its name, through truncation and rotation. */
+  tail(path: Uint8Array, start: TailStart): Op<GuestStream>;
+  /** Follows an open file from its cursor, which stays where it is; by `path` too, where that is known. */
+  tailFd(fd: Integer, path?: Uint8Array): Op<GuestStream>;
+  /** Reads a descriptor (pipe, socket, device) until its end. */
+  fdStream(fd: Integer): Op<GuestStream>;
+  syscall(request: SyscallRequest): Op<SyscallResult>;
+  /** Starts a system call that may block for ever. */
+  syscallAsync(request: SyscallRequest): Op<PendingCall>;
+  /** Bytes of the task's own address space. GuestError (EFAULT) where nothing is mapped. */
+  readMem(address: Integer, length: number): Op<Uint8Array>;
+  /** A further actor made from this one: a fork of its task, or a thread of it. */
+  spawnWorker(options: { readonly thread: boolean }): Op<WorkerActor>;
   ioctl(request: IoctlRequest): Op<{
     readonly ret: Integer;
     readonly data: Uint8Array | undefined;
@@ -216,6 +286,20 @@ export interface Actor {
   clockGet(): Op<Integer>;
   clockSet(ns: Integer): Op<void>;
   clockAdvance(ns: Integer): Op<Integer>;
+}
+
+/** A task that a test has made. */
+export interface WorkerActor extends Actor {
+  /** Its number in the session, 2 and up. */
+  readonly id: number;
+  readonly pid: number;
+  /** Differs from `pid` for a thread. */
+  readonly tid: number;
+  readonly thread: boolean;
+  /** Why it is gone, once it is: killed, exited, replaced, ended, session lost. Calls fail with it then. */
+  readonly gone: Error | undefined;
+  /** Ends it (a fork by SIGKILL, a thread by leaving its loop); returns when it is gone. Idempotent. */
+  end(): Op<void>;
 }
 
 /** A session with the agent of one machine. */
