@@ -6,9 +6,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "oom.h"
 #include "task.h"
 
@@ -16,16 +16,6 @@
 #define HIGH_FD 900
 
 static void interrupted(int number) { (void)number; }
-
-static void close_from(unsigned first, unsigned last) {
-#ifdef SYS_close_range
-  if (syscall(SYS_close_range, first, last, 0) == 0) return;
-#endif
-  struct rlimit limit = {.rlim_cur = 1024};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  unsigned end = limit.rlim_cur > 65536 ? 65536 : (unsigned)limit.rlim_cur;
-  for (unsigned fd = first; fd <= last && fd < end; fd++) close((int)fd);
-}
 
 /** Moves the descriptors up and closes all others above 2. The moved ones end up in a row. */
 static void keep_only(int *fds, unsigned count) {
@@ -44,8 +34,8 @@ static void keep_only(int *fds, unsigned count) {
     if (moved < 0) _exit(125);
     fds[i] = moved;
   }
-  close_from(3, (unsigned)base - 1);
-  close_from((unsigned)base + count, ~0U);
+  descriptors_close(3, (unsigned)base - 1);
+  descriptors_close((unsigned)base + count, ~0U);
 }
 
 static void set_signals(void) {

@@ -49,24 +49,24 @@ struct process *process_find(const struct agent *agent, const struct session *se
   return NULL;
 }
 
-struct process *process_create(struct session *session, const struct proc_start_fields *request) {
+struct process *process_create(struct session *session, const struct process_plan *plan) {
   struct process *process = calloc(1, sizeof *process);
   if (process == NULL) return NULL;
   struct agent *agent = session->agent;
   process->agent = agent;
   process->session = session;
-  process->handle = request->process;
-  process->timeout_ms = request->timeout_ms;
+  process->handle = plan->handle;
+  process->timeout_ms = plan->timeout_ms;
   process->deadline = (struct timer){.expired = deadline_passed, .context = process};
   process->grace = (struct timer){.expired = grace_passed, .context = process};
   process->close_request = -1;
   for (int i = 0; i < 2; i++) {
     struct stream *stream = &process->streams[i];
-    *stream = (struct stream){.process = process, .number = i + 1, .credit = request->window};
+    *stream = (struct stream){.process = process, .number = i + 1, .credit = plan->window};
     stream->watch = (struct watch){.fd = -1, .ready = stream_ready, .context = stream};
   }
-  stdin_init(process, request->stdin_open);
-  if (request->stdin.size > 0 && !stdin_queue(process, -1, request->stdin, false)) {
+  stdin_init(process, plan->stdin_open);
+  if (plan->stdin_data.size > 0 && !stdin_queue(process, -1, plan->stdin_data, false)) {
     free(process);
     return NULL;
   }

@@ -72,9 +72,19 @@ struct process {
   struct timer grace;
 };
 
+/** What the I/O process must know of a process before a task starts it. */
+struct process_plan {
+  int64_t handle;
+  /** Credit that each output starts with. */
+  int64_t window;
+  int64_t timeout_ms;
+  bool stdin_open;
+  struct bytes stdin_data;
+};
+
 struct process *process_find(const struct agent *agent, const struct session *session, int64_t handle);
 /** Registers a command that a task is asked to start. NULL without memory. */
-struct process *process_create(struct session *session, const struct proc_start_fields *request);
+struct process *process_create(struct session *session, const struct process_plan *plan);
 /** The task has started it; takes over the descriptors (-1: none). False when `pid` is no child of ours. */
 bool process_started(struct process *process, pid_t pid, int stdout_fd, int stderr_fd, int stdin_fd);
 /** It never started, or nobody is interested any more. Kills it if it runs; frees it when it is reaped. */

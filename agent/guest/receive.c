@@ -73,28 +73,62 @@ static struct call *create_call(struct session *session, const struct message *m
   return call;
 }
 
+/** Fields of every request that starts a process. */
+union starting_fields {
+  struct proc_start_fields command;
+  struct tail_start_fields tail;
+  struct fd_stream_start_fields stream;
+};
+
+static bool starts_process(const struct message *message) {
+  return message->kind == MESSAGE_PROC_START || message->kind == MESSAGE_TAIL_START ||
+         message->kind == MESSAGE_FD_STREAM_START;
+}
+
+/** What the request says about its process; false with the name of the field that does not fit. */
+static bool read_plan(const struct call *call, struct process_plan *plan, const char **field) {
+  union starting_fields fields;
+  struct bytes payload = {.data = call_body(call) + call->payload_offset, .size = call->size - call->payload_offset};
+  if (!message_decode(&call->message->fields, payload, &fields, field)) return false;
+  switch (call->message->kind) {
+    case MESSAGE_PROC_START:
+      *plan = (struct process_plan){.handle = fields.command.process, .window = fields.command.window,
+                                    .timeout_ms = fields.command.timeout_ms, .stdin_open = fields.command.stdin_open,
+                                    .stdin_data = fields.command.stdin};
+      break;
+    case MESSAGE_TAIL_START:
+      *plan = (struct process_plan){.handle = fields.tail.process, .window = fields.tail.window};
+      break;
+    default:
+      *plan = (struct process_plan){.handle = fields.stream.process, .window = fields.stream.window};
+      break;
+  }
+  return true;
+}
+
+/** Registers the process that the request starts. False after refusing it. */
+static bool plan_process(struct session *session, const struct frame_head *head, struct call *call) {
+  struct process_plan plan;
+  const char *field = NULL;
+  if (!read_plan(call, &plan, &field)) {
+    refuse_undecoded(session, head, call->message, field);
+    return false;
+  }
+  if (plan.window < 0 || plan.timeout_ms < 0 || process_find(session->agent, session, plan.handle) != NULL) {
+    session_refuse(session, head->actor, head->request_id, 0, call->message->name,
+                   "a negative `window` or `timeout_ms`, or a `process` that is in use");
+    return false;
+  }
+  call->process = process_create(session, &plan);
+  if (call->process != NULL) return true;
+  session_refuse(session, head->actor, head->request_id, ENOMEM, call->message->name, "no memory");
+  return false;
+}
+
 static void submit(struct session *session, const struct frame_head *head, struct call *call) {
-  if (call->message->kind == MESSAGE_PROC_START) {
-    struct proc_start_fields request;
-    const char *field = NULL;
-    struct bytes payload = {.data = call_body(call) + call->payload_offset, .size = call->size - call->payload_offset};
-    if (!message_decode(&proc_start_fields_shape, payload, &request, &field)) {
-      refuse_undecoded(session, head, call->message, field);
-      call_free(call);
-      return;
-    }
-    if (request.window < 0 || request.timeout_ms < 0 || process_find(session->agent, session, request.process) != NULL) {
-      session_refuse(session, head->actor, head->request_id, 0, call->message->name,
-                     "a negative `window` or `timeout_ms`, or a `process` that is in use");
-      call_free(call);
-      return;
-    }
-    call->process = process_create(session, &request);
-    if (call->process == NULL) {
-      session_refuse(session, head->actor, head->request_id, ENOMEM, call->message->name, "no memory");
-      call_free(call);
-      return;
-    }
+  if (starts_process(call->message) && !plan_process(session, head, call)) {
+    call_free(call);
+    return;
   }
   actor_submit(session->agent->main_task, call);
 }

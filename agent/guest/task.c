@@ -22,6 +22,8 @@ typedef bool (*service)(struct task *task, struct bytes payload);
 static service service_of(int64_t kind) {
   switch (kind) {
     case MESSAGE_PROC_START: return task_proc_start;
+    case MESSAGE_TAIL_START: return task_tail_start;
+    case MESSAGE_FD_STREAM_START: return task_fd_stream_start;
     case MESSAGE_SYSCALL: return task_syscall;
     case MESSAGE_IOCTL: return task_ioctl;
     case MESSAGE_READ_MEM: return task_read_mem;
@@ -113,6 +115,12 @@ bool task_decode(struct task *task, const char *operation, const struct shape *s
   const char *field = NULL;
   if (message_decode(shape, payload, values, &field)) return true;
   return task_error(task, 0, operation, "field `%s` is missing or of a wrong type", field);
+}
+
+void task_pass(struct task *task, int fd, enum passed_fd which) {
+  if (fd < 0) return;
+  task->passed[task->passed_count++] = fd;
+  task->passed_mask |= which;
 }
 
 /** A distribution's switch_root moves PID 1 to another root: the task follows, unless the test has moved it. */

@@ -61,6 +61,9 @@ bool task_error(struct task *task, int error, const char *operation, const char 
 /** ERROR about a path, with the text of `errno`. */
 bool task_path_error(struct task *task, const char *operation, struct bytes path);
 
+/** Hands a descriptor (-1: none) to the I/O process with the answer; this task's copy is closed then. */
+void task_pass(struct task *task, int fd, enum passed_fd which);
+
 /** Operations: each decodes its payload and answers through task_ok or task_error. */
 bool task_syscall(struct task *task, struct bytes payload);
 bool task_ioctl(struct task *task, struct bytes payload);
@@ -82,6 +85,8 @@ bool task_clock_get(struct task *task, struct bytes payload);
 bool task_clock_set(struct task *task, struct bytes payload);
 bool task_clock_advance(struct task *task, struct bytes payload);
 bool task_proc_start(struct task *task, struct bytes payload);
+bool task_tail_start(struct task *task, struct bytes payload);
+bool task_fd_stream_start(struct task *task, struct bytes payload);
 
 bool task_decode(struct task *task, const char *operation, const struct shape *shape, struct bytes payload, void *values);
 

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "messages.h"
 #include "task.h"
 
@@ -39,19 +40,6 @@ static int fail(const struct launch *launch, enum step step) {
   _exit(127);
 }
 
-/** The pipes may themselves sit at 0 to 2 when a test has closed those: first all go up, then into place. */
-static bool place_stdio(int stdio[3]) {
-  for (int i = 0; i < 3; i++) {
-    if (stdio[i] > 2) continue;
-    stdio[i] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 3);
-    if (stdio[i] < 0) return false;
-  }
-  for (int i = 0; i < 3; i++) {
-    if (dup2(stdio[i], i) < 0) return false;
-  }
-  return true;
-}
-
 static int child(void *argument) {
   struct launch *launch = argument;
   sigset_t none;
@@ -61,7 +49,7 @@ static int child(void *argument) {
   signal(SIGPIPE, SIG_DFL);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  if (!place_stdio(launch->stdio)) return fail(launch, STEP_DESCRIPTORS);
+  if (!descriptors_place(launch->stdio, 3)) return fail(launch, STEP_DESCRIPTORS);
   if (launch->directory != NULL && chdir(launch->directory) < 0) return fail(launch, STEP_DIRECTORY);
   for (char **program = launch->programs; *program != NULL; program++) {
     execve(*program, launch->argv, launch->envp);
@@ -203,12 +191,6 @@ static pid_t spawn(struct task *task, struct launch *launch) {
   return pid;
 }
 
-static void pass(struct task *task, int fd, enum passed_fd which) {
-  if (fd < 0) return;
-  task->passed[task->passed_count++] = fd;
-  task->passed_mask |= which;
-}
-
 static bool explain(struct task *task, const struct launch *launch) {
   const char *text = strerror(launch->failure->error);
   int error = launch->failure->error;
@@ -252,9 +234,9 @@ bool task_proc_start(struct task *task, struct bytes payload) {
   if (pid < 0) return task_error(task, error, "clone", "cannot start `%.300s`: %s", launch.argv[0], strerror(error));
   if (launch.failure->step != STEP_NONE) return explain(task, &launch);
 
-  pass(task, pipes.ours[1], PASSED_STDOUT);
-  pass(task, pipes.ours[2], PASSED_STDERR);
-  pass(task, pipes.ours[0], PASSED_STDIN);
+  task_pass(task, pipes.ours[1], PASSED_STDOUT);
+  task_pass(task, pipes.ours[2], PASSED_STDERR);
+  task_pass(task, pipes.ours[0], PASSED_STDIN);
   task->passed_pid = pid;
   struct proc_start_reply reply = {.pid = pid};
   return task_ok(task, &proc_start_reply_shape, &reply);
