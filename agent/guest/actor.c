@@ -8,15 +8,18 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "birth.h"
 #include "messages.h"
+#include "passing.h"
 #include "process.h"
 #include "session.h"
+#include "worker.h"
 
-#define MAX_QUEUED_CALLS 64
+#define MAX_QUEUED_CALLS 256
 #define MAX_QUEUED_BYTES ((size_t)32 * 1024 * 1024)
 #define MILLISECOND ((int64_t)1000000)
 /** How often PID 1's root is compared when nothing was mounted lately. */
@@ -27,13 +30,21 @@ static void passage_hangup(void *context, uint32_t events);
 static void look_after_hangup(void *context);
 static void nudge(void *context);
 
-struct actor *actor_create(struct agent *agent, int64_t id) {
+struct actor *actor_create(struct agent *agent, int64_t id, bool worker) {
   struct actor *actor = calloc(1, sizeof *actor);
-  if (actor == NULL || !arena_map(&actor->arena)) {
+  if (actor == NULL) return NULL;
+  actor->offered_arena = -1;
+  actor->offered_passage = -1;
+  if (!arena_map(&actor->arena, worker ? &actor->offered_arena : NULL)) {
+    int error = errno;
     free(actor);
+    errno = error;
     return NULL;
   }
   actor->agent = agent;
+  actor->worker = worker;
+  actor->next = agent->actors;
+  agent->actors = actor;
   actor->id = id;
   actor->bell = -1;
   actor->answered = (struct watch){.fd = -1, .ready = answered, .context = actor};
@@ -43,8 +54,21 @@ struct actor *actor_create(struct agent *agent, int64_t id) {
   return actor;
 }
 
+struct actor *actor_find(const struct agent *agent, const struct session *session, int64_t id) {
+  if (id == ACTOR_MAIN) return agent->main_task;
+  for (struct actor *actor = agent->actors; actor != NULL; actor = actor->next) {
+    if (actor->worker && actor->session == session && actor->id == id) return actor;
+  }
+  return NULL;
+}
+
 static void close_connections(struct actor *actor) {
   struct loop *loop = &actor->agent->loop;
+  loop_disarm(loop, &actor->observe);
+  if (actor->offered_arena >= 0) close(actor->offered_arena);
+  if (actor->offered_passage >= 0) close(actor->offered_passage);
+  actor->offered_arena = -1;
+  actor->offered_passage = -1;
   loop_disarm(loop, &actor->hangup);
   loop_disarm(loop, &actor->nudge);
   loop_close(loop, &actor->answered);
@@ -67,6 +91,7 @@ bool actor_start(struct actor *actor) {
   if (pid < 0) goto out;
   close(passage[1]);
   actor->pid = pid;
+  actor->tid = pid;
   if (!loop_watch(loop, &actor->answered, answer, EPOLLIN | EPOLLET) ||
       !loop_watch(loop, &actor->passage, passage[0], EPOLLET)) {
     kill(pid, SIGKILL);
@@ -97,6 +122,7 @@ struct call *call_create(struct actor *actor, size_t size) {
       return NULL;
     }
   }
+  actor->calls++;
   actor->queued_calls++;
   actor->queued_bytes += size;
   return call;
@@ -117,19 +143,44 @@ static void release_request(struct call *call) {
   actor->queued_bytes -= call->size;
 }
 
+static void bury_if_over(struct actor *actor) {
+  if (!actor->condemned || actor->calls > 0) return;
+  arena_unmap(&actor->arena);
+  loop_bury(&actor->agent->loop, &actor->grave, actor);
+}
+
 void call_free(struct call *call) {
   struct actor *actor = call->actor;
   release_request(call);
   if (call->reply_slot >= 0) arena_release(&actor->arena, (unsigned)call->reply_slot, call->reply_size);
   free(call);
+  actor->calls--;
+  bury_if_over(actor);
+}
+
+static void strike_off(struct actor *actor) {
+  for (struct actor **at = &actor->agent->actors; *at != NULL; at = &(*at)->next) {
+    if (*at == actor) {
+      *at = actor->next;
+      return;
+    }
+  }
+}
+
+void actor_condemn(struct actor *actor) {
+  if (actor->condemned) return;
+  strike_off(actor);
+  close_connections(actor);
+  actor->condemned = true;
+  bury_if_over(actor);
 }
 
 void actor_destroy(struct actor *actor) {
-  if (actor->pid > 0) kill(actor->pid, SIGKILL);
-  close_connections(actor);
-  if (actor->running != NULL) call_free(actor->running);
-  arena_unmap(&actor->arena);
-  free(actor);
+  struct call *running = actor->running;
+  if (actor->pid > 0 && !actor->thread) kill(actor->pid, SIGKILL);
+  actor->running = NULL;
+  if (running != NULL) call_free(running);
+  actor_condemn(actor);
 }
 
 void actor_submit(struct actor *actor, struct call *call) {
@@ -153,6 +204,7 @@ static void fail_call(struct call *call, int error, const char *message) {
     session_refuse(call->session, call->actor->id, call->request_id, error, call->message->name, "%s", message);
   }
   if (call->process != NULL) process_discard(call->process);
+  if (call->worker != NULL) worker_discard(call->worker);
   call_free(call);
 }
 
@@ -178,6 +230,11 @@ static uint32_t call_flags(struct agent *agent) {
   return CALL_CHECK_ROOT;
 }
 
+static void ring_bell(const struct actor *actor) {
+  uint64_t one = 1;
+  while (write(actor->bell, &one, sizeof one) < 0 && errno == EINTR) continue;
+}
+
 static void ring(struct actor *actor, struct call *call) {
   struct arena_page *page = arena_page(&actor->arena);
   page->call = (struct call_sheet){
@@ -187,8 +244,13 @@ static void ring(struct actor *actor, struct call *call) {
       .payload_offset = slot_offset((unsigned)call->slot) + call->payload_offset,
       .payload_size = call->size - call->payload_offset,
   };
-  uint64_t one = 1;
-  while (write(actor->bell, &one, sizeof one) < 0 && errno == EINTR) continue;
+  ring_bell(actor);
+  worker_observe(actor);
+}
+
+void actor_ring_leave(struct actor *actor) {
+  arena_page(&actor->arena)->call = (struct call_sheet){.kind = CALL_LEAVE};
+  ring_bell(actor);
 }
 
 void actor_advance(struct actor *actor) {
@@ -200,6 +262,12 @@ void actor_advance(struct actor *actor) {
     }
     actor->small_reply_slot = arena_claim_reply(&actor->arena);
     if (actor->small_reply_slot < 0) return;
+    struct actor *worker = actor->first->worker;
+    if (worker != NULL && !worker_offer(worker, actor)) {
+      arena_release(&actor->arena, (unsigned)actor->small_reply_slot, 0);
+      fail_call(take_first(actor), EAGAIN, "the task takes no descriptors");
+      continue;
+    }
     actor->running = take_first(actor);
     ring(actor, actor->running);
   }
@@ -207,26 +275,11 @@ void actor_advance(struct actor *actor) {
 
 /** Descriptors that came with the answer, in the order of enum passed_fd; -1 where there is none. */
 static bool receive_passed(struct actor *actor, uint32_t mask, int fds[PASSED_MAX]) {
-  union {
-    char bytes[CMSG_SPACE(sizeof(int) * PASSED_MAX)];
-    struct cmsghdr align;
-  } control;
-  char byte = 0;
-  struct iovec part = {.iov_base = &byte, .iov_len = 1};
-  struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-  for (int i = 0; i < PASSED_MAX; i++) fds[i] = -1;
-  if (recvmsg(actor->passage.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) return false;
-
   int received[PASSED_MAX];
-  size_t count = 0;
-  struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-  if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) {
-    count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    if (count > PASSED_MAX) count = PASSED_MAX;
-    memcpy(received, CMSG_DATA(head), count * sizeof(int));
-  }
-  size_t used = 0;
+  for (int i = 0; i < PASSED_MAX; i++) fds[i] = -1;
+  int count = take_descriptors(actor->passage.fd, received, PASSED_MAX);
+  if (count < 0) return false;
+  int used = 0;
   for (int i = 0; i < PASSED_MAX; i++) {
     if ((mask & (1U << i)) != 0 && used < count) fds[i] = received[used++];
   }
@@ -257,14 +310,18 @@ static void answered(void *context, uint32_t events) {
   struct process *process = call->process;
   bool started = process != NULL && answer.kind == MESSAGE_OK;
   if (started && sane) sane = receive_passed(actor, answer.passed_fds, fds);
+  struct actor *worker = call->worker;
+  bool spawned = worker != NULL && answer.kind == MESSAGE_OK;
+  if (spawned && sane) sane = worker_started(worker, actor, answer.pid, answer.tid);
   if (!sane) {
     fail_call(call, 0, "the task's answer is damaged");
     actor_advance(actor);
     return;
   }
-  call->answer_kind = answer.kind;
+  call->answer_kind = spawned ? MESSAGE_WORKER_STARTED : answer.kind;
   call->reply_size = answer.payload_size;
   call->process = NULL;
+  call->worker = NULL;
   struct session *session = call->session;
   bool wanted = session != NULL;
   bool alone = started && wanted && session_idle(session);
@@ -273,7 +330,10 @@ static void answered(void *context, uint32_t events) {
   if (alone) session_hold(session);
   if (started) started = process_started(process, answer.pid, fds[0], fds[1], fds[2]);
   if (process != NULL && (!started || !wanted)) process_discard(process);
-  actor_advance(actor);
+  if (worker != NULL && (!spawned || !wanted || worker->session == NULL)) worker_discard(worker);
+  if (spawned) processes_reap(actor->agent);
+  if (actor->ending && actor->thread) worker_leave(actor);
+  else actor_advance(actor);
 }
 
 static void passage_hangup(void *context, uint32_t events) {
@@ -299,34 +359,60 @@ static void look_after_hangup(void *context) {
   actor_ended(actor, HOW_REPLACED, 0);
 }
 
-static void describe_end(int64_t how, int64_t code, char *text, size_t size) {
-  if (how == HOW_SIGNALLED) snprintf(text, size, "the main task was killed by signal %lld", (long long)code);
-  else if (how == HOW_EXITED) snprintf(text, size, "the main task exited with status %lld", (long long)code);
-  else snprintf(text, size, "the main task replaced itself or closed the agent's descriptors");
+void actor_describe_end(const struct actor *actor, int64_t how, int64_t code, char *text, size_t size) {
+  char name[32] = "the main task";
+  if (actor->worker) snprintf(name, sizeof name, "worker %lld", (long long)actor->id);
+  if (how == HOW_SIGNALLED) snprintf(text, size, "%s was killed by signal %lld", name, (long long)code);
+  else if (how == HOW_EXITED) snprintf(text, size, "%s exited with status %lld", name, (long long)code);
+  else snprintf(text, size, "%s replaced itself or closed the agent's descriptors", name);
+}
+
+void actor_fail_calls(struct actor *actor, const char *text) {
+  struct call *running = actor->running;
+  if (running != NULL && running->session != NULL) {
+    session_refuse(running->session, actor->id, running->request_id, 0, running->message->name, "%s", text);
+    running->session = NULL;
+  }
+  if (running != NULL) nudge(actor);
+  while (actor->first != NULL) fail_call(take_first(actor), 0, text);
 }
 
 void actor_ended(struct actor *actor, int64_t how, int64_t code) {
   char text[96];
   close_connections(actor);
-  actor->pid = 0;
-  struct task_gone_fields gone = {.actor = actor->id, .how = how, .code = code};
-  session_broadcast(actor->agent, MESSAGE_TASK_GONE, &task_gone_fields_shape, &gone);
-
-  describe_end(how, code, text, sizeof text);
-  if (actor->running != NULL) {
-    struct call *call = actor->running;
-    actor->running = NULL;
+  if (!actor->worker) {
+    actor->pid = 0;
+    struct task_gone_fields gone = {.actor = actor->id, .how = how, .code = code};
+    session_broadcast(actor->agent, MESSAGE_TASK_GONE, &task_gone_fields_shape, &gone);
+  }
+  actor_describe_end(actor, how, code, text, sizeof text);
+  struct call *running = actor->running;
+  actor->running = NULL;
+  if (running != NULL) {
     arena_release(&actor->arena, (unsigned)actor->small_reply_slot, 0);
-    fail_call(call, 0, text);
+    fail_call(running, 0, text);
   }
   while (actor->first != NULL) fail_call(take_first(actor), 0, text);
+  if (actor->worker) worker_ended(actor, how, code);
+}
+
+bool actors_child_ended(struct agent *agent, pid_t pid, int64_t how, int64_t code) {
+  bool known = false;
+  struct actor *next = NULL;
+  for (struct actor *actor = agent->actors; actor != NULL; actor = next) {
+    next = actor->next;
+    if (actor->pid != pid) continue;
+    known = true;
+    actor_ended(actor, how, code);
+  }
+  return known;
 }
 
 /** A signal that arrives just before the blocking call is lost: repeated until the task is back. */
 static void nudge(void *context) {
   struct actor *actor = context;
   if (actor->running == NULL || actor->pid <= 0) return;
-  kill(actor->pid, INTERRUPT_SIGNAL);
+  syscall(SYS_tgkill, actor->pid, actor->tid, INTERRUPT_SIGNAL);
   loop_arm(&actor->agent->loop, &actor->nudge, 20 * MILLISECOND);
 }
 
@@ -366,6 +452,7 @@ void actor_forget_session(struct actor *actor, const struct session *session) {
     }
     *at = call->next;
     if (call->process != NULL) process_discard(call->process);
+    if (call->worker != NULL) worker_discard(call->worker);
     call_free(call);
   }
 }

@@ -23,8 +23,9 @@ struct call {
   struct session *session;
   const struct message *message;
   int64_t request_id;
-  /** PROC_START only. */
+  /** What it starts: a process or a worker. */
   struct process *process;
+  struct actor *worker;
 
   /** The body is in a slot of the arena, or in memory of its own while no slot is free. */
   int slot;
@@ -38,10 +39,13 @@ struct call {
 };
 
 struct actor {
+  struct actor *next;
   struct agent *agent;
   int64_t id;
   struct arena arena;
   pid_t pid;
+  /** Differs from `pid` for a thread. */
+  pid_t tid;
 
   int bell;
   struct watch answered;
@@ -55,13 +59,37 @@ struct actor {
   size_t queued_bytes;
   struct call *running;
   int small_reply_slot;
+  /** Calls that exist, answers on their way among them: the arena must outlive them. */
+  size_t calls;
+  bool condemned;
+  struct grave grave;
+
+  /** The rest is of workers only. */
+  bool worker;
+  bool thread;
+  /** NULL once it is over. */
+  struct session *session;
+  bool spawning;
+  bool gone;
+  bool ending;
+  int64_t end_request;
+  int64_t how;
+  int64_t code;
+  int offered_arena;
+  int offered_passage;
+  struct timer observe;
 };
 
-struct actor *actor_create(struct agent *agent, int64_t id);
+/** Registers an actor without a task. NULL with errno set. */
+struct actor *actor_create(struct agent *agent, int64_t id, bool worker);
+/** The main task, or a worker of that session; NULL for none. */
+struct actor *actor_find(const struct agent *agent, const struct session *session, int64_t id);
 /** Forks the task if there is none. */
 bool actor_start(struct actor *actor);
-/** Kills the task and frees everything. No session may wait for it any more. */
+/** The agent ends: kills the task and frees everything. */
 void actor_destroy(struct actor *actor);
+/** Strikes a worker off; what it holds is freed with the last of its calls. */
+void actor_condemn(struct actor *actor);
 
 /** Room for a request of `size` bytes, or NULL when the actor has too much waiting already. */
 struct call *call_create(struct actor *actor, size_t size);
@@ -80,7 +108,15 @@ void actor_advance(struct actor *actor);
 bool actor_cancel(struct actor *actor, const struct session *session, int64_t request_id);
 /** Nobody waits for the answers of this session's requests any more. */
 void actor_forget_session(struct actor *actor, const struct session *session);
-/** The I/O process has reaped the task. `how` and `code` as in EXIT. */
+/** Answers everything that runs and waits with an error; what runs goes on until the task is back. */
+void actor_fail_calls(struct actor *actor, const char *text);
+/** Tells an idle thread to leave. */
+void actor_ring_leave(struct actor *actor);
+/** The task is gone. `how` and `code` as in EXIT. */
 void actor_ended(struct actor *actor, int64_t how, int64_t code);
+/** The I/O process has reaped a child: ends every actor of that process. False when there is none. */
+bool actors_child_ended(struct agent *agent, pid_t pid, int64_t how, int64_t code);
+/** What became of an actor, in words. */
+void actor_describe_end(const struct actor *actor, int64_t how, int64_t code, char *text, size_t size);
 
 #endif

@@ -16,6 +16,8 @@ struct agent {
   struct loop loop;
   struct session *sessions;
   struct process *processes;
+  /** Every task, the main one among them. */
+  struct actor *actors;
   struct actor *main_task;
 
   /** False when it serves a test on the host (--fd, --listen-vsock): nothing is rebooted or re-rooted then. */

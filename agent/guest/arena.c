@@ -1,18 +1,39 @@
 #include "arena.h"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define SMALL_SLOTS (SMALL_REQUEST_SLOTS + SMALL_REPLY_SLOTS)
 #define ARENA_SIZE (ARENA_PAGE + SMALL_SLOTS * SMALL_SLOT + 2 * LARGE_SLOT)
 
-bool arena_map(struct arena *arena) {
-  void *base = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) return false;
-  *arena = (struct arena){.base = base};
-  return true;
+static uint8_t *map(int fd) {
+  int flags = MAP_SHARED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
+  void *base = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, flags, fd, 0);
+  return base == MAP_FAILED ? NULL : base;
 }
 
-void arena_unmap(struct arena *arena) { munmap(arena->base, ARENA_SIZE); }
+bool arena_map(struct arena *arena, int *fd) {
+  int memory = -1;
+  if (fd != NULL) {
+    memory = (int)syscall(SYS_memfd_create, "provium-arena", MFD_CLOEXEC);
+    if (memory < 0) return false;
+    if (ftruncate(memory, ARENA_SIZE) < 0) goto out;
+  }
+  *arena = (struct arena){.base = map(memory)};
+  if (arena->base == NULL) goto out;
+  if (fd != NULL) *fd = memory;
+  return true;
+out:
+  if (memory >= 0) close(memory);
+  return false;
+}
+
+uint8_t *arena_attach(int fd) { return map(fd); }
+
+void arena_detach(uint8_t *base) { munmap(base, ARENA_SIZE); }
+
+void arena_unmap(struct arena *arena) { arena_detach(arena->base); }
 
 size_t slot_offset(unsigned slot) {
   if (slot < SMALL_SLOTS) return ARENA_PAGE + slot * SMALL_SLOT;

@@ -31,6 +31,8 @@ enum {
 };
 
 enum { CALL_CHECK_ROOT = 1 };
+/** Instead of a message: a thread leaves its loop, a process exits. */
+#define CALL_LEAVE 0
 
 /** Written by the I/O process before it rings. */
 struct call_sheet {
@@ -47,12 +49,16 @@ struct answer_sheet {
   int64_t kind;
   uint64_t payload_size;
   uint32_t slot;
-  /** Of PROC_START: the command's pid and which descriptors were sent, as bits of enum passed_fd. */
+  /** Of what was started: its pid, a worker's tid, and which descriptors were sent, as bits of enum passed_fd. */
   int32_t pid;
+  int32_t tid;
   uint32_t passed_fds;
 };
 
 enum passed_fd { PASSED_STDOUT = 1, PASSED_STDERR = 2, PASSED_STDIN = 4, PASSED_MAX = 3 };
+
+/** What the I/O process hands to the task that makes a worker, in this order. */
+enum offered_fd { OFFER_ARENA, OFFER_BELL, OFFER_ANSWER, OFFER_PASSAGE, OFFER_MAX };
 
 /** Written by a command between clone and exec when it cannot be started. */
 struct exec_failure {
@@ -73,7 +79,11 @@ struct arena {
   bool busy[SLOTS];
 };
 
-bool arena_map(struct arena *arena);
+/** With `fd` the memory can be handed to a process that exists already: *fd is its descriptor then. */
+bool arena_map(struct arena *arena, int *fd);
+/** The same memory in another process; NULL with errno set. */
+uint8_t *arena_attach(int fd);
+void arena_detach(uint8_t *base);
 void arena_unmap(struct arena *arena);
 size_t slot_offset(unsigned slot);
 size_t slot_capacity(unsigned slot);

@@ -127,7 +127,7 @@ static bool prepare(struct agent *agent, bool in_guest) {
   if (!loop_init(&agent->loop) || !set_signals(agent)) return false;
   watch_mounts(agent);
   protect(agent);
-  agent->main_task = actor_create(agent, ACTOR_MAIN);
+  agent->main_task = actor_create(agent, ACTOR_MAIN, false);
   return agent->main_task != NULL && actor_start(agent->main_task);
 }
 
@@ -158,7 +158,7 @@ static void finish(struct agent *agent) {
     session_close(agent->sessions);
   }
   processes_abandon(agent);
-  actor_destroy(agent->main_task);
+  while (agent->actors != NULL) actor_destroy(agent->actors);
   loop_end(&agent->loop);
 }
 

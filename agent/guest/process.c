@@ -198,11 +198,7 @@ static void process_ended(struct process *process, int64_t how, int64_t code) {
 
 static bool child_ended(struct agent *agent, const siginfo_t *info) {
   int64_t how = info->si_code == CLD_EXITED ? HOW_EXITED : HOW_SIGNALLED;
-  struct actor *task = agent->main_task;
-  if (task != NULL && task->pid == info->si_pid) {
-    actor_ended(task, how, info->si_status);
-    return true;
-  }
+  if (actors_child_ended(agent, info->si_pid, how, info->si_status)) return true;
   for (struct process *process = agent->processes; process != NULL; process = process->next) {
     if (!process->running || process->pid != info->si_pid) continue;
     process_ended(process, how, info->si_status);
@@ -227,23 +223,32 @@ static bool reap(struct agent *agent, pid_t pid) {
   return true;
 }
 
-static void reap_known(struct agent *agent) {
-  const struct actor *task = agent->main_task;
-  bool again = true;
-  while (again) {
-    again = task->pid > 0 && reap(agent, task->pid);
-    for (struct process *process = agent->processes; process != NULL && !again; process = process->next) {
-      again = process->running && reap(agent, process->pid);
-    }
+/** Reaps one of those that are known to be children. False when none has ended. */
+static bool reap_one_known(struct agent *agent) {
+  for (struct actor *actor = agent->actors; actor != NULL; actor = actor->next) {
+    if (actor->pid > 0 && !actor->thread && reap(agent, actor->pid)) return true;
   }
+  for (struct process *process = agent->processes; process != NULL; process = process->next) {
+    if (process->running && reap(agent, process->pid)) return true;
+  }
+  return false;
+}
+
+/** A child that nobody knows may be one whose start a task has not reported yet. */
+static bool starting(const struct agent *agent) {
+  for (const struct actor *actor = agent->actors; actor != NULL; actor = actor->next) {
+    const struct call *call = actor->running;
+    if (call != NULL && (call->process != NULL || call->worker != NULL)) return true;
+  }
+  return false;
 }
 
 void processes_reap(struct agent *agent) {
-  const struct actor *task = agent->main_task;
-  /* A child that nobody knows may be a command whose start the task has not reported yet. */
-  bool starting = task->running != NULL && task->running->process != NULL;
-  if (starting) reap_known(agent);
-  else reap_all(agent);
+  if (!starting(agent)) {
+    reap_all(agent);
+    return;
+  }
+  while (reap_one_known(agent)) continue;
 }
 
 static void end_stream(struct stream *stream) {

@@ -8,6 +8,7 @@
 #include "messages.h"
 #include "process.h"
 #include "session.h"
+#include "worker.h"
 
 /**
  * From bytes to requests. Small frames are put together in `in`; the body of a frame that does not fit there
@@ -42,6 +43,27 @@ static void refuse_undecoded(struct session *session, const struct frame_head *h
                  field);
 }
 
+/** The task that a request is for, if it can serve one. */
+static struct actor *task_of(const struct session *session, const struct frame_head *head) {
+  struct actor *actor = actor_find(session->agent, session, head->actor);
+  return actor == NULL || actor->spawning || actor->gone || actor->ending ? NULL : actor;
+}
+
+static void refuse_actor(struct session *session, const struct frame_head *head, const struct message *message) {
+  char text[96];
+  const struct actor *actor = actor_find(session->agent, session, head->actor);
+  if (actor == NULL) {
+    session_refuse(session, head->actor, head->request_id, 0, message->name, "no task is actor %lld",
+                   (long long)head->actor);
+  } else if (actor->gone) {
+    actor_describe_end(actor, actor->how, actor->code, text, sizeof text);
+    session_refuse(session, head->actor, head->request_id, ESRCH, message->name, "%s", text);
+  } else {
+    session_refuse(session, head->actor, head->request_id, ESRCH, message->name, "worker %lld is being %s",
+                   (long long)actor->id, actor->ending ? "ended" : "made");
+  }
+}
+
 /** The message of a request that can be served, else NULL after refusing it. */
 static const struct message *check_request(struct session *session, const struct frame_head *head) {
   const struct message *message = message_of_kind(head->kind);
@@ -50,9 +72,8 @@ static const struct message *check_request(struct session *session, const struct
                    (long long)head->kind);
     return NULL;
   }
-  if (message->served == SERVED_BY_TASK && head->actor != session->agent->main_task->id) {
-    session_refuse(session, head->actor, head->request_id, 0, message->name, "no task is actor %lld",
-                   (long long)head->actor);
+  if (message->served == SERVED_BY_TASK && task_of(session, head) == NULL) {
+    refuse_actor(session, head, message);
     return NULL;
   }
   return message;
@@ -60,7 +81,7 @@ static const struct message *check_request(struct session *session, const struct
 
 static struct call *create_call(struct session *session, const struct message *message, const struct frame_head *head,
                                 size_t size) {
-  struct call *call = call_create(session->agent->main_task, size);
+  struct call *call = call_create(task_of(session, head), size);
   if (call == NULL) {
     session_refuse(session, head->actor, head->request_id, EAGAIN, message->name,
                    "too many requests of this actor are waiting");
@@ -125,12 +146,39 @@ static bool plan_process(struct session *session, const struct frame_head *head,
   return false;
 }
 
-static void submit(struct session *session, const struct frame_head *head, struct call *call) {
-  if (starts_process(call->message) && !plan_process(session, head, call)) {
-    call_free(call);
-    return;
+/** Registers the worker that the request makes. False after refusing it. */
+static bool plan_worker(struct session *session, const struct frame_head *head, struct call *call) {
+  struct spawn_worker_fields request;
+  const char *field = NULL;
+  struct bytes payload = {.data = call_body(call) + call->payload_offset, .size = call->size - call->payload_offset};
+  if (!message_decode(&spawn_worker_fields_shape, payload, &request, &field)) {
+    refuse_undecoded(session, head, call->message, field);
+    return false;
   }
-  actor_submit(session->agent->main_task, call);
+  if (request.worker <= ACTOR_MAIN || actor_find(session->agent, session, request.worker) != NULL) {
+    session_refuse(session, head->actor, head->request_id, 0, call->message->name,
+                   "worker %lld is in use or no number of a worker", (long long)request.worker);
+    return false;
+  }
+  call->worker = worker_create(session, request.worker, request.thread);
+  if (call->worker != NULL) return true;
+  int error = errno;
+  session_refuse(session, head->actor, head->request_id, error, call->message->name, "%s", strerror(error));
+  return false;
+}
+
+static void submit(struct session *session, const struct frame_head *head, struct call *call) {
+  bool planned = true;
+  if (task_of(session, head) != call->actor) {
+    refuse_actor(session, head, call->message);
+    planned = false;
+  } else if (starts_process(call->message)) {
+    planned = plan_process(session, head, call);
+  } else if (call->message->kind == MESSAGE_SPAWN_WORKER) {
+    planned = plan_worker(session, head, call);
+  }
+  if (planned) actor_submit(call->actor, call);
+  else call_free(call);
 }
 
 static void resync(struct session *session, const struct sync_fields *sync) {

@@ -11,6 +11,7 @@
 #include "power.h"
 #include "process.h"
 #include "session.h"
+#include "worker.h"
 
 /** What the I/O process answers by itself: it never waits and does nothing on a test's behalf. */
 
@@ -46,12 +47,15 @@ static void state(struct session *session, const struct frame_head *head) {
   const struct agent *agent = session->agent;
   const struct actor *task = agent->main_task;
   char task_name[16];
-  struct state_reply reply = {.tasks = task->pid > 0, .task_fds = -1, .rss_bytes = resident_bytes(agent)};
+  struct state_reply reply = {.task_fds = -1, .rss_bytes = resident_bytes(agent)};
+  for (const struct actor *actor = agent->actors; actor != NULL; actor = actor->next) {
+    reply.tasks += actor->pid > 0;
+    reply.queued_bytes += (int64_t)actor->queued_bytes;
+  }
   for (const struct process *process = agent->processes; process != NULL; process = process->next) reply.processes++;
   for (const struct session *one = agent->sessions; one != NULL; one = one->next) {
     reply.queued_bytes += (int64_t)session_queued(one);
   }
-  reply.queued_bytes += (int64_t)task->queued_bytes;
   snprintf(task_name, sizeof task_name, "%d", (int)task->pid);
   if (task->pid > 0) reply.task_fds = count_fds(agent, task_name);
   reply.io_fds = count_fds(agent, "self");
@@ -61,9 +65,10 @@ static void state(struct session *session, const struct frame_head *head) {
 }
 
 static void cancel(struct session *session, const struct frame_head *head) {
-  if (!actor_cancel(session->agent->main_task, session, head->request_id)) {
-    process_cancel(session, head->request_id);
+  for (struct actor *actor = session->agent->actors; actor != NULL; actor = actor->next) {
+    if (actor_cancel(actor, session, head->request_id)) return;
   }
+  process_cancel(session, head->request_id);
 }
 
 /** Fields of every request that the I/O process serves. */
@@ -76,6 +81,7 @@ union fields {
   struct proc_status_fields status;
   struct proc_close_fields close;
   struct sync_fields sync;
+  struct worker_end_fields worker_end;
 };
 
 void service_request(struct session *session, const struct message *message, const struct frame_head *head,
@@ -117,6 +123,9 @@ void service_request(struct session *session, const struct message *message, con
       break;
     case MESSAGE_PROC_CLOSE:
       process_close(session, head, &fields.close);
+      break;
+    case MESSAGE_WORKER_END:
+      worker_end_request(session, head, &fields.worker_end);
       break;
     default:
       session_refuse(session, head->actor, head->request_id, 0, message->name, "only a serial port is synchronised");

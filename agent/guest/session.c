@@ -13,6 +13,7 @@
 
 #include "messages.h"
 #include "process.h"
+#include "worker.h"
 
 #define INPUT_SIZE ((size_t)64 * 1024)
 /** Answers up to this size are copied, so that several leave in one write. */
@@ -69,7 +70,11 @@ static void release_answers(struct session *session) {
 void session_drop(struct session *session) {
   struct agent *agent = session->agent;
   session_forget_frame(session);
-  actor_forget_session(agent->main_task, session);
+  for (struct actor *actor = agent->actors, *next = NULL; actor != NULL; actor = next) {
+    next = actor->next;
+    actor_forget_session(actor, session);
+  }
+  workers_of_session_ended(session);
   processes_of_session_ended(session);
   release_answers(session);
   buffer_clear(&session->control);
@@ -134,7 +139,7 @@ static struct bytes text_bytes(const char *text) {
 }
 
 void session_send_ready(struct session *session, int64_t request_id) {
-  static const char *const features[] = {"processes", "files", "syscall", "clock", "mount_vfs"};
+  static const char *const features[] = {"processes", "files", "syscall", "clock", "mount_vfs", "streams", "workers"};
   const uint8_t preamble[] = SYNC_PREAMBLE;
   const struct agent *agent = session->agent;
   uint8_t memory[128];
@@ -247,7 +252,7 @@ static bool send_answer(struct session *session) {
   struct actor *actor = call->actor;
   session->sending = NULL;
   call_free(call);
-  actor_advance(actor);
+  if (!actor->condemned) actor_advance(actor);
   return more;
 }
 

@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "messages.h"
+#include "passing.h"
 
 /** Room for the buffers of the largest request with their alignment, and for argument vectors. */
 #define SCRATCH_SIZE ((size_t)64 * 1024 * 1024)
@@ -22,6 +22,7 @@ typedef bool (*service)(struct task *task, struct bytes payload);
 static service service_of(int64_t kind) {
   switch (kind) {
     case MESSAGE_PROC_START: return task_proc_start;
+    case MESSAGE_SPAWN_WORKER: return task_spawn_worker;
     case MESSAGE_TAIL_START: return task_tail_start;
     case MESSAGE_FD_STREAM_START: return task_fd_stream_start;
     case MESSAGE_SYSCALL: return task_syscall;
@@ -140,34 +141,16 @@ static void follow_root(struct task *task) {
   close(fd);
 }
 
-static void pass_descriptors(struct task *task) {
-  union {
-    char bytes[CMSG_SPACE(sizeof(int) * PASSED_MAX)];
-    struct cmsghdr align;
-  } control = {.bytes = {0}};
-  char byte = 0;
-  size_t size = sizeof(int) * task->passed_count;
-  struct iovec part = {.iov_base = &byte, .iov_len = 1};
-  struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = (socklen_t)CMSG_SPACE(size)};
-  struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-  head->cmsg_level = SOL_SOCKET;
-  head->cmsg_type = SCM_RIGHTS;
-  head->cmsg_len = (socklen_t)CMSG_LEN(size);
-  memcpy(CMSG_DATA(head), task->passed, size);
-  if (sendmsg(task->passage, &message, MSG_NOSIGNAL) < 0) {
-    /* The I/O process misses them and says so to the host. */
-  }
-}
-
 static void ring(struct task *task, bool ok) {
   struct arena_page *page = (struct arena_page *)(void *)task->arena;
-  if (task->passed_count > 0) pass_descriptors(task);
+  /* What does not get through the I/O process misses, and says so to the host. */
+  if (task->passed_count > 0) pass_descriptors(task->passage, task->passed, task->passed_count);
   page->answer = (struct answer_sheet){
       .kind = ok ? MESSAGE_OK : MESSAGE_ERROR,
       .payload_size = buffer_length(&task->reply),
       .slot = task->reply_slot,
       .pid = task->passed_pid,
+      .tid = task->passed_tid,
       .passed_fds = task->passed_mask,
   };
   uint64_t one = 1;
@@ -175,13 +158,13 @@ static void ring(struct task *task, bool ok) {
   for (unsigned i = 0; i < task->passed_count; i++) close(task->passed[i]);
 }
 
-static void serve(struct task *task) {
-  const struct call_sheet call = ((struct arena_page *)(void *)task->arena)->call;
+static void serve(struct task *task, const struct call_sheet call) {
   task->small_reply_slot = call.small_reply_slot;
   task->scratch_used = 0;
   task->passed_count = 0;
   task->passed_mask = 0;
   task->passed_pid = 0;
+  task->passed_tid = 0;
   task_reply_room(task, 0);
   if ((call.flags & CALL_CHECK_ROOT) != 0) follow_root(task);
   service serve_it = service_of(call.kind);
@@ -191,13 +174,22 @@ static void serve(struct task *task) {
   if (task->scratch_used > SCRATCH_KEEP) madvise(task->scratch, task->scratch_used, MADV_DONTNEED);
 }
 
-_Noreturn void task_run(struct task *task) {
-  task->scratch = mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (task->scratch == MAP_FAILED) _exit(125);
+uint8_t *task_scratch(void) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void *memory = mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+void task_free_scratch(uint8_t *scratch) { munmap(scratch, SCRATCH_SIZE); }
+
+void task_serve(struct task *task) {
   for (;;) {
     uint64_t rings = 0;
     ssize_t count = read(task->bell, &rings, sizeof rings);
-    if (count == sizeof rings) serve(task);
-    else if (count >= 0 || errno != EINTR) _exit(124);
+    if (count < 0 && errno == EINTR) continue;
+    if (count != sizeof rings) return;
+    const struct call_sheet call = ((struct arena_page *)(void *)task->arena)->call;
+    if (call.kind == CALL_LEAVE) return;
+    serve(task, call);
   }
 }

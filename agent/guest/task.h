@@ -43,9 +43,14 @@ struct task {
   unsigned passed_count;
   uint32_t passed_mask;
   int32_t passed_pid;
+  int32_t passed_tid;
 };
 
-_Noreturn void task_run(struct task *task);
+/** Memory for what one request needs; NULL with errno set. */
+uint8_t *task_scratch(void);
+void task_free_scratch(uint8_t *scratch);
+/** Serves requests until it is told to leave or its connections are gone. */
+void task_serve(struct task *task);
 
 /** Zeroed memory until the next request, aligned to 16 bytes; NULL when a request wants too much. */
 void *task_memory(struct task *task, size_t size);
@@ -87,6 +92,7 @@ bool task_clock_advance(struct task *task, struct bytes payload);
 bool task_proc_start(struct task *task, struct bytes payload);
 bool task_tail_start(struct task *task, struct bytes payload);
 bool task_fd_stream_start(struct task *task, struct bytes payload);
+bool task_spawn_worker(struct task *task, struct bytes payload);
 
 bool task_decode(struct task *task, const char *operation, const struct shape *shape, struct bytes payload, void *values);
 

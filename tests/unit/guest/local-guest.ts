@@ -51,8 +51,10 @@ export class LocalGuest {
   /** Turns the reactor until the condition holds; one that no descriptor announces is asked again and again. */
   wait(condition: () => boolean): void {
     const deadline = after(SOON);
-    while (!this.run(until(condition, after(0))) && monotonic() < deadline) this.run(sleep(2));
-    if (!condition()) throw new Error("the condition did not come about");
+    while (!this.run(until(condition, after(0)))) {
+      if (monotonic() > deadline) throw new Error("the condition did not come about");
+      this.run(sleep(2));
+    }
   }
 
   path(name: string): string {
