@@ -72,8 +72,7 @@ _Noreturn void task_born(const struct agent *agent, uint8_t *arena, int bell, in
       .root_device = root.st_dev,
       .root_inode = root.st_ino,
   };
-  task.scratch = task_scratch();
-  if (task.scratch == NULL) _exit(125);
+  if (!scratch_map(&task.scratch)) _exit(125);
   task_serve(&task);
   _exit(124);
 }

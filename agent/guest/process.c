@@ -57,6 +57,7 @@ struct process *process_create(struct session *session, const struct process_pla
   process->session = session;
   process->handle = plan->handle;
   process->timeout_ms = plan->timeout_ms;
+  process->ends_with_exit = plan->ends_with_exit;
   process->deadline = (struct timer){.expired = deadline_passed, .context = process};
   process->grace = (struct timer){.expired = grace_passed, .context = process};
   process->close_request = -1;
@@ -272,17 +273,21 @@ static void tell_end(const struct stream *stream, struct buffer *out) {
   frame_end(out, start, 0);
 }
 
+/** Whoever has the other end of the pipe, nothing more is expected of it. */
+static bool said_all(const struct stream *stream) { return stream->process->ends_with_exit && !stream->process->running; }
+
 /** The pipe is empty and nobody will write to it again: the end can be told without any credit. */
-static bool only_hung_up(int fd) {
-  struct pollfd pipe = {.fd = fd, .events = POLLIN};
-  return poll(&pipe, 1, 0) == 1 && (pipe.revents & POLLIN) == 0;
+static bool nothing_left(const struct stream *stream) {
+  struct pollfd pipe = {.fd = stream->watch.fd, .events = POLLIN};
+  int count = poll(&pipe, 1, 0);
+  return count == 1 ? (pipe.revents & POLLIN) == 0 : count == 0 && said_all(stream);
 }
 
 /** Reads a piece of the pipe straight into the DATA frame that carries it. */
 static void carry(struct stream *stream, struct buffer *out) {
   size_t wanted = stream->credit < (int64_t)PIECE ? (size_t)stream->credit : PIECE;
   if (wanted == 0) {
-    if (!stream->process->running && only_hung_up(stream->watch.fd)) {
+    if (!stream->process->running && nothing_left(stream)) {
       end_stream(stream);
       tell_end(stream, out);
     }
@@ -296,8 +301,9 @@ static void carry(struct stream *stream, struct buffer *out) {
   ssize_t count = read(stream->watch.fd, buffer_end(out), wanted);
   if (count <= 0) {
     *out = before;
-    if (count < 0 && errno == EAGAIN) await_more(stream);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    bool empty = count < 0 && errno == EAGAIN;
+    if (empty && !said_all(stream)) await_more(stream);
+    if (count < 0 && (errno == EINTR || (empty && !said_all(stream)))) return;
     end_stream(stream);
     tell_end(stream, out);
     return;

@@ -53,6 +53,7 @@ struct process {
   pid_t pid;
   bool running;
   bool timed_out;
+  bool ends_with_exit;
   int64_t how;
   int64_t code;
 
@@ -80,6 +81,8 @@ struct process_plan {
   int64_t timeout_ms;
   bool stdin_open;
   struct bytes stdin_data;
+  /** Its output ends with it, whoever else has the pipe. */
+  bool ends_with_exit;
 };
 
 struct process *process_find(const struct agent *agent, const struct session *session, int64_t handle);

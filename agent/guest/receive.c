@@ -99,11 +99,12 @@ union starting_fields {
   struct proc_start_fields command;
   struct tail_start_fields tail;
   struct fd_stream_start_fields stream;
+  struct syscall_start_fields call;
 };
 
 static bool starts_process(const struct message *message) {
   return message->kind == MESSAGE_PROC_START || message->kind == MESSAGE_TAIL_START ||
-         message->kind == MESSAGE_FD_STREAM_START;
+         message->kind == MESSAGE_FD_STREAM_START || message->kind == MESSAGE_SYSCALL_START;
 }
 
 /** What the request says about its process; false with the name of the field that does not fit. */
@@ -119,6 +120,9 @@ static bool read_plan(const struct call *call, struct process_plan *plan, const 
       break;
     case MESSAGE_TAIL_START:
       *plan = (struct process_plan){.handle = fields.tail.process, .window = fields.tail.window};
+      break;
+    case MESSAGE_SYSCALL_START:
+      *plan = (struct process_plan){.handle = fields.call.process, .window = fields.call.window, .ends_with_exit = true};
       break;
     default:
       *plan = (struct process_plan){.handle = fields.stream.process, .window = fields.stream.window};

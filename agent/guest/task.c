@@ -11,6 +11,7 @@
 
 #include "messages.h"
 #include "passing.h"
+#include "pending.h"
 
 /** Room for the buffers of the largest request with their alignment, and for argument vectors. */
 #define SCRATCH_SIZE ((size_t)64 * 1024 * 1024)
@@ -26,6 +27,7 @@ static service service_of(int64_t kind) {
     case MESSAGE_TAIL_START: return task_tail_start;
     case MESSAGE_FD_STREAM_START: return task_fd_stream_start;
     case MESSAGE_SYSCALL: return task_syscall;
+    case MESSAGE_SYSCALL_START: return task_syscall_start;
     case MESSAGE_IOCTL: return task_ioctl;
     case MESSAGE_READ_MEM: return task_read_mem;
     case MESSAGE_FILE_GET: return task_file_get;
@@ -49,13 +51,14 @@ static service service_of(int64_t kind) {
 }
 
 void *task_memory(struct task *task, size_t size) {
+  struct scratch *scratch = &task->scratch;
   size_t rounded = (size + 15) & ~(size_t)15;
-  if (rounded < size || rounded > SCRATCH_SIZE - task->scratch_used) {
+  if (rounded < size || rounded > scratch->size - scratch->used) {
     errno = ENOMEM;
     return NULL;
   }
-  uint8_t *memory = task->scratch + task->scratch_used;
-  task->scratch_used += rounded;
+  uint8_t *memory = scratch->base + scratch->used;
+  scratch->used += rounded;
   memset(memory, 0, rounded);
   return memory;
 }
@@ -160,7 +163,8 @@ static void ring(struct task *task, bool ok) {
 
 static void serve(struct task *task, const struct call_sheet call) {
   task->small_reply_slot = call.small_reply_slot;
-  task->scratch_used = 0;
+  task->scratch.used = 0;
+  if (task->pending != NULL) pending_sweep(task);
   task->passed_count = 0;
   task->passed_mask = 0;
   task->passed_pid = 0;
@@ -171,16 +175,18 @@ static void serve(struct task *task, const struct call_sheet call) {
   struct bytes payload = {.data = task->arena + call.payload_offset, .size = call.payload_size};
   bool ok = serve_it != NULL ? serve_it(task, payload) : task_error(task, ENOSYS, "task", "no such operation");
   ring(task, ok);
-  if (task->scratch_used > SCRATCH_KEEP) madvise(task->scratch, task->scratch_used, MADV_DONTNEED);
+  if (task->scratch.used > SCRATCH_KEEP) madvise(task->scratch.base, task->scratch.used, MADV_DONTNEED);
 }
 
-uint8_t *task_scratch(void) {
+bool scratch_map(struct scratch *scratch) {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   void *memory = mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0);
-  return memory == MAP_FAILED ? NULL : memory;
+  if (memory == MAP_FAILED) return false;
+  *scratch = (struct scratch){.base = memory, .size = SCRATCH_SIZE};
+  return true;
 }
 
-void task_free_scratch(uint8_t *scratch) { munmap(scratch, SCRATCH_SIZE); }
+void scratch_unmap(struct scratch *scratch) { munmap(scratch->base, scratch->size); }
 
 void task_serve(struct task *task) {
   for (;;) {

@@ -16,6 +16,13 @@
  * happen, one after another, so that what one call changes (credentials, cwd, namespaces, descriptors) holds
  * for the next. It keeps no heap: what a request needs lives in `scratch` until the next request.
  */
+/** Memory handed out from its start until it is reset. */
+struct scratch {
+  uint8_t *base;
+  size_t used;
+  size_t size;
+};
+
 struct task {
   uint8_t *arena;
   int bell;
@@ -26,8 +33,9 @@ struct task {
   /** Commands die with the agent: on the host nobody else would end them. */
   bool commands_die_with_agent;
 
-  uint8_t *scratch;
-  size_t scratch_used;
+  struct scratch scratch;
+  /** Calls that other processes make in this task's memory. */
+  struct pending *pending;
   /** Where a command runs between clone and exec; NULL until the first. */
   uint8_t *child_stack;
 
@@ -46,9 +54,9 @@ struct task {
   int32_t passed_tid;
 };
 
-/** Memory for what one request needs; NULL with errno set. */
-uint8_t *task_scratch(void);
-void task_free_scratch(uint8_t *scratch);
+/** Memory for what one request needs; false with errno set. */
+bool scratch_map(struct scratch *scratch);
+void scratch_unmap(struct scratch *scratch);
 /** Serves requests until it is told to leave or its connections are gone. */
 void task_serve(struct task *task);
 
@@ -93,6 +101,7 @@ bool task_proc_start(struct task *task, struct bytes payload);
 bool task_tail_start(struct task *task, struct bytes payload);
 bool task_fd_stream_start(struct task *task, struct bytes payload);
 bool task_spawn_worker(struct task *task, struct bytes payload);
+bool task_syscall_start(struct task *task, struct bytes payload);
 
 bool task_decode(struct task *task, const char *operation, const struct shape *shape, struct bytes payload, void *values);
 

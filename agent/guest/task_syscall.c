@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "messages.h"
+#include "pending.h"
 #include "rawcall.h"
 #include "task.h"
 
@@ -12,16 +13,6 @@
  * Raw system calls and ioctls. Buffers are copied into the task's memory, so that their alignment and their
  * neighbours are the same each time; the kernel judges addresses, a bad one gives EFAULT and no crash.
  */
-
-#define SYSCALL_ARGUMENTS 6
-
-struct buffers {
-  uint32_t count;
-  struct span {
-    uint8_t *data;
-    size_t size;
-  } *items;
-};
 
 static bool copy_buffers(struct task *task, const struct sequence *list, struct buffers *buffers) {
   struct reader reader = sequence_reader(list);
@@ -100,32 +91,42 @@ static const char *nest(const struct sequence *nested, const struct buffers *buf
   return NULL;
 }
 
-bool task_syscall(struct task *task, struct bytes payload) {
-  struct syscall_fields request;
-  struct buffers buffers;
-  uint64_t arguments[SYSCALL_ARGUMENTS] = {0};
-  if (!task_decode(task, "SYSCALL", &syscall_fields_shape, payload, &request)) return false;
-  if (request.args.count > SYSCALL_ARGUMENTS) {
-    return task_error(task, EINVAL, "SYSCALL", "a system call takes at most 6 arguments, got %u", request.args.count);
+bool prepare_syscall(struct task *task, const struct syscall_fields *request, struct prepared *call) {
+  *call = (struct prepared){.number = request->nr};
+  if (request->args.count > SYSCALL_ARGUMENTS) {
+    return task_error(task, EINVAL, "SYSCALL", "a system call takes at most 6 arguments, got %u", request->args.count);
   }
-  struct reader reader = sequence_reader(&request.args);
-  for (uint32_t i = 0; i < request.args.count; i++) {
+  struct reader reader = sequence_reader(&request->args);
+  for (uint32_t i = 0; i < request->args.count; i++) {
     int64_t word = 0;
     msgpack_read_int(&reader, &word);
-    arguments[i] = (uint64_t)word;
+    call->arguments[i] = (uint64_t)word;
   }
-  if (!copy_buffers(task, &request.bufs, &buffers)) {
+  if (!copy_buffers(task, &request->bufs, &call->buffers)) {
     return task_error(task, ENOMEM, "SYSCALL", "the buffers are too large");
   }
-  const char *wrong = place_pointers(&request.ptrs, &buffers, arguments);
-  if (wrong == NULL) wrong = nest(&request.nested, &buffers);
+  const char *wrong = place_pointers(&request->ptrs, &call->buffers, call->arguments);
+  if (wrong == NULL) wrong = nest(&request->nested, &call->buffers);
   if (wrong != NULL) return task_error(task, EINVAL, "SYSCALL", "%s", wrong);
+  return true;
+}
 
-  int64_t result = raw_call(request.nr, arguments);
-  task_reply_room(task, encoded_size(&buffers));
-  msgpack_write_array(&task->reply, 2);
-  msgpack_write_int(&task->reply, result);
-  write_buffers(&task->reply, &buffers);
+size_t prepared_size(const struct prepared *call) { return encoded_size(&call->buffers); }
+
+void write_result(struct buffer *reply, const struct prepared *call, int64_t result) {
+  msgpack_write_array(reply, 2);
+  msgpack_write_int(reply, result);
+  write_buffers(reply, &call->buffers);
+}
+
+bool task_syscall(struct task *task, struct bytes payload) {
+  struct syscall_fields request;
+  struct prepared call;
+  if (!task_decode(task, "SYSCALL", &syscall_fields_shape, payload, &request)) return false;
+  if (!prepare_syscall(task, &request, &call)) return false;
+  int64_t result = raw_call(call.number, call.arguments);
+  task_reply_room(task, prepared_size(&call));
+  write_result(&task->reply, &call, result);
   return finish(task, "SYSCALL");
 }
 

@@ -9,6 +9,7 @@
 
 #include "messages.h"
 #include "passing.h"
+#include "pending.h"
 #include "task.h"
 
 /**
@@ -59,6 +60,7 @@ static _Noreturn void fork_born(struct task *task, const struct offer *offer) {
   setsid();
   arena_detach(task->arena);
   task->arena = offer->arena;
+  pending_forget(task);
   take_place(&task->bell, offer->fds[OFFER_BELL]);
   take_place(&task->answer, offer->fds[OFFER_ANSWER]);
   take_place(&task->passage, offer->fds[OFFER_PASSAGE]);
