@@ -57,6 +57,8 @@ struct task {
 /** Memory for what one request needs; false with errno set. */
 bool scratch_map(struct scratch *scratch);
 void scratch_unmap(struct scratch *scratch);
+/** Where its commands began. */
+void task_free_stack(struct task *task);
 /** Serves requests until it is told to leave or its connections are gone. */
 void task_serve(struct task *task);
 

@@ -177,6 +177,11 @@ static bool open_pipes(const struct task *task, struct pipes *pipes, bool with_s
   return true;
 }
 
+void task_free_stack(struct task *task) {
+  if (task->child_stack != NULL) munmap(task->child_stack, CHILD_STACK);
+  task->child_stack = NULL;
+}
+
 static pid_t spawn(struct task *task, struct launch *launch) {
   if (task->child_stack == NULL) {
     void *memory = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);

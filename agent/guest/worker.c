@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -67,12 +68,14 @@ bool worker_started(struct actor *worker, const struct actor *maker, pid_t pid, 
 
 /** A fork dies; a thread that is at work is interrupted until it is back, and told to leave then. */
 static void stop(struct actor *worker) {
+  char text[48];
   worker->ending = true;
   if (!worker->thread || worker->gone) {
     kill(worker->pid, SIGKILL);
     return;
   }
-  actor_fail_calls(worker, "the worker was ended");
+  snprintf(text, sizeof text, "worker %lld was ended", (long long)worker->id);
+  actor_fail_calls(worker, text);
   if (worker->running == NULL) worker_leave(worker);
 }
 

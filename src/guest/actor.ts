@@ -19,7 +19,7 @@ import type {
   WorkerActor,
 } from "../lab/ports.ts";
 import { after, type Op, until } from "../sys/op.ts";
-import type { Client, RequestOptions } from "./client.ts";
+import type { Client, Request, RequestOptions } from "./client.ts";
 import type { RequestName } from "./codec.ts";
 import { pushFile, readFile, writeFile } from "./file.ts";
 import { ACTOR_IO, type Payload, type Reply } from "./messages.ts";
@@ -226,6 +226,8 @@ export class RemoteActor implements Actor {
 }
 
 export class RemoteWorker extends RemoteActor implements WorkerActor {
+  private ending: Request<"WORKER_END"> | undefined;
+
   constructor(
     client: Client,
     id: number,
@@ -242,11 +244,12 @@ export class RemoteWorker extends RemoteActor implements WorkerActor {
 
   *end(): Op<void> {
     if (this.client.ended !== undefined) return;
-    const request = this.client.begin(
+    this.ending ??= this.client.begin(
       "WORKER_END",
       { worker: this.id },
       { actor: ACTOR_IO, subject: { call: "kill", object: actorName(this.id) } },
     );
+    const request = this.ending;
     this.client.retireWorker(this.id);
     // Not `request.wait()`: an interruption must not take the order back.
     if (!(yield* until(() => request.settled, after(WORKER_END_MS))))

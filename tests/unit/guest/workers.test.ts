@@ -6,6 +6,15 @@ import { all, type Op } from "../../../src/sys/op.ts";
 import { bytes, text } from "./fake-agent.ts";
 import { AGENT_BUILT, LocalGuest } from "./local-guest.ts";
 
+const SYS_READ = 0;
+const SYS_MMAP = 9;
+const SYS_MUNMAP = 11;
+const SYS_EXIT = 60;
+const SYS_FUTEX = 202;
+const SYS_PIPE2 = 293;
+const FUTEX_WAIT = 0;
+const FUTEX_WAKE = 1;
+const EBADF = 9;
 const SYS_GETPID = 39;
 const SYS_FORK = 57;
 const SYS_EXIT_GROUP = 231;
@@ -181,6 +190,7 @@ describe.skipIf(!AGENT_BUILT)("workers", () => {
       expect(
         refusal(() => local.run(all([call(worker, SYS_NANOSLEEP, [], [seconds(1000)]), act()]))).message,
       ).toContain(`worker ${worker.id}`);
+      local.run(worker.end());
       expect(alive(worker.pid)).toBe(false);
     });
 
@@ -254,5 +264,124 @@ describe.skipIf(!AGENT_BUILT)("workers", () => {
       expect(syscall(worker, SYS_FORK)).toBeGreaterThan(0);
       expect(syscall(worker, SYS_GETPID)).toBe(worker.pid);
     });
+  });
+
+  describe("threads", () => {
+    test("a thread has the task's process id and a thread id of its own", () => {
+      const own = syscall(local.guest.main, SYS_GETPID);
+      const worker = spawn(local.guest.main, true);
+      expect([worker.pid, syscall(worker, SYS_GETPID)]).toEqual([own, own]);
+      expect(syscall(worker, SYS_GETTID)).toBe(worker.tid);
+      expect(worker.tid).not.toBe(own);
+    });
+
+    test("memory and descriptors are shared", () => {
+      const { main } = local.guest;
+      local.run(main.writeFile(local.at("threads"), bytes("0123456789")));
+      const worker = spawn(main, true);
+      const fd = local.run(worker.open(local.at("threads"), 1));
+      expect(text(local.run(main.read(fd, 4)))).toBe("0123");
+      expect(text(local.run(worker.read(fd, 4)))).toBe("4567");
+      local.run(main.closeFd(fd));
+      expect(refusal(() => local.run(worker.read(fd, 1))).errno).toBe(EBADF);
+      const page = syscall(main, SYS_MMAP, [0, 4096, 3, 0x22, -1, 0]);
+      expect(page).toBeGreaterThan(0);
+      const pipe = local.run(
+        worker.syscall({ nr: SYS_PIPE2, args: [0, 0], bufs: [new Uint8Array(8)], ptrs: [0], nested: [] }),
+      );
+      const ends = new DataView((pipe.out[0] as Uint8Array).slice().buffer);
+      local.run(main.write(ends.getInt32(4, true), bytes("through")));
+      expect(syscall(worker, SYS_READ, [ends.getInt32(0, true), page, 7])).toBe(7);
+      expect(text(local.run(main.readMem(page, 7)))).toBe("through");
+      for (const at of [0, 4]) local.run(main.closeFd(ends.getInt32(at, true)));
+      expect(syscall(main, SYS_MUNMAP, [page, 4096])).toBe(0);
+    });
+
+    test("credentials are a thread's own, and its commands have them", () => {
+      const { main } = local.guest;
+      if (syscall(main, SYS_GETUID) !== 0) return;
+      const worker = spawn(main, true);
+      expect(syscall(worker, SYS_SETRESUID, [65534, 65534, 65534])).toBe(0);
+      expect([syscall(worker, SYS_GETUID), syscall(main, SYS_GETUID)]).toEqual([65534, 0]);
+      expect(text(local.run(worker.run(sh("id -u"))).stdout)).toBe("65534\n");
+      expect(text(local.run(main.run(sh("id -u"))).stdout)).toBe("0\n");
+    });
+
+    test("a thread waits on a futex until another wakes it", () => {
+      const { main } = local.guest;
+      const worker = spawn(main, true);
+      const page = syscall(main, SYS_MMAP, [0, 4096, 3, 0x22, -1, 0]);
+      function* wake(): Op<number> {
+        let woken = 0;
+        while (woken === 0) woken = yield* call(main, SYS_FUTEX, [page, FUTEX_WAKE, 1]);
+        return woken;
+      }
+      expect(local.run(all([call(worker, SYS_FUTEX, [page, FUTEX_WAIT, 0]), wake()]))).toEqual([0, 1]);
+      syscall(main, SYS_MUNMAP, [page, 4096]);
+    });
+
+    test("one that is ended leaves the task alone, even out of a call", () => {
+      const { main } = local.guest;
+      const own = syscall(main, SYS_GETPID);
+      const worker = spawn(main, true);
+      function* act(): Op<number> {
+        yield* worker.end();
+        return 0;
+      }
+      expect(
+        refusal(() => local.run(all([call(worker, SYS_NANOSLEEP, [], [seconds(1000)]), act()]))).message,
+      ).toContain(`worker ${worker.id}`);
+      // The failure of the call has interrupted the first wait for the end.
+      local.run(worker.end());
+      expect(existsSync(`/proc/${own}/task/${worker.tid}`)).toBe(false);
+      expect(syscall(main, SYS_GETPID)).toBe(own);
+    });
+
+    test("one that exits by itself is noticed, and the task lives on", () => {
+      const { main } = local.guest;
+      const own = syscall(main, SYS_GETPID);
+      const worker = spawn(main, true);
+      expect(refusal(() => syscall(worker, SYS_EXIT, [0])).message).toContain("exited");
+      expect(worker.gone).toBeInstanceOf(GuestError);
+      expect(syscall(main, SYS_GETPID)).toBe(own);
+    });
+
+    test("threads go with their task, a fork of one lives on", () => {
+      const { main } = local.guest;
+      const thread = spawn(main, true);
+      const fork = spawn(thread);
+      const inner = spawn(fork, true);
+      expect(syscall(inner, SYS_GETPID)).toBe(fork.pid);
+      expect(refusal(() => syscall(main, SYS_EXIT_GROUP, [4])).message).toContain(
+        "main task exited with status 4",
+      );
+      local.wait(() => thread.gone !== undefined);
+      expect(syscall(fork, SYS_GETPID)).toBe(fork.pid);
+      expect(syscall(inner, SYS_GETTID)).toBe(inner.tid);
+      expect(syscall(main, SYS_GETPID)).not.toBe(thread.pid);
+      local.run(fork.end());
+      expect(inner.gone).toBeInstanceOf(GuestError);
+    });
+
+    test("64 at once all answer, and leave nothing behind", () => {
+      const before = local.run(local.guest.state());
+      const group = local.run(
+        all(Array.from({ length: 64 }, () => local.guest.main.spawnWorker({ thread: true }))),
+      );
+      expect(local.run(all(group.map((worker) => call(worker, SYS_GETTID))))).toEqual(
+        group.map(({ tid }) => tid),
+      );
+      for (let round = 0; round < 3; round++)
+        for (const { stdout, worker } of local.run(all(group.slice(0, 8).map(runId))))
+          expect(text(stdout)).toBe(worker);
+      local.run(all(group.map((worker) => worker.end())));
+      const now = local.run(local.guest.state());
+      expect([now.tasks, now.ioFds, now.taskFds]).toEqual([before.tasks, before.ioFds, before.taskFds]);
+    });
+
+    function* runId(worker: WorkerActor): Op<{ stdout: Uint8Array; worker: string }> {
+      const { stdout } = yield* worker.run(sh(`echo ${worker.id}`));
+      return { stdout, worker: `${worker.id}\n` };
+    }
   });
 });
