@@ -8,6 +8,7 @@ import { LAB_METHODS } from "../src/api/lab.ts";
 import { packFunctions } from "../src/api/pack-functions.ts";
 import { classicFunctions, TASK_METHODS } from "../src/api/provium.ts";
 import { VM_METHOD_GROUPS } from "../src/api/vm.ts";
+import { WORKER_METHODS } from "../src/api/worker.ts";
 import { definedClasses } from "../src/lua/native.ts";
 import "../src/runner/context.ts";
 
@@ -99,6 +100,14 @@ export const manual = (): string =>
     ...Object.entries(VM_METHOD_GROUPS).map(
       ([title, methods]) => `\n### ${title}\n\n${entries("vm:", methods)}`,
     ),
+    "\n## Worker\n",
+    "A further task of a guest, with credentials, working directory and identity of its own; `thread = true` shares memory and descriptors with the task that made it. Workers have every method of a VM under Commands, Background jobs, Files, System calls and Clock, console, batch, and these:\n",
+    entries("worker:", WORKER_METHODS),
+    `\n## Process\n\n${classSection("Process", "p")}`,
+    `\n## File\n\n${classSection("File", "f")}`,
+    `\n## Tail\n\n${classSection("Tail", "s")}`,
+    `\n## ConsoleStream\n\nWhat a console says from now on, with the fields and methods of Tail.`,
+    `\n## PendingCall\n\n${classSection("PendingCall", "call")}`,
     `\n## RunResult\n\n${classSection("RunResult", "r")}`,
     `\n## Clock\n\n${classSection("Clock", "clock")}`,
     `\n## Console\n\n${classSection("Console", "console")}`,

@@ -7,6 +7,7 @@ import { type DurationRules, described, duration } from "../lab/quantities.ts";
 import type { Args } from "../lua/args.ts";
 import { LuaTable } from "../lua/table.ts";
 import { LuaFloat, type LuaValue } from "../lua/values.ts";
+import { wantInteger } from "../lua/want.ts";
 
 const decoder = new TextDecoder();
 const DEEPEST = 16;
@@ -46,10 +47,19 @@ export const optDurationMs = (
   rules: DurationRules = {},
 ): number | undefined => (value === undefined ? undefined : durationMs(value, what, rules));
 
-/** The integers from argument `first` on. */
+/** An integer, or the error that names its place and what was there: "syscall: args[3] must be an integer, got string". */
+export const integerValue = (value: LuaValue, what: string): Integer =>
+  wantInteger(value, () => {
+    const plain = unwrapped(value);
+    const got = typeof plain === "number" ? `number ${plain}` : described(plain).split(" ", 1)[0];
+    throw new ApiError(`${what} must be an integer, got ${got}`);
+  });
+
+/** The integers from argument `first` on; errors count them from 1. */
 export const integers = (args: Args, first: number): Integer[] => {
   const values: Integer[] = [];
-  for (let i = first; i <= args.length; i++) values.push(args.integer(i));
+  for (let i = first; i <= args.length; i++)
+    values.push(integerValue(args.any(i), `${args.callee}: args[${i - first + 1}]`));
   return values;
 };
 

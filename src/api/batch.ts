@@ -14,7 +14,7 @@ import { defineClass, method } from "../lua/native.ts";
 import { all, type Op } from "../sys/op.ts";
 import { integers } from "./arguments.ts";
 import { parseRun } from "./command.ts";
-import { guestPath, type VmHandle } from "./handles.ts";
+import { type GuestHandle, guestPath } from "./handles.ts";
 import { RunResult } from "./result.ts";
 import { labResult } from "./syscall.ts";
 import { listing, permOption, statTable } from "./vm-file.ts";
@@ -38,7 +38,7 @@ export class Batch {
   private readonly steps: Step[] = [];
   private over = false;
 
-  constructor(readonly vm: VmHandle) {}
+  constructor(readonly vm: GuestHandle) {}
 
   add(op: Step["op"], kind: "alone" | "changes" | "reads" | "short"): void {
     if (this.over) throw new ApiError("batch: the batch is over; queue operations inside the function only");

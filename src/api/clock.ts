@@ -1,15 +1,15 @@
 /** The guest's CLOCK_REALTIME: `vm:clock()`. */
 
-import { ApiError } from "../errors/errors.ts";
-import type { Integer } from "../lab/ports.ts";
+import { ApiError, GuestError } from "../errors/errors.ts";
+import type { Actor, Integer } from "../lab/ports.ts";
 import { defineClass, method } from "../lua/native.ts";
 import { luaFloat } from "../lua/values.ts";
 import { type Op, sleep } from "../sys/op.ts";
 import { durationMs } from "./arguments.ts";
-import type { VmHandle } from "./handles.ts";
+import type { GuestHandle } from "./handles.ts";
 
 export class Clock {
-  constructor(readonly vm: VmHandle) {}
+  constructor(readonly vm: GuestHandle) {}
 }
 
 const clockMethod = method<Clock>;
@@ -24,6 +24,22 @@ const nanoseconds = (seconds: number): bigint => {
 
 /** Seconds that fit the kernel's 64-bit nanoseconds. */
 const LARGEST_SECONDS = 9_223_372_036;
+
+/** What the kernel says of a time at which the guest would have started before its epoch. */
+const EINVAL = 22;
+
+/** Sets or moves the clock. The kernel's refusal is explained: it is no fault of the value's form. */
+function* change(self: Clock, call: string, op: (actor: Actor) => Op<unknown>): Op<void> {
+  try {
+    yield* self.vm.call(call, op);
+  } catch (error) {
+    if (!(error instanceof GuestError) || error.errno !== EINVAL) throw error;
+    throw new GuestError(error.message, error.errno, {
+      where: error.where,
+      hint: "Linux keeps no time before 1970, nor one at which the guest would have booted before 1970.",
+    });
+  }
+}
 
 const finite = (value: number, call: string): number => {
   if (!Number.isFinite(value)) throw new ApiError(`${call}: value must be a finite number (got NaN/inf)`);
@@ -52,7 +68,7 @@ defineClass<Clock>({
       "Sets the clock to seconds since the epoch.",
       function* (self, args) {
         const ns = nanoseconds(finite(args.number(1, "seconds"), "clock:set"));
-        yield* self.vm.call("clock:set", (actor) => actor.clockSet(ns));
+        yield* change(self, "clock:set", (actor) => actor.clockSet(ns));
       },
     ),
     set_ns: clockMethod(
@@ -60,7 +76,7 @@ defineClass<Clock>({
       "Sets the clock to nanoseconds since the epoch.",
       function* (self, args) {
         const ns = args.integer(1, "ns");
-        yield* self.vm.call("clock:set_ns", (actor) => actor.clockSet(ns));
+        yield* change(self, "clock:set_ns", (actor) => actor.clockSet(ns));
       },
     ),
     advance: clockMethod(
@@ -69,7 +85,7 @@ defineClass<Clock>({
       function* (self, args) {
         const ms = durationMs(args.any(1), "clock:advance: duration", { negative: true });
         const ns = nanoseconds(finite(ms / 1000, "clock:advance"));
-        yield* self.vm.call("clock:advance", (actor) => actor.clockAdvance(ns));
+        yield* change(self, "clock:advance", (actor) => actor.clockAdvance(ns));
       },
     ),
     sleep: clockMethod(

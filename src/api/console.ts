@@ -6,13 +6,15 @@ import { consoleLines } from "../lab/session.ts";
 import { defineClass, method } from "../lua/native.ts";
 import { after, type Deadline, NEVER, type Op, until } from "../sys/op.ts";
 import { durationMs } from "./arguments.ts";
-import type { VmHandle } from "./handles.ts";
+import type { GuestHandle } from "./handles.ts";
+import { registryOf } from "./held.ts";
+import { ConsoleStream } from "./stream.ts";
 
 const EXPECT_MS = 30_000;
 const CHUNK_BYTES = 64 * 1024;
 
 export class Console {
-  constructor(readonly vm: VmHandle) {}
+  constructor(readonly vm: GuestHandle) {}
 
   /** The captured console. Throws before the first boot, when there is none. */
   port(call: string): ConsolePort {
@@ -75,6 +77,32 @@ function* expectText(
   throw new TimeoutError(`${what} not seen within ${seconds} s${consoleLines(tail)}`);
 }
 
+/** What the console of this boot says from now on. */
+const liveStream = (self: Console): ConsoleStream => {
+  const port = self.port("console:read");
+  const guest = self.vm;
+  const { vm } = guest;
+  let offset = port.length;
+  const { life } = vm;
+  return new ConsoleStream(guest, registryOf(guest), {
+    take: (limit) => {
+      if (offset >= port.length) return undefined;
+      const chunk = port.read(offset, limit);
+      // The log keeps a bounded file of a console that says more: what is not in it any more is skipped.
+      offset = chunk.byteLength === 0 ? port.length : offset + chunk.byteLength;
+      return chunk.byteLength === 0 ? undefined : chunk;
+    },
+    get pending() {
+      return port.length - offset;
+    },
+    get ended() {
+      return vm.life !== life || (vm.state !== "booted" && vm.state !== "paused");
+    },
+    failure: undefined,
+    *close() {},
+  });
+};
+
 const consoleMethod = method<Console>;
 
 defineClass<Console>({
@@ -108,6 +136,11 @@ defineClass<Console>({
         const port = self.port("console:write");
         yield* self.vm.vm.call("console:write", () => port.write(data, ms === 0 ? NEVER : after(ms)));
       },
+    ),
+    read: consoleMethod(
+      "(): ConsoleStream",
+      "A stream of what the console says from now on. Any number of them may be open.",
+      (self) => liveStream(self),
     ),
     close: consoleMethod("()", "Does nothing: the console stays with its VM.", () => undefined),
   },

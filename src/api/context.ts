@@ -36,6 +36,16 @@ export class Api {
     return dirname(path ?? this.file);
   }
 
+  /** The line of the test file that makes the running call; of another Lua file when the test file is not involved. */
+  callSite(): { readonly file: string; readonly line: number } | undefined {
+    const frames = framesOf(this.state.thread, 0).filter(
+      ({ native, file, line }) => !native && file !== undefined && line !== undefined,
+    );
+    const own = frames.find(({ file }) => this.state.sources.get(file as string) === this.file);
+    const frame = own ?? frames[0];
+    return frame && { file: frame.file as string, line: frame.line as number };
+  }
+
   /** Absolute form of a host path: classic paths start at the project, lab paths at the calling file. */
   hostPath(path: string, flavour: Flavour): string {
     if (isAbsolute(path)) return path;

@@ -1,7 +1,7 @@
 /**
- * What Lua holds of a VM: the VM together with the flavour of the call that made the handle. The flavour decides
- * what `syscall` and `ioctl` return, how bare memory sizes and relative paths are read, and how long what the
- * handle opens lives. Two handles of one VM are equal.
+ * What Lua holds of a VM or a worker: whom calls go to, together with the flavour of the call that made the handle.
+ * The flavour decides what `syscall` and `ioctl` return, how bare memory sizes and relative paths are read, and
+ * how long what the handle opens lives. Two handles of one VM are equal, and so are two of one worker.
  */
 
 import { ApiError } from "../errors/errors.ts";
@@ -13,14 +13,54 @@ import { method } from "../lua/native.ts";
 import type { Op } from "../sys/op.ts";
 import type { Api } from "./context.ts";
 
-export class VmHandle {
-  private static readonly known = new WeakMap<Vm, Map<Flavour, VmHandle>>();
+/** Calls into each VM that are under way. */
+const underWay = new WeakMap<Vm, number>();
 
-  private constructor(
+/** How many calls into the guest of this VM are under way. */
+export const callsUnderWay = (vm: Vm): number => underWay.get(vm) ?? 0;
+
+/** One task of a guest as Lua sees it: every call that acts in the guest works on it. */
+export abstract class GuestHandle {
+  protected constructor(
     readonly api: Api,
     readonly vm: Vm,
     readonly flavour: Flavour,
   ) {}
+
+  /** For messages: "vm `a`", "worker 2 of vm `a`". */
+  abstract get label(): string;
+
+  /** Whether its task can be called, as far as the host knows. */
+  abstract get alive(): boolean;
+
+  /** Stands for the descriptor table that its task uses. */
+  abstract get files(): object;
+
+  /** Who can close a descriptor of that table now, if somebody can. */
+  abstract get closer(): GuestHandle | undefined;
+
+  /** Whether a descriptor means the same to both. */
+  sharesFilesWith(other: GuestHandle): boolean {
+    return this.files === other.files;
+  }
+
+  /** The task that the calls go to. Throws when it is gone. */
+  protected abstract actor(operation: string, main: Actor): Actor;
+
+  /** Runs an operation of this task. */
+  *call<T>(operation: string, op: (actor: Actor) => Op<T>): Op<T> {
+    const { vm } = this;
+    underWay.set(vm, callsUnderWay(vm) + 1);
+    try {
+      return yield* vm.call(operation, (guest) => op(this.actor(operation, guest.main)));
+    } finally {
+      underWay.set(vm, callsUnderWay(vm) - 1);
+    }
+  }
+}
+
+export class VmHandle extends GuestHandle {
+  private static readonly known = new WeakMap<Vm, Map<Flavour, VmHandle>>();
 
   /** The one handle of this VM and flavour. */
   static of(api: Api, vm: Vm, flavour: Flavour): VmHandle {
@@ -41,12 +81,32 @@ export class VmHandle {
     return VmHandle.of(this.api, this.vm, flavour);
   }
 
-  /** Runs an operation of the guest's main task. */
-  call<T>(operation: string, op: (actor: Actor) => Op<T>): Op<T> {
-    return this.vm.call(operation, (guest) => op(guest.main));
+  get label(): string {
+    return this.vm.label;
+  }
+
+  get alive(): boolean {
+    return true;
+  }
+
+  get files(): object {
+    return this.vm;
+  }
+
+  get closer(): GuestHandle {
+    return this;
+  }
+
+  protected actor(_operation: string, main: Actor): Actor {
+    return main;
   }
 }
 
+/** Methods that VMs and workers have. */
+export type GuestMethods = Readonly<Record<string, Method<GuestHandle>>>;
+export const guestMethod = method<GuestHandle>;
+
+/** Methods of VMs alone. */
 export type VmMethods = Readonly<Record<string, Method<VmHandle>>>;
 export const vmMethod = method<VmHandle>;
 

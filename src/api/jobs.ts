@@ -10,7 +10,7 @@ import { LuaTable } from "../lua/table.ts";
 import { after, NEVER, type Op } from "../sys/op.ts";
 import { durationMs, unwrapped } from "./arguments.ts";
 import { shellCommand } from "./command.ts";
-import { type VmHandle, type VmMethods, vmMethod } from "./handles.ts";
+import { type GuestHandle, type GuestMethods, guestMethod } from "./handles.ts";
 import { RunResult } from "./result.ts";
 import { SIGKILL } from "./signals.ts";
 
@@ -86,7 +86,7 @@ const jobsOf = (vm: Vm): Map<number, Job> => {
 /** Whether a background job of this VM still runs. */
 export const hasRunningJobs = (vm: Vm): boolean => [...jobsOf(vm).values()].some((job) => job.running);
 
-function* start(self: VmHandle, args: Args): Op<Record<string, unknown>> {
+function* start(self: GuestHandle, args: Args): Op<Record<string, unknown>> {
   const { command, label } = shellCommand(args.bytes(1, "cmd"), "background");
   const { registry } = self.api.scopes.scopeOf(self.flavour);
   const process = yield* self.call("background", (actor) => actor.start(command));
@@ -97,7 +97,7 @@ function* start(self: VmHandle, args: Args): Op<Record<string, unknown>> {
 }
 
 /** The job that an argument names: the table of `background`, or its id. */
-const jobArgument = (self: VmHandle, args: Args): Job => {
+const jobArgument = (self: GuestHandle, args: Args): Job => {
   const given = args.any(1);
   const id = unwrapped(given instanceof LuaTable ? given.get("id") : given);
   const job = typeof id === "number" ? jobsOf(self.vm).get(id) : undefined;
@@ -113,35 +113,31 @@ const report = (job: Job, run: RunResult | undefined): Record<string, unknown> =
     ? { running: true, stdout: job.process.collected(1), stderr: job.process.collected(2) }
     : { running: false, exit_code: run.exitCode, stdout: run.result.stdout, stderr: run.result.stderr };
 
-export const JOB_METHODS: VmMethods = {
-  background: vmMethod(
+export const JOB_METHODS: GuestMethods = {
+  background: guestMethod(
     "(cmd: string): {id: integer, pid: integer}",
     "Starts a shell command and goes on. What still runs at the end of the scope is killed.",
     function* (self, args) {
       return yield* start(self, args);
     },
   ),
-  job_wait: vmMethod(
+  job_wait: guestMethod(
     "(job: table|integer, timeout?: duration): {running: boolean, exit_code?: integer, stdout: string, stderr: string}",
     "Waits for a background job: without a timeout until it ends, with 0 not at all. A job that still runs has `running` true, no exit code, and the output so far; it is not killed.",
     function* (self, args) {
       const job = jobArgument(self, args);
       const timeout = args.any(2);
-      const deadline = timeout === undefined ? NEVER : after(durationMs(timeout, "job_wait: timeout"));
+      const deadline =
+        timeout === undefined ? NEVER : after(Math.max(1, durationMs(timeout, "job_wait: timeout")));
       return report(job, yield* self.call("job_wait", () => job.wait(deadline)));
     },
   ),
-  job_kill: vmMethod(
+  job_kill: guestMethod(
     "(job: table|integer): table",
     "Ends a background job with SIGKILL, with everything that it started, and returns its result.",
     function* (self, args) {
       const job = jobArgument(self, args);
       return report(job, yield* self.call("job_kill", () => job.kill()));
     },
-  ),
-  is_quiescent: vmMethod(
-    "(): boolean",
-    "True when nothing of the test runs in the guest: no background job.",
-    (self) => !hasRunningJobs(self.vm),
   ),
 };

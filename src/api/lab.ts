@@ -8,9 +8,11 @@ import type { Args } from "../lua/args.ts";
 import { defineClass, type Method, method } from "../lua/native.ts";
 import { LuaTable } from "../lua/table.ts";
 import type { LuaValue } from "../lua/values.ts";
-import { optionTable, unwrapped } from "./arguments.ts";
+import { durationMs, optionTable, unwrapped } from "./arguments.ts";
 import type { Api } from "./context.ts";
 import { VmHandle } from "./handles.ts";
+
+const BARRIER_MS = 60_000;
 
 export class LabHandle {
   private static readonly known = new WeakMap<Lab, LabHandle>();
@@ -138,6 +140,16 @@ export const LAB_METHODS: LabMethods = {
     "(amount: {memory?: size, cpus?: integer})",
     "States once what the file needs, for the scheduler.",
     claim,
+  ),
+  barrier: labMethod(
+    "(name: string, count: integer, timeout?: duration): boolean",
+    "A meeting point of tasks: waits until `count` callers have arrived at the name in this lab, then true for all of them; the name serves again for the next round. False for a caller whose time (default 60 s) is over first; it counts no more.",
+    function* (self, args) {
+      const name = args.text(1, "name");
+      const count = args.count(2, "count");
+      const ms = args.absent(3) ? BARRIER_MS : durationMs(args.any(3), "barrier: timeout");
+      return yield* self.lab.barriers.wait(name, count, ms);
+    },
   ),
   depends_on_file: labMethod(
     "(path: string)",

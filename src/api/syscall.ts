@@ -1,13 +1,13 @@
 /** Raw system calls and ioctls: the integer forms, the table form, and the classic forms with buffers. */
 
 import { ApiError } from "../errors/errors.ts";
-import type { Integer, IoctlRequest, SyscallRequest } from "../lab/ports.ts";
-import { described } from "../lab/quantities.ts";
+import type { Integer, IoctlRequest, SyscallRequest, SyscallResult } from "../lab/ports.ts";
+import { described, type Flavour } from "../lab/quantities.ts";
 import type { Args } from "../lua/args.ts";
 import type { LuaTable } from "../lua/table.ts";
 import { results } from "../lua/values.ts";
-import { byteStrings, integers, unwrapped } from "./arguments.ts";
-import { type VmMethods, vmMethod } from "./handles.ts";
+import { byteStrings, integers, integerValue, unwrapped } from "./arguments.ts";
+import { type GuestMethods, guestMethod } from "./handles.ts";
 
 const SLOTS = 6;
 /** Largest -errno that the kernel returns. */
@@ -32,7 +32,14 @@ const slotNumber = (value: unknown, what: string): number => {
 
 const TABLE_KEYS = ["args", "bufs", "ptrs", "nested"] as const;
 
-const nestedTriples = (table: LuaTable, count: number): (readonly [number, number, number])[] => {
+/** Bytes of an address. */
+const POINTER_BYTES = 8;
+
+const nestedTriples = (
+  table: LuaTable,
+  bufs: readonly Uint8Array[],
+): (readonly [number, number, number])[] => {
+  const count = bufs.length;
   const index = (entry: LuaTable, key: string): number => {
     const at = entry.count(key);
     if (at < 1 || at > count)
@@ -42,30 +49,64 @@ const nestedTriples = (table: LuaTable, count: number): (readonly [number, numbe
   return Array.from({ length: table.length }, (_, i) => {
     const entry = table.table(i + 1);
     entry.only(["parent", "child", "offset"]);
-    return [index(entry, "parent"), index(entry, "child"), entry.count("offset")] as const;
+    const [parent, child, offset] = [index(entry, "parent"), index(entry, "child"), entry.count("offset")];
+    const size = bufs[parent]?.byteLength ?? 0;
+    if (offset + POINTER_BYTES > size)
+      throw new ApiError(
+        `${entry.label}.offset: an address of ${POINTER_BYTES} bytes at ${offset} does not fit buffer ${parent + 1} of ${size} bytes`,
+      );
+    return [parent, child, offset] as const;
   });
 };
 
 /** `{args, bufs, ptrs, nested}`. */
-const tableForm = (nr: Integer, table: LuaTable): SyscallRequest => {
+const tableForm = (nr: Integer, table: LuaTable, call: string): SyscallRequest => {
   table.only(TABLE_KEYS);
   const list = table.optTable("args");
-  const args = list === undefined ? [] : Array.from({ length: list.length }, (_, i) => list.integer(i + 1));
+  const args =
+    list === undefined
+      ? []
+      : Array.from({ length: list.length }, (_, i) =>
+          integerValue(list.get(i + 1), `${call}: args[${i + 1}]`),
+        );
   const bufTable = table.optTable("bufs");
   const bufs = bufTable === undefined ? [] : byteStrings(bufTable);
   const ptrs = table.optTable("ptrs");
   const nested = table.optTable("nested");
+  if (ptrs !== undefined && ptrs.length > bufs.length)
+    throw new ApiError(`${call}: ptrs has ${ptrs.length} entries for ${bufs.length} bufs`);
+  const slots = bufs.map((_, i) => {
+    const slot = unwrapped(ptrs?.get(i + 1));
+    return slot === undefined ? -1 : slotNumber(slot, `${call}: ptrs[${i + 1}]`);
+  });
+  slots.forEach((slot, i) => {
+    const first = slots.indexOf(slot);
+    if (slot >= 0 && first < i)
+      throw new ApiError(`${call}: ptrs[${first + 1}] and ptrs[${i + 1}] both take argument slot ${slot}`);
+  });
   return {
     nr,
-    args: checkCount(args, "syscall"),
+    args: checkCount(args, call),
     bufs,
-    ptrs: bufs.map((_, i) => {
-      const slot = unwrapped(ptrs?.get(i + 1));
-      return slot === undefined ? -1 : slotNumber(slot, `syscall: ptrs[${i + 1}]`);
-    }),
-    nested: nested === undefined ? [] : nestedTriples(nested, bufs.length),
+    ptrs: slots,
+    nested: nested === undefined ? [] : nestedTriples(nested, bufs),
   };
 };
+
+/** The request of `(nr, ints…)` or `(nr, table)`; the table form is answered with a table on both flavours. */
+export const syscallRequest = (
+  args: Args,
+  call: string,
+): { readonly request: SyscallRequest; readonly answersTable: boolean } => {
+  const nr = args.integer(1, "nr");
+  if (args.type(2) === "table")
+    return { request: tableForm(nr, args.table(2, `${call}: request`), call), answersTable: true };
+  const values = checkCount(integers(args, 2), call);
+  return { request: { nr, args: values, bufs: [], ptrs: [], nested: [] }, answersTable: false };
+};
+
+export const syscallAnswer = (flavour: Flavour, table: boolean, { ret, out }: SyscallResult): unknown =>
+  !table && flavour === "classic" ? ret : { ...labResult(ret), out_bufs: out };
 
 /** `{[slot] = data}` in the order of the slots. */
 const slotBuffers = (table: LuaTable, call: string): { slots: number[]; bufs: Uint8Array[] } => {
@@ -141,23 +182,17 @@ const ioctlOptions = (opts: LuaTable | undefined): Pick<IoctlRequest, "bufs" | "
   return { bufs: own, offsets: places };
 };
 
-export const SYSCALL_METHODS: VmMethods = {
-  syscall: vmMethod(
+export const SYSCALL_METHODS: GuestMethods = {
+  syscall: guestMethod(
     "(nr: integer, ...: integer): integer | {ret, result, errno, out_bufs}",
     "A raw system call with up to six integers. A classic handle returns the kernel's value (-errno for a failure), a lab handle a table with `ret` (-1 for a failure) and `errno`. With a table `{args, bufs, ptrs, nested}` as second argument buffers go along: `ptrs[i]` is the slot, counted from 0, that receives the address of `bufs[i]`; `nested` entries `{parent, child, offset}` write the address of one buffer into another. The answer is then the table on both flavours, with the buffers after the call in `out_bufs`.",
     function* (self, args) {
-      const nr = args.integer(1, "nr");
-      const table = args.type(2) === "table" ? args.table(2, "syscall: request") : undefined;
-      const request: SyscallRequest =
-        table === undefined
-          ? { nr, args: checkCount(integers(args, 2), "syscall"), bufs: [], ptrs: [], nested: [] }
-          : tableForm(nr, table);
-      const { ret, out } = yield* self.call("syscall", (actor) => actor.syscall(request));
-      if (table === undefined && self.flavour === "classic") return ret;
-      return { ...labResult(ret), out_bufs: out };
+      const { request, answersTable } = syscallRequest(args, "syscall");
+      const result = yield* self.call("syscall", (actor) => actor.syscall(request));
+      return syscallAnswer(self.flavour, answersTable, result);
     },
   ),
-  syscall_buf: vmMethod(
+  syscall_buf: guestMethod(
     "(nr: integer, slot: integer, data: string, ...: integer): integer",
     "A system call whose argument `slot` (from 0) is the address of a copy of `data`; the integers that follow hold a placeholder for it. What the kernel writes into the copy is not returned: see syscall_bufs.",
     function* (self, args) {
@@ -169,7 +204,7 @@ export const SYSCALL_METHODS: VmMethods = {
       return (yield* self.call("syscall_buf", (actor) => actor.syscall(request))).ret;
     },
   ),
-  syscall_bufs: vmMethod(
+  syscall_bufs: guestMethod(
     "(nr: integer, bufs: {[integer]: string}, ...: integer): integer, string...",
     "A system call with several buffers by slot. Returns the kernel's value and each buffer after the call, in the order of the slots.",
     function* (self, args) {
@@ -181,7 +216,7 @@ export const SYSCALL_METHODS: VmMethods = {
       return results(ret, ...out);
     },
   ),
-  syscall_ptr: vmMethod(
+  syscall_ptr: guestMethod(
     "(nr: integer, bufs: {[integer]: string}, ptrs: {buf_idx, ptr_offset, data_len?, output?, data?}[], ...: integer): integer, string...",
     "As syscall_bufs, with further buffers whose addresses are written into the buffer of slot `buf_idx` at byte `ptr_offset`. Returns the value, the buffers of the slots, then those behind the pointers.",
     function* (self, args) {
@@ -199,7 +234,7 @@ export const SYSCALL_METHODS: VmMethods = {
       return results(ret, ...out);
     },
   ),
-  ioctl: vmMethod(
+  ioctl: guestMethod(
     "(fd: integer, cmd: integer, data?: string|integer, opts?: {bufs, ptr_offsets}): integer, string|nil | table",
     "An ioctl. `data` as a string is passed by address, as an integer by value. A classic handle returns the value and the bytes after the call; a lab handle, or any call with `opts`, a table `{ret, result, errno, out_data, out_bufs}`. The addresses of `opts.bufs` are written into `data` at `opts.ptr_offsets`.",
     function* (self, args) {
@@ -215,7 +250,7 @@ export const SYSCALL_METHODS: VmMethods = {
       return { ...labResult(ret), out_data: data, out_bufs: out };
     },
   ),
-  ioctl_buf: vmMethod(
+  ioctl_buf: guestMethod(
     "(fd: integer, cmd: integer, struct: string, specs: {ptr_offset, buf_len?, output?, data?}[]): integer, string, string...",
     "An ioctl on a struct that holds pointers: the address of each spec's buffer goes into the struct at `ptr_offset`. Returns the value, the struct after the call, and the buffers of the specs with `output`.",
     function* (self, args) {

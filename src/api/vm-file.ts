@@ -6,7 +6,7 @@ import type { LuaTable } from "../lua/table.ts";
 import { luaFloat } from "../lua/values.ts";
 import { unwrapped } from "./arguments.ts";
 import { checkHostFile } from "./context.ts";
-import { guestPath, type VmMethods, vmMethod } from "./handles.ts";
+import { type GuestMethods, guestMethod, guestPath } from "./handles.ts";
 
 /** Permission bits under `perm` of an options table. */
 export const permOption = (opts: LuaTable | undefined, what: string): number | undefined => {
@@ -34,8 +34,8 @@ export const listing = (entries: Entries): Record<string, unknown>[] =>
     .toSorted((a, b) => Buffer.compare(a.name, b.name))
     .map(({ name, type }) => ({ name, entry_type: type }));
 
-export const FILE_METHODS: VmMethods = {
-  read_file: vmMethod(
+export const FILE_METHODS: GuestMethods = {
+  read_file: guestMethod(
     "(path: string): string",
     "The whole content of a file. A missing or unreadable file raises.",
     function* (self, args) {
@@ -43,7 +43,7 @@ export const FILE_METHODS: VmMethods = {
       return yield* self.call("read_file", (actor) => actor.readFile(path));
     },
   ),
-  write_file: vmMethod(
+  write_file: guestMethod(
     "(path: string, data: string, opts?: {perm?})",
     'Creates or replaces a file. `perm` (493 or "0755") sets its permission bits exactly.',
     function* (self, args) {
@@ -55,7 +55,7 @@ export const FILE_METHODS: VmMethods = {
       yield* self.call("write_file", (actor) => actor.writeFile(path, data, perm));
     },
   ),
-  push_file: vmMethod(
+  push_file: guestMethod(
     "(host: string, guest: string, opts?: {perm?, auto_dep?})",
     "Copies a host file into the guest. A relative host path starts at the calling Lua file.",
     function* (self, args) {
@@ -69,7 +69,7 @@ export const FILE_METHODS: VmMethods = {
       yield* self.call("push_file", (actor) => actor.pushFile(host, path, perm));
     },
   ),
-  stat: vmMethod(
+  stat: guestMethod(
     "(path: string, opts?: {follow?: boolean}): {size, mtime, mtime_ns, perm, entry_type, uid, gid, ino, nlink}",
     "What stat(2) says. Symbolic links are followed unless `follow` is false.",
     function* (self, args) {
@@ -80,7 +80,7 @@ export const FILE_METHODS: VmMethods = {
       return statTable(yield* self.call("stat", (actor) => actor.stat(path, follow)));
     },
   ),
-  listdir: vmMethod(
+  listdir: guestMethod(
     "(path: string): {name: string, entry_type: string}[]",
     "The entries of a directory, sorted by name.",
     function* (self, args) {
@@ -88,7 +88,7 @@ export const FILE_METHODS: VmMethods = {
       return listing(yield* self.call("listdir", (actor) => actor.list(path)));
     },
   ),
-  mkdir: vmMethod(
+  mkdir: guestMethod(
     "(path: string, opts?: {parents?: boolean, perm?})",
     "Makes a directory; with `parents` also those above it, and an existing one is no error.",
     function* (self, args) {
@@ -100,11 +100,11 @@ export const FILE_METHODS: VmMethods = {
       yield* self.call("mkdir", (actor) => actor.mkdir(path, parents, perm));
     },
   ),
-  unlink: vmMethod("(path: string)", "Removes a file or an empty directory.", function* (self, args) {
+  unlink: guestMethod("(path: string)", "Removes a file or an empty directory.", function* (self, args) {
     const path = guestPath(args.bytes(1, "path"), "unlink");
     yield* self.call("unlink", (actor) => actor.unlink(path));
   }),
-  rename: vmMethod(
+  rename: guestMethod(
     "(from: string, to: string)",
     "Renames atomically, as rename(2) does.",
     function* (self, args) {

@@ -3,6 +3,7 @@
 import { ApiError } from "../errors/errors.ts";
 import { suggestion } from "../errors/suggest.ts";
 import { all, type Op } from "../sys/op.ts";
+import { Barriers } from "./barrier.ts";
 import { checkName, duplicate, shadowed } from "./names.ts";
 import type { Vm } from "./vm.ts";
 
@@ -14,6 +15,7 @@ export interface Member {
 export class Lab {
   private readonly vms = new Map<string, Vm>();
   private readonly labs = new Map<string, Lab>();
+  readonly barriers = new Barriers();
   private nameless = 0;
 
   constructor(

@@ -69,7 +69,7 @@ export class Vm implements Resource {
     return this.lastCid;
   }
 
-  /** Which boot this is, counted from 1: what was started in an earlier one is gone. 0 before the first. */
+  /** Which boot this is, resets included, counted from 1: what was started in an earlier one is gone. 0 before the first. */
   get life(): number {
     return this.boots;
   }
@@ -115,6 +115,7 @@ export class Vm implements Resource {
       yield* session.machine.reset();
       yield* session.reopen(deadline);
     });
+    this.boots++;
     this.enter("booted", "reset");
   }
 

@@ -108,7 +108,10 @@ test("wrong arguments are named", function(t)
   local cases = {
     { function() lab:syscall() end, "nr: integer expected, got no value" },
     { function() lab:syscall(1, 2, 3, 4, 5, 6, 7, 8) end, "at most 6 arguments, got 7" },
-    { function() lab:syscall(1, "x") end, "integer expected" },
+    { function() lab:syscall(1, 2, 3, "x") end, "syscall: args[3] must be an integer, got string" },
+    { function() lab:syscall(1, { args = { 1, {} } }) end, "syscall: args[2] must be an integer, got table" },
+    { function() lab:syscall(1, { bufs = { "a", "b" }, ptrs = { 1, 1 } }) end, "both take argument slot 1" },
+    { function() lab:syscall(1, { bufs = { "a" }, nested = { { parent = 1, child = 1, offset = 0 } } }) end, "does not fit buffer 1 of 1 bytes" },
     { function() lab:syscall(1, { agrs = {} }) end, "unknown key 'agrs'" },
     { function() lab:syscall(1, { bufs = { "a" }, ptrs = { 6 } }) end, "argument slot from 0 to 5, got number 6" },
     { function() lab:syscall(1, { bufs = { "a" }, nested = { { parent = 1, child = 2, offset = 0 } } }) end, "a buffer from 1 to 1" },

@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
 import { LAB_METHODS } from "../../../src/api/lab.ts";
-import { VM_METHOD_GROUPS } from "../../../src/api/vm.ts";
+import { GUEST_METHOD_GROUPS, VM_METHOD_GROUPS } from "../../../src/api/vm.ts";
 import { GuestError } from "../../../src/errors/errors.ts";
 import type { Actor } from "../../../src/lab/ports.ts";
 import { definedClasses } from "../../../src/lua/native.ts";
+import { answering } from "./guest.ts";
 import { world } from "./world.ts";
 
 /** A guest that refuses everything. */
@@ -25,6 +26,17 @@ const refusing = Object.fromEntries(
     "clockGet",
     "clockSet",
     "clockAdvance",
+    "open",
+    "read",
+    "write",
+    "seek",
+    "closeFd",
+    "tail",
+    "tailFd",
+    "fdStream",
+    "syscallAsync",
+    "readMem",
+    "spawnWorker",
   ].map((name) => [
     name,
     () => {
@@ -62,10 +74,29 @@ const VALUES = [
 const FURTHER = ["nil", "-1", "{1}", "cyclic"] as const;
 
 /** These would wait, which is what they are for. */
-const WAITING = new Set(["sleep", "wait_until", "expect", "boot", "reset", "power_button"]);
+const WAITING = new Set([
+  "sleep",
+  "wait_until",
+  "expect",
+  "boot",
+  "reset",
+  "power_button",
+  "barrier",
+  "wait",
+  "await",
+  "join",
+  "next",
+  "read_until",
+  "drain",
+]);
 
 const methodsOf = (name: string): string[] =>
   Object.keys(definedClasses().find((definition) => definition.name === name)?.methods ?? {});
+
+/** Tried on the VM already. */
+const METHODS_OF_GUESTS = new Set(
+  Object.values(GUEST_METHOD_GROUPS).flatMap((methods) => Object.keys(methods)),
+);
 
 const SUBJECTS: Readonly<Record<string, readonly string[]>> = {
   vm: Object.values(VM_METHOD_GROUPS).flatMap((methods) => Object.keys(methods)),
@@ -75,6 +106,12 @@ const SUBJECTS: Readonly<Record<string, readonly string[]>> = {
   "vm:clock()": methodsOf("Clock"),
   "vm:console()": methodsOf("Console"),
   batch: methodsOf("Batch"),
+  'vm:run_async("x")': methodsOf("Process"),
+  'vm:open_file("/x", {read = true})': methodsOf("File"),
+  'vm:tail_file("/x")': methodsOf("Tail"),
+  "vm:console():read()": methodsOf("ConsoleStream"),
+  "vm:syscall_async(1)": methodsOf("PendingCall"),
+  "vm:spawn_worker()": methodsOf("Worker").filter((name) => !METHODS_OF_GUESTS.has(name)),
   json: ["encode", "decode"],
 };
 
@@ -108,7 +145,7 @@ end
 
 for (const [subject, methods] of Object.entries(SUBJECTS))
   test(`no argument makes a method of ${subject} a bug of ours`, () => {
-    const w = world(refusing);
+    const w = world(subject.includes("x") || subject.includes("worker") ? answering() : refusing);
     try {
       w.lua(HARNESS);
       for (const name of methods.filter((method) => !WAITING.has(method))) {

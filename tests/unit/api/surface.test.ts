@@ -165,7 +165,7 @@ describe("flavours", () => {
     });
     expect(
       w.lua(
-        'local c = provium.create("default"):boot() local r = c:syscall(1, {args = {0, 7}, bufs = {"ab", "cd"}, ptrs = {0}, nested = {{parent = 1, child = 2, offset = 8}}}) return r.ret, r.errno, r.out_bufs[2]',
+        'local c = provium.create("default"):boot() local r = c:syscall(1, {args = {0, 7}, bufs = {("a"):rep(16), "cd"}, ptrs = {0}, nested = {{parent = 1, child = 2, offset = 8}}}) return r.ret, r.errno, r.out_bufs[2]',
       ),
     ).toEqual([5, 0, "cd"]);
     expect(seen[0]).toMatchObject({ args: [0, 7], ptrs: [0, -1], nested: [[0, 1, 8]] });

@@ -3,7 +3,15 @@
 import type { Channel, ChannelListener } from "../../../src/channel/channel.ts";
 import type { Profile } from "../../../src/config/schema.ts";
 import type { Emit, EventKind } from "../../../src/events/types.ts";
-import type { Actor, BootRequest, ConsolePort, Guest, LaunchSpec, Machine } from "../../../src/lab/ports.ts";
+import type {
+  Actor,
+  AgentState,
+  BootRequest,
+  ConsolePort,
+  Guest,
+  LaunchSpec,
+  Machine,
+} from "../../../src/lab/ports.ts";
 import type { VmHost } from "../../../src/lab/vm.ts";
 import { type Op, Pending, until } from "../../../src/sys/op.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
@@ -136,8 +144,8 @@ export class FakeGuest implements Guest {
   echo(data: Uint8Array): Op<Uint8Array> {
     return at(() => data);
   }
-  state(): never {
-    throw new Error("not asked for here");
+  state(): Op<AgentState> {
+    return at(() => ({ processes: 0, tasks: 1, ioFds: 3, taskFds: 3, queuedBytes: 0, rssBytes: 0 }));
   }
   shutdown(): Op<void> {
     return at(() => {
