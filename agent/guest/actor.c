@@ -1,6 +1,7 @@
 #include "actor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -241,6 +242,7 @@ static void ring(struct actor *actor, struct call *call) {
       .kind = call->message->kind,
       .flags = call_flags(actor->agent),
       .small_reply_slot = (uint32_t)actor->small_reply_slot,
+      .pid = actor->pid,
       .payload_offset = slot_offset((unsigned)call->slot) + call->payload_offset,
       .payload_size = call->size - call->payload_offset,
   };
@@ -287,6 +289,22 @@ static bool receive_passed(struct actor *actor, uint32_t mask, int fds[PASSED_MA
   return true;
 }
 
+/** The pid that a pidfd stands for, as this process sees it. */
+static pid_t pid_of(const struct agent *agent, int pidfd) {
+  char text[256] = {0};
+  char path[32];
+  int pid = -1;
+  snprintf(path, sizeof path, "self/fdinfo/%d", pidfd);
+  int fd = agent->proc_fd >= 0 ? openat(agent->proc_fd, path, O_RDONLY | O_CLOEXEC) : -1;
+  if (fd < 0) return -1;
+  if (read(fd, text, sizeof text - 1) > 0) {
+    const char *line = strstr(text, "Pid:");
+    if (line == NULL || sscanf(line, "Pid: %d", &pid) != 1) pid = -1;
+  }
+  close(fd);
+  return pid;
+}
+
 static void answered(void *context, uint32_t events) {
   struct actor *actor = context;
   struct call *call = actor->running;
@@ -306,12 +324,22 @@ static void answered(void *context, uint32_t events) {
   bool sane = (answer.kind == MESSAGE_OK || answer.kind == MESSAGE_ERROR) &&
               answer.payload_size <= slot_capacity((unsigned)call->reply_slot) - SLOT_HEADROOM &&
               answer.payload_size <= MAX_FRAME_BYTES - FRAME_HEAD_MAX;
-  int fds[PASSED_MAX] = {-1, -1, -1};
+  int fds[PASSED_MAX] = {-1, -1, -1, -1};
   struct process *process = call->process;
   bool started = process != NULL && answer.kind == MESSAGE_OK;
-  if (started && sane) sane = receive_passed(actor, answer.passed_fds, fds);
   struct actor *worker = call->worker;
   bool spawned = worker != NULL && answer.kind == MESSAGE_OK;
+  if ((started || (spawned && answer.passed_fds != 0)) && sane) sane = receive_passed(actor, answer.passed_fds, fds);
+  if (fds[3] >= 0) {
+    answer.pid = pid_of(actor->agent, fds[3]);
+    close(fds[3]);
+  }
+  if (started && sane && !process_is_ours(answer.pid)) {
+    for (int i = 0; i < 3; i++) {
+      if (fds[i] >= 0) close(fds[i]);
+    }
+    sane = false;
+  }
   if (spawned && sane) sane = worker_started(worker, actor, answer.pid, answer.tid);
   if (!sane) {
     fail_call(call, 0, "the task's answer is damaged");

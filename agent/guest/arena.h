@@ -39,6 +39,8 @@ struct call_sheet {
   int64_t kind;
   uint32_t flags;
   uint32_t small_reply_slot;
+  /** The task's pid as the I/O process knows it; what the task calls itself differs in a pid namespace. */
+  int32_t pid;
   /** From the start of the arena. */
   uint64_t payload_offset;
   uint64_t payload_size;
@@ -55,7 +57,7 @@ struct answer_sheet {
   uint32_t passed_fds;
 };
 
-enum passed_fd { PASSED_STDOUT = 1, PASSED_STDERR = 2, PASSED_STDIN = 4, PASSED_MAX = 3 };
+enum passed_fd { PASSED_STDOUT = 1, PASSED_STDERR = 2, PASSED_STDIN = 4, PASSED_PIDFD = 8, PASSED_MAX = 4 };
 
 /** What the I/O process hands to the task that makes a worker, in this order. */
 enum offered_fd { OFFER_ARENA, OFFER_BELL, OFFER_ANSWER, OFFER_PASSAGE, OFFER_MAX };

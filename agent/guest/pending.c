@@ -110,15 +110,17 @@ static bool start(struct task *task, struct pending *pending) {
     close(ends[1]);
     pending->output = high;
   }
-  int flags = CLONE_PARENT | CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_CHILD_CLEARTID | SIGCHLD;
+  int flags = task_clone_flags(task) | CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_CHILD_CLEARTID;
+  int pidfd = -1;
   pending->alive = 1;
-  pid_t pid = clone(make_call, pending, flags, pending, NULL, NULL, &pending->alive);
+  pid_t pid = clone(make_call, pending, flags, pending, &pidfd, NULL, &pending->alive);
   int error = errno;
   if (pid < 0) {
     close(ends[0]);
-    return task_error(task, error, "clone", "no process to make the call: %s", strerror(error));
+    return task_error(task, error, "clone", "%s", task_clone_error(error));
   }
   task_pass(task, ends[0], PASSED_STDOUT);
+  task_pass(task, pidfd, PASSED_PIDFD);
   task->passed_pid = pid;
   struct syscall_start_reply reply = {.pid = pid};
   return task_ok(task, &syscall_start_reply_shape, &reply);

@@ -116,6 +116,11 @@ static void await_more(struct stream *stream) {
   }
 }
 
+bool process_is_ours(pid_t pid) {
+  siginfo_t info = {0};
+  return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 bool process_started(struct process *process, pid_t pid, int stdout_fd, int stderr_fd, int stdin_fd) {
   siginfo_t info = {0};
   bool opened = open_stream(&process->streams[0], stdout_fd) & open_stream(&process->streams[1], stderr_fd);

@@ -88,6 +88,8 @@ struct process_plan {
 struct process *process_find(const struct agent *agent, const struct session *session, int64_t handle);
 /** Registers a command that a task is asked to start. NULL without memory. */
 struct process *process_create(struct session *session, const struct process_plan *plan);
+/** Whether a process is a child of this one. */
+bool process_is_ours(pid_t pid);
 /** The task has started it; takes over the descriptors (-1: none). False when `pid` is no child of ours. */
 bool process_started(struct process *process, pid_t pid, int stdout_fd, int stderr_fd, int stdin_fd);
 /** It never started, or nobody is interested any more. Kills it if it runs; frees it when it is reaped. */

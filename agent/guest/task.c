@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "messages.h"
@@ -127,6 +130,23 @@ void task_pass(struct task *task, int fd, enum passed_fd which) {
   task->passed_mask |= which;
 }
 
+int task_clone_flags(const struct task *task) {
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x00001000
+#endif
+  return CLONE_PARENT | SIGCHLD | (task->foreign ? CLONE_PIDFD : 0);
+}
+
+const char *task_clone_error(int error) {
+  if (error == EINVAL && getpid() == 1) return "process 1 of a pid namespace cannot start anything here, a second worker in it can";
+  return strerror(error);
+}
+
+long task_fork(const struct task *task, int *pidfd) {
+  *pidfd = -1;
+  return syscall(SYS_clone, task_clone_flags(task), 0, pidfd, 0, 0);
+}
+
 /** A distribution's switch_root moves PID 1 to another root: the task follows, unless the test has moved it. */
 static void follow_root(struct task *task) {
   struct stat own;
@@ -169,6 +189,7 @@ static void serve(struct task *task, const struct call_sheet call) {
   task->passed_mask = 0;
   task->passed_pid = 0;
   task->passed_tid = 0;
+  task->foreign = call.pid != getpid();
   task_reply_room(task, 0);
   if ((call.flags & CALL_CHECK_ROOT) != 0) follow_root(task);
   service serve_it = service_of(call.kind);

@@ -43,6 +43,9 @@ struct task {
   uint64_t root_device;
   uint64_t root_inode;
 
+  /** This task's pid namespace is not that of the I/O process: a pid means nothing to it, a pidfd goes along. */
+  bool foreign;
+
   /** Of the request at hand. */
   uint32_t small_reply_slot;
   uint32_t reply_slot;
@@ -78,6 +81,13 @@ bool task_path_error(struct task *task, const char *operation, struct bytes path
 
 /** Hands a descriptor (-1: none) to the I/O process with the answer; this task's copy is closed then. */
 void task_pass(struct task *task, int fd, enum passed_fd which);
+
+/** Flag for a clone whose parent is to be the I/O process, and where the pidfd of a foreign task's child goes. */
+int task_clone_flags(const struct task *task);
+/** Why a clone failed, in words: process 1 of a pid namespace cannot have siblings (EINVAL). */
+const char *task_clone_error(int error);
+/** A copy of this task as a child of the I/O process; like fork(2). */
+long task_fork(const struct task *task, int *pidfd);
 
 /** Operations: each decodes its payload and answers through task_ok or task_error. */
 bool task_syscall(struct task *task, struct bytes payload);

@@ -182,17 +182,17 @@ void task_free_stack(struct task *task) {
   task->child_stack = NULL;
 }
 
-static pid_t spawn(struct task *task, struct launch *launch) {
+static pid_t spawn(struct task *task, struct launch *launch, int *pidfd) {
   if (task->child_stack == NULL) {
     void *memory = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED) return -1;
     task->child_stack = memory;
   }
   uint8_t *stack = task->child_stack;
-  int flags = CLONE_PARENT | CLONE_VFORK | SIGCHLD;
-  pid_t pid = clone(child, stack + CHILD_STACK, flags | CLONE_VM, launch);
+  int flags = task_clone_flags(task) | CLONE_VFORK;
+  pid_t pid = clone(child, stack + CHILD_STACK, flags | CLONE_VM, launch, pidfd);
   /* Some namespaces refuse to share memory with a parent outside of them: then the command gets a copy. */
-  if (pid < 0 && errno == EINVAL) pid = clone(child, stack + CHILD_STACK, flags, launch);
+  if (pid < 0 && errno == EINVAL) pid = clone(child, stack + CHILD_STACK, flags, launch, pidfd);
   return pid;
 }
 
@@ -232,16 +232,19 @@ bool task_proc_start(struct task *task, struct bytes payload) {
   memcpy(launch.stdio, pipes.child, sizeof launch.stdio);
   if (launch.stdio[0] < 0) launch.stdio[0] = task->null_fd;
 
-  pid_t pid = spawn(task, &launch);
+  int pidfd = -1;
+  pid_t pid = spawn(task, &launch, &pidfd);
   int error = errno;
   close_all(pipes.child);
   if (pid < 0 || launch.failure->step != STEP_NONE) close_all(pipes.ours);
-  if (pid < 0) return task_error(task, error, "clone", "cannot start `%.300s`: %s", launch.argv[0], strerror(error));
+  if (launch.failure->step != STEP_NONE && pidfd >= 0) close(pidfd);
+  if (pid < 0) return task_error(task, error, "clone", "%s", task_clone_error(error));
   if (launch.failure->step != STEP_NONE) return explain(task, &launch);
 
   task_pass(task, pipes.ours[1], PASSED_STDOUT);
   task_pass(task, pipes.ours[2], PASSED_STDERR);
   task_pass(task, pipes.ours[0], PASSED_STDIN);
+  task_pass(task, pidfd, PASSED_PIDFD);
   task->passed_pid = pid;
   struct proc_start_reply reply = {.pid = pid};
   return task_ok(task, &proc_start_reply_shape, &reply);

@@ -1,12 +1,9 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "descriptors.h"
@@ -54,15 +51,17 @@ static _Noreturn void reader(const struct task *task, const struct source *sourc
 static bool start(struct task *task, const struct source *source, const char *operation) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) return task_error(task, errno, operation, "no pipe: %s", strerror(errno));
-  long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+  int pidfd = -1;
+  long pid = task_fork(task, &pidfd);
   if (pid == 0) reader(task, source, ends[1]);
   int error = errno;
   close(ends[1]);
   if (pid < 0) {
     close(ends[0]);
-    return task_error(task, error, operation, "no process to read it: %s", strerror(error));
+    return task_error(task, error, operation, "%s", task_clone_error(error));
   }
   task_pass(task, ends[0], PASSED_STDOUT);
+  task_pass(task, pidfd, PASSED_PIDFD);
   task->passed_pid = (int32_t)pid;
   struct tail_start_reply reply = {.pid = pid};
   return task_ok(task, &tail_start_reply_shape, &reply);

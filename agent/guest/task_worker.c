@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <string.h>
@@ -141,6 +140,7 @@ static int start_thread(struct birth *birth) {
 
 /** Makes the thread and answers with it; the offer is the thread's own then. */
 static bool spawn_thread(struct task *task, struct offer *offer, int64_t number) {
+  if (task->foreign) return task_error(task, EINVAL, "spawn", "no threads of a worker in another pid namespace");
   struct birth *birth = prepare_thread(task, offer);
   if (birth == NULL) return task_error(task, errno, "mmap", "no memory for a thread: %s", strerror(errno));
   struct task *own = &birth->task;
@@ -165,9 +165,11 @@ static bool spawn_thread(struct task *task, struct offer *offer, int64_t number)
 }
 
 static bool spawn_fork(struct task *task, const struct offer *offer, int64_t number) {
-  long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+  int pidfd = -1;
+  long pid = task_fork(task, &pidfd);
   if (pid == 0) fork_born(task, offer);
-  if (pid < 0) return task_error(task, errno, "clone", "cannot make a worker: %s", strerror(errno));
+  if (pid < 0) return task_error(task, errno, "clone", "%s", task_clone_error(errno));
+  task_pass(task, pidfd, PASSED_PIDFD);
   task->passed_pid = (int32_t)pid;
   task->passed_tid = (int32_t)pid;
   struct worker_started_fields reply = {.worker = number, .pid = pid, .tid = pid};

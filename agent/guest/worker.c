@@ -8,7 +8,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "passing.h"
@@ -54,10 +53,9 @@ bool worker_offer(struct actor *worker, const struct actor *maker) {
 }
 
 bool worker_started(struct actor *worker, const struct actor *maker, pid_t pid, pid_t tid) {
-  siginfo_t info = {0};
   if (worker->thread) {
     if (pid != maker->pid || tid <= 0 || syscall(SYS_tgkill, pid, tid, 0) < 0) return false;
-  } else if (pid <= 0 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0) {
+  } else if (!process_is_ours(pid)) {
     return false;
   }
   worker->pid = pid;

@@ -104,7 +104,8 @@ export const MESSAGES = define({
   },
   /**
    * agent → host: the task `actor` ended. `how` as in EXIT, or 2: it replaced itself (execve) or closed the
-   * agent's descriptors. Its pending requests are answered with ERROR; the next request gets a fresh task.
+   * agent's descriptors. Its pending requests are answered with ERROR; the next request to the main task gets a
+   * fresh one, a worker stays gone and keeps its number until WORKER_END. Threads go with their process.
    */
   TASK_GONE: { kind: 9, fields: { actor: "int", how: "int", code: "int" } },
 
@@ -181,10 +182,12 @@ export const MESSAGES = define({
 
   /**
    * A stream out of a file, as a process of the agent's own whose stdout it is: DATA, CREDIT, EXIT, PROC_CLOSE
-   * as for a command. Follows `path` with inotify: appended bytes come as they are written, one DATA for each
-   * change; a file that shrinks is read from its start again, one that is replaced (rename, create) is followed
-   * under its name. `start` is an offset; negative counts from the end (clamped to 0), and `from_end` begins at the
-   * end. `fd` not -1: follow this open description of the task instead, from its cursor.
+   * as for a command. Follows `path` with inotify: appended bytes come as they are written; changes in quick
+   * succession may come in one DATA. A file that shrinks is read from its start again, one that is replaced
+   * (rename, create) is read to its end and then followed under its name. `start` is an offset; negative counts
+   * from the end (clamped to 0), and `from_end` begins at the end. `fd` not -1: follow this open description of
+   * the task instead, from its cursor, which is not moved; `path` names it where that is known, else it is
+   * empty. What is no regular file is read to its end. The status of the EXIT is the errno that stopped it.
    */
   TAIL_START: {
     kind: 24,
@@ -192,7 +195,7 @@ export const MESSAGES = define({
     reply: { pid: "int" },
     served: "task",
   },
-  /** Likewise reads a descriptor of the task (pipe, socket, device) until its end. */
+  /** Likewise reads a descriptor of the task (pipe, socket, device) until its end, and moves its cursor. */
   FD_STREAM_START: {
     kind: 25,
     fields: { process: "int", fd: "int", window: "int" },
@@ -216,7 +219,8 @@ export const MESSAGES = define({
   /**
    * A system call that may block for ever, made by a helper cloned from the task with its memory and descriptors.
    * `process` is a handle as for a command: DATA of stream 1 is the msgpack array [ret, [out…]] of the SYSCALL
-   * reply, followed by its end and EXIT; PROC_CLOSE cancels the call.
+   * reply, followed by its end and EXIT; PROC_CLOSE cancels the call. What it does to its own identity (setuid,
+   * unshare) does not hold for the task; descriptors, memory and directory are the same.
    */
   SYSCALL_START: {
     kind: 35,

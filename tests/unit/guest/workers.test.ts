@@ -11,6 +11,8 @@ const SYS_MMAP = 9;
 const SYS_MUNMAP = 11;
 const SYS_EXIT = 60;
 const SYS_FUTEX = 202;
+const SYS_UNSHARE = 272;
+const CLONE_NEWPID = 0x20000000;
 const SYS_PIPE2 = 293;
 const FUTEX_WAIT = 0;
 const FUTEX_WAKE = 1;
@@ -257,6 +259,31 @@ describe.skipIf(!AGENT_BUILT)("workers", () => {
       local.run(all(group.map((worker) => worker.end())));
       const after = local.run(local.guest.state());
       expect([after.tasks, after.ioFds, after.taskFds]).toEqual([before.tasks, before.ioFds, before.taskFds]);
+    });
+
+    test("workers in a pid namespace of their own start what others start, but for its process 1", () => {
+      const outer = spawn();
+      if (syscall(outer, SYS_UNSHARE, [CLONE_NEWPID]) !== 0) return;
+      const first = spawn(outer);
+      expect([syscall(first, SYS_GETPID), alive(first.pid)]).toEqual([1, true]);
+      expect(refusal(() => local.run(first.run(sh("true")))).message).toContain("process 1");
+      const second = spawn(outer);
+      expect(syscall(second, SYS_GETPID)).toBe(2);
+      expect(text(local.run(second.run(sh("echo $$"))).stdout)).toBe("3\n");
+      const pending = local.run(
+        second.syscallAsync({ nr: SYS_GETPID, args: [], bufs: [], ptrs: [], nested: [] }),
+      );
+      expect(local.run(pending.wait(Number.POSITIVE_INFINITY))?.ret).toBe(4);
+      local.run(local.guest.main.writeFile(local.at("followed"), bytes("abc")));
+      const tail = local.run(second.tail(local.at("followed"), { offset: 0 }));
+      local.wait(() => tail.pending === 3);
+      local.run(tail.close());
+      const third = spawn(second);
+      expect(syscall(third, SYS_GETPID)).toBe(6);
+      expect(text(local.run(third.run(sh("echo here"))).stdout)).toBe("here\n");
+      expect(refusal(() => spawn(second, true)).message).toContain("pid namespace");
+      local.run(first.end());
+      local.wait(() => second.gone !== undefined && third.gone !== undefined);
     });
 
     test("a raw fork in a worker is no worker", () => {
