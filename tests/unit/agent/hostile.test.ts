@@ -356,6 +356,31 @@ describe("the serial port", () => {
       expect(number(processes)).toBe(0);
     }));
 
+  test("a new session finds no worker of the old one, whatever those were at", () =>
+    withSerial(async (agent) => {
+      await sync(agent, 1);
+      await agent.call("CLOCK_GET");
+      const before = await agent.call("STATE");
+      for (const [nonce, thread] of [
+        [2, false],
+        [3, true],
+        [4, false],
+      ] as const) {
+        await agent.call("SPAWN_WORKER", { worker: 2, thread });
+        await agent.call("SPAWN_WORKER", { worker: 3, thread: !thread });
+        agent.write(frameOf(MESSAGES.SYSCALL.kind, 2, 5000, [34, [], [], [], []]));
+        agent.ask("SPAWN_WORKER", { worker: 4, thread }).answer.catch(() => {});
+        const frame = frameOf(MESSAGES.FILE_WRITE.kind, 3, 5001, [0, 0, new Uint8Array(3_000_000)]);
+        agent.write(frame.subarray(0, 200_000));
+        const again = setInterval(() => agent.write(syncFrame(nonce)), 50);
+        await agent.until(() => agent.closed || readies(agent).includes(nonce));
+        clearInterval(again);
+        let state = await agent.call("STATE");
+        while (number(state.tasks) > 1) state = await agent.call("STATE");
+        expect([state.io_fds, state.task_fds]).toEqual([before.io_fds, before.task_fds]);
+      }
+    }));
+
   test("the same SYNC again keeps the session", () =>
     withSerial(async (agent) => {
       await sync(agent, 9);
