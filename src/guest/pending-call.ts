@@ -22,6 +22,7 @@ export class RemoteCall implements PendingCall, ProcessListener {
 
   private constructor(
     private readonly client: Client,
+    private readonly actor: number,
     private readonly label: string,
   ) {
     this.handle = client.newProcess(this);
@@ -31,7 +32,7 @@ export class RemoteCall implements PendingCall, ProcessListener {
   /** Starts the call. GuestError when the request makes no sense or there is no process for it. */
   static *start(client: Client, actor: number, request: SyscallRequest): Op<RemoteCall> {
     const { nr, args, bufs, ptrs, nested } = request;
-    const call = new RemoteCall(client, `syscall ${nr}`);
+    const call = new RemoteCall(client, actor, `syscall ${nr}`);
     const started = client.begin(
       "SYSCALL_START",
       { process: call.handle, nr, args, bufs, ptrs, nested: nested.flat(), window: WINDOW_BYTES },
@@ -80,10 +81,21 @@ export class RemoteCall implements PendingCall, ProcessListener {
       {
         actor: ACTOR_IO,
         subject: { call: "cancel", object: this.label },
-        done: () => this.client.forgetProcess(this.handle),
+        done: () => {
+          this.client.forgetProcess(this.handle);
+          this.tidy();
+        },
       },
     );
     return this.cancelled;
+  }
+
+  /**
+   * A process that was killed in its call leaves memory and a pipe in the task it shares them with. The task frees them
+   * before its next request, whichever that is.
+   */
+  private tidy(): void {
+    if (this.answer.pending === 0) this.client.post("CLOCK_GET", {}, this.actor);
   }
 
   /** The process ended without an answer: the call itself did that, or a signal. */
@@ -110,7 +122,9 @@ export class RemoteCall implements PendingCall, ProcessListener {
 
   /** The agent has said everything about the call and freed its slot by itself. */
   private forgetWhenDone(): void {
-    if (this.exit !== undefined && this.answer.ended) this.client.forgetProcess(this.handle);
+    if (this.exit === undefined || !this.answer.ended || this.cancelled !== undefined) return;
+    this.client.forgetProcess(this.handle);
+    this.tidy();
   }
 
   lost(reason: Error): void {

@@ -133,9 +133,11 @@ describe.skipIf(!AGENT_BUILT)("system calls under way", () => {
       for (const read of reads) local.run(read.cancel());
       closeAll(fds);
     }
-    // Memory and descriptors of those that were killed are freed with the task's next request.
-    local.run(main.syscall(request(SYS_GETPID)));
-    const now = local.run(local.guest.state());
-    expect([now.processes, now.ioFds, now.taskFds]).toEqual([before.processes, before.ioFds, before.taskFds]);
+    local.wait(() => {
+      const now = local.run(local.guest.state());
+      return (
+        now.processes === before.processes && now.ioFds === before.ioFds && now.taskFds === before.taskFds
+      );
+    });
   });
 });
