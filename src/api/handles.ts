@@ -33,6 +33,9 @@ export abstract class GuestHandle {
   /** Whether its task can be called, as far as the host knows. */
   abstract get alive(): boolean;
 
+  /** Whose rule says how long what it opens lives. */
+  abstract get lifetime(): Flavour;
+
   /** Stands for the descriptor table that its task uses. */
   abstract get files(): object;
 
@@ -87,6 +90,10 @@ export class VmHandle extends GuestHandle {
 
   get alive(): boolean {
     return true;
+  }
+
+  get lifetime(): Flavour {
+    return this.flavour;
   }
 
   get files(): object {

@@ -16,7 +16,7 @@ export const heldOf = (vm: Vm, kind: ResourceKind): readonly Held[] =>
   [...(everyHeld.get(vm) ?? [])].filter((held) => held.kind === kind && !held.lost);
 
 /** The registry of the scope that runs now. To be asked before a call waits: a task may outlive a test. */
-export const registryOf = (guest: GuestHandle): Registry => guest.api.scopes.scopeOf(guest.flavour).registry;
+export const registryOf = (guest: GuestHandle): Registry => guest.api.scopes.scopeOf(guest.lifetime).registry;
 
 export abstract class Held implements Resource {
   private readonly life: number;

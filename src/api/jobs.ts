@@ -88,7 +88,7 @@ export const hasRunningJobs = (vm: Vm): boolean => [...jobsOf(vm).values()].some
 
 function* start(self: GuestHandle, args: Args): Op<Record<string, unknown>> {
   const { command, label } = shellCommand(args.bytes(1, "cmd"), "background");
-  const { registry } = self.api.scopes.scopeOf(self.flavour);
+  const { registry } = self.api.scopes.scopeOf(self.lifetime);
   const process = yield* self.call("background", (actor) => actor.start(command));
   const own = jobsOf(self.vm);
   const job = registry.add(new Job(own.size + 1, process, label, self.vm, registry));

@@ -75,6 +75,10 @@ export class WorkerHandle extends GuestHandle {
     return this.worker.alive;
   }
 
+  get lifetime(): Flavour {
+    return this.worker.parent.flavour;
+  }
+
   get files(): object {
     return this.worker.actor.thread ? this.worker.parent.files : this.worker;
   }
