@@ -115,6 +115,11 @@ export class Session {
     this.release();
   }
 
+  /** Ends the session as broken although the machine may live. Nothing when it has ended already. */
+  fail(reason: Error): void {
+    this.breakDown(reason);
+  }
+
   deathError(operation: string | undefined, reason: Error): VmDeadError {
     const tail = this.machine.console.tail(TAIL_BYTES);
     const during = operation === undefined ? "" : ` during ${operation}`;

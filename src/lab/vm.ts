@@ -111,10 +111,20 @@ export class Vm implements Resource {
     const session = yield* this.live("reset");
     const bound = bootBound(this.options, this.emulated);
     const deadline = after(bound.ms);
-    yield* this.during("being reset", function* () {
-      yield* session.machine.reset();
-      yield* session.reopen(deadline);
-    });
+    try {
+      yield* this.during("being reset", function* () {
+        yield* session.machine.reset();
+        yield* session.reopen(deadline);
+      });
+    } catch (error) {
+      // Nobody talks to its agent any more, so there is nothing left to go on with.
+      const why =
+        error instanceof InterruptedError
+          ? "its reset was interrupted"
+          : "it did not come back from its reset";
+      session.fail(new ProviumError(why, { cause: error }));
+      throw error;
+    }
     this.enter("booted", "reset");
   }
 
@@ -239,9 +249,11 @@ export class Vm implements Resource {
       this.begin(session, memoryBytes, monotonic() - started);
     } catch (error) {
       if (session === undefined) grant.release();
-      const reason = yield* this.bootError(error, session, bound.text);
-      session?.end(new ProviumError(`${this.label} did not boot`));
-      throw reason;
+      try {
+        throw yield* this.bootError(error, session, bound.text);
+      } finally {
+        session?.end(new ProviumError(`${this.label} did not boot`));
+      }
     } finally {
       this.starting = undefined;
     }
