@@ -200,6 +200,7 @@ export class QemuMachine implements Machine {
   private die(exit?: ProcessExit): void {
     if (this.death !== undefined || this.exitWanted || this.closed) return;
     this.verdict?.cancel();
+    this.verdict = undefined;
     if (exit === undefined) {
       this.console.drain();
       // A port that was closed and opened again belongs to an agent that has come back.
