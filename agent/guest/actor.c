@@ -1,6 +1,7 @@
 #include "actor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,29 +57,29 @@ static void close_connections(struct actor *actor) {
 bool actor_start(struct actor *actor) {
   if (actor->pid > 0) return true;
   struct loop *loop = &actor->agent->loop;
+  int bell[2] = {-1, -1};
   int passage[2] = {-1, -1};
+  pid_t agent_pid = getpid();
   int answer = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  actor->bell = eventfd(0, EFD_CLOEXEC);
-  int paired = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, passage);
-  if (answer < 0 || actor->bell < 0 || paired < 0) goto out;
+  if (answer < 0 || pipe2(bell, O_CLOEXEC) < 0 || fcntl(bell[1], F_SETFL, O_NONBLOCK) < 0) goto out;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, passage) < 0) goto out;
 
   pid_t pid = fork();
-  if (pid == 0) task_born(actor->agent, actor->arena.base, actor->bell, answer, passage[1]);
+  if (pid == 0) task_born(actor->agent, agent_pid, actor->arena.base, bell[0], answer, passage[1]);
   if (pid < 0) goto out;
+  close(bell[0]);
   close(passage[1]);
+  actor->bell = bell[1];
   actor->pid = pid;
-  if (!loop_watch(loop, &actor->answered, answer, EPOLLIN | EPOLLET) ||
-      !loop_watch(loop, &actor->passage, passage[0], EPOLLET)) {
-    kill(pid, SIGKILL);
-  }
+  bool watched = loop_watch(loop, &actor->answered, answer, EPOLLIN | EPOLLET);
+  if (!loop_watch(loop, &actor->passage, passage[0], EPOLLET) || !watched) kill(pid, SIGKILL);
   return true;
 out:
-  if (answer >= 0) close(answer);
-  if (paired == 0) {
-    close(passage[0]);
-    close(passage[1]);
+  for (int i = 0; i < 2; i++) {
+    if (bell[i] >= 0) close(bell[i]);
+    if (passage[i] >= 0) close(passage[i]);
   }
-  close_connections(actor);
+  if (answer >= 0) close(answer);
   return false;
 }
 
@@ -181,14 +182,15 @@ static uint32_t call_flags(struct agent *agent) {
 static void ring(struct actor *actor, struct call *call) {
   struct arena_page *page = arena_page(&actor->arena);
   page->call = (struct call_sheet){
+      .number = ++actor->calls,
       .kind = call->message->kind,
       .flags = call_flags(actor->agent),
       .small_reply_slot = (uint32_t)actor->small_reply_slot,
       .payload_offset = slot_offset((unsigned)call->slot) + call->payload_offset,
       .payload_size = call->size - call->payload_offset,
   };
-  uint64_t one = 1;
-  while (write(actor->bell, &one, sizeof one) < 0 && errno == EINTR) continue;
+  const uint8_t ring = 0;
+  while (write(actor->bell, &ring, sizeof ring) < 0 && errno == EINTR) continue;
 }
 
 void actor_advance(struct actor *actor) {
@@ -240,6 +242,8 @@ static void answered(void *context, uint32_t events) {
   (void)events;
   if (call == NULL) return;
   struct answer_sheet answer = *(volatile struct answer_sheet *)&arena_page(&actor->arena)->answer;
+  /* The bell of a task that is gone, or one that a test has rung. */
+  if (answer.number != actor->calls) return;
   loop_disarm(&actor->agent->loop, &actor->nudge);
   actor->running = NULL;
 

@@ -43,6 +43,7 @@ struct actor {
   struct arena arena;
   pid_t pid;
 
+  /** Write end of the pipe that the task reads: it cannot fill it, and its end is the end of the task. */
   int bell;
   struct watch answered;
   struct watch passage;
@@ -54,6 +55,8 @@ struct actor {
   size_t queued_calls;
   size_t queued_bytes;
   struct call *running;
+  /** Requests handed out: the number of the one that runs. */
+  uint64_t calls;
   int small_reply_slot;
 };
 

@@ -56,10 +56,9 @@ static void set_signals(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-_Noreturn void task_born(const struct agent *agent, uint8_t *arena, int bell, int answer, int passage) {
-  pid_t parent = getppid();
+_Noreturn void task_born(const struct agent *agent, pid_t agent_pid, uint8_t *arena, int bell, int answer, int passage) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(0);
+  if (getppid() != agent_pid) _exit(0);
   prctl(PR_SET_NAME, "provium-task");
   set_signals();
   oom_score_adjust(agent->proc_fd, 0);

@@ -156,6 +156,7 @@ static void ring(struct task *task, bool ok) {
   struct arena_page *page = (struct arena_page *)(void *)task->arena;
   if (task->passed_count > 0) pass_descriptors(task);
   page->answer = (struct answer_sheet){
+      .number = task->call_number,
       .kind = ok ? MESSAGE_OK : MESSAGE_ERROR,
       .payload_size = buffer_length(&task->reply),
       .slot = task->reply_slot,
@@ -169,6 +170,7 @@ static void ring(struct task *task, bool ok) {
 
 static void serve(struct task *task) {
   const struct call_sheet call = ((struct arena_page *)(void *)task->arena)->call;
+  task->call_number = call.number;
   task->small_reply_slot = call.small_reply_slot;
   task->scratch_used = 0;
   task->passed_count = 0;
@@ -187,9 +189,9 @@ _Noreturn void task_run(struct task *task) {
   task->scratch = mmap(NULL, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (task->scratch == MAP_FAILED) _exit(125);
   for (;;) {
-    uint64_t rings = 0;
-    ssize_t count = read(task->bell, &rings, sizeof rings);
-    if (count == sizeof rings) serve(task);
-    else if (count >= 0 || errno != EINTR) _exit(124);
+    uint8_t ring = 0;
+    ssize_t count = read(task->bell, &ring, sizeof ring);
+    if (count > 0) serve(task);
+    else if (count == 0 || errno != EINTR) _exit(124);
   }
 }

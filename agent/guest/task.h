@@ -36,6 +36,7 @@ struct task {
   uint64_t root_inode;
 
   /** Of the request at hand. */
+  uint64_t call_number;
   uint32_t small_reply_slot;
   uint32_t reply_slot;
   struct buffer reply;
