@@ -157,16 +157,13 @@ static void fail_call(struct call *call, int error, const char *message) {
   call_free(call);
 }
 
-/** Moves a body that arrived while every slot was taken into one. */
-static bool ensure_slot(struct actor *actor, struct call *call) {
-  if (call->slot >= 0) return true;
-  int slot = arena_claim_request(&actor->arena, call->size);
-  if (slot < 0) return false;
-  memcpy(arena_slot(&actor->arena, (unsigned)slot), call->heap, call->size);
+/** Moves a body that arrived while every slot was taken into the one that nobody else can hold meanwhile. */
+static void move_into_arena(struct actor *actor, struct call *call) {
+  if (call->slot >= 0) return;
+  call->slot = SPARE_REQUEST_SLOT;
+  memcpy(arena_slot(&actor->arena, SPARE_REQUEST_SLOT), call->heap, call->size);
   free(call->heap);
   call->heap = NULL;
-  call->slot = slot;
-  return true;
 }
 
 static uint32_t call_flags(struct agent *agent) {
@@ -195,7 +192,6 @@ static void ring(struct actor *actor, struct call *call) {
 
 void actor_advance(struct actor *actor) {
   while (actor->running == NULL && actor->first != NULL && !actor->arena.busy[LARGE_REPLY_SLOT]) {
-    if (!ensure_slot(actor, actor->first)) return;
     if (!actor_start(actor)) {
       fail_call(take_first(actor), EAGAIN, "cannot fork a task");
       continue;
@@ -203,6 +199,7 @@ void actor_advance(struct actor *actor) {
     actor->small_reply_slot = arena_claim_reply(&actor->arena);
     if (actor->small_reply_slot < 0) return;
     actor->running = take_first(actor);
+    move_into_arena(actor, actor->running);
     ring(actor, actor->running);
   }
 }

@@ -24,10 +24,12 @@
 enum {
   SMALL_REQUEST_SLOTS = 4,
   SMALL_REPLY_SLOTS = 3,
-  /** Order in memory: small requests, small replies, one large request, one large reply. */
+  /** Order in memory: small requests, small replies, a large request, a large reply, the spare. */
   FIRST_REPLY_SLOT = SMALL_REQUEST_SLOTS,
   LARGE_REQUEST_SLOT = SMALL_REQUEST_SLOTS + SMALL_REPLY_SLOTS,
   LARGE_REPLY_SLOT,
+  /** For the request that runs next, when it had to be kept outside of the arena until then. */
+  SPARE_REQUEST_SLOT,
   SLOTS,
 };
 

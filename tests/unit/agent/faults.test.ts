@@ -1,7 +1,11 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { MESSAGES } from "../../../src/guest/messages.ts";
-import { bytes, number, text, withAgent } from "./client.ts";
+import { AGENT, bytes, frameOf, number, text, withAgent } from "./client.ts";
 
 setDefaultTimeout(30_000);
 
@@ -42,4 +46,41 @@ describe("a task that meddles with the agent's descriptors", () => {
       expect(number((await agent.syscall(NR.getpid)).ret)).not.toBe(task);
       while (existsSync(`/proc/${task}`)) await agent.call("STATE");
     }));
+});
+
+describe("a connection that stops in the middle of a request", () => {
+  test("does not hold up the requests of others, and goes on where it stopped", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "provium-agent-"));
+    const path = join(directory, "socket");
+    const server = spawn(AGENT, ["--listen-unix", path], { stdio: "inherit" });
+    const open = async (): Promise<Socket> => {
+      for (;;) {
+        const socket = await new Promise<Socket | undefined>((resolve) => {
+          const one = connect(path, () => resolve(one)).on("error", () => resolve(undefined));
+        });
+        if (socket !== undefined) return socket;
+      }
+    };
+    const arrival = (socket: Socket) =>
+      new Promise<Buffer>((resolve) => socket.once("data", (chunk: Buffer) => resolve(chunk)));
+    try {
+      const request = frameOf(MESSAGES.FILE_WRITE.kind, 1, 1, [9999, -1, new Uint8Array(200_000)]);
+      const lazy = await Promise.all(Array.from({ length: 5 }, open));
+      for (const socket of lazy) {
+        await arrival(socket);
+        await new Promise<void>((resolve) => socket.write(request.subarray(0, 100_000), () => resolve()));
+      }
+      const other = await open();
+      await arrival(other);
+      other.write(frameOf(MESSAGES.CLOCK_GET.kind, 1, 1, []));
+      expect((await arrival(other)).length).toBeGreaterThan(8);
+      const answers = lazy.map(arrival);
+      for (const socket of lazy) socket.write(request.subarray(100_000));
+      for (const answer of await Promise.all(answers)) expect(answer.toString("latin1")).toContain("write");
+      for (const socket of [...lazy, other]) socket.destroy();
+    } finally {
+      server.kill("SIGKILL");
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
 });
