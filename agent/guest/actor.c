@@ -204,12 +204,16 @@ void actor_advance(struct actor *actor) {
   }
 }
 
-/** Descriptors that came with the answer, in the order of enum passed_fd; -1 where there is none. */
+/**
+ * Descriptors that came with the answer, in the order of enum passed_fd; -1 where there is none. False when some
+ * are missing: the agent may have no room for more.
+ */
 static bool receive_passed(struct actor *actor, uint32_t mask, int fds[PASSED_MAX]) {
   union {
     char bytes[CMSG_SPACE(sizeof(int) * PASSED_MAX)];
     struct cmsghdr align;
   } control;
+  uint32_t missing = mask | PASSED_STDOUT | PASSED_STDERR;
   char byte = 0;
   struct iovec part = {.iov_base = &byte, .iov_len = 1};
   struct msghdr message = {
@@ -217,20 +221,46 @@ static bool receive_passed(struct actor *actor, uint32_t mask, int fds[PASSED_MA
   for (int i = 0; i < PASSED_MAX; i++) fds[i] = -1;
   if (recvmsg(actor->passage.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) return false;
 
-  int received[PASSED_MAX];
+  /* With its padding the space has room for more than is expected. */
+  int received[sizeof control / sizeof(int)];
   size_t count = 0;
   struct cmsghdr *head = CMSG_FIRSTHDR(&message);
   if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) {
     count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    if (count > PASSED_MAX) count = PASSED_MAX;
     memcpy(received, CMSG_DATA(head), count * sizeof(int));
   }
   size_t used = 0;
   for (int i = 0; i < PASSED_MAX; i++) {
-    if ((mask & (1U << i)) != 0 && used < count) fds[i] = received[used++];
+    if ((mask & (1U << i)) == 0 || used == count) continue;
+    fds[i] = received[used++];
+    missing &= ~(1U << i);
   }
   while (used < count) close(received[used++]);
-  return true;
+  return missing == 0;
+}
+
+/** Takes over the command that the task started. NULL on success, else why not, with `*error` an errno. */
+static const char *take_over(struct call *call, const struct answer_sheet *answer, int *error) {
+  int fds[PASSED_MAX];
+  bool complete = receive_passed(call->actor, answer->passed_fds, fds);
+  if (!process_started(call->process, answer->pid, fds[0], fds[1], fds[2])) return "the task's answer is damaged";
+  if (complete) return NULL;
+  *error = EMFILE;
+  return "the agent has no descriptors left for the pipes of a command";
+}
+
+static void pass_on(struct call *call, const struct answer_sheet *answer) {
+  struct session *session = call->session;
+  struct process *process = call->process;
+  bool started = process != NULL && answer->kind == MESSAGE_OK;
+  bool alone = started && session != NULL && session_idle(session);
+  call->answer_kind = answer->kind;
+  call->reply_size = answer->payload_size;
+  call->process = NULL;
+  release_request(call);
+  session_answer(call);
+  if (alone) session_hold(session);
+  if (process != NULL && (!started || session == NULL)) process_discard(process);
 }
 
 static void answered(void *context, uint32_t events) {
@@ -254,26 +284,14 @@ static void answered(void *context, uint32_t events) {
   bool sane = (answer.kind == MESSAGE_OK || answer.kind == MESSAGE_ERROR) &&
               answer.payload_size <= slot_capacity((unsigned)call->reply_slot) - SLOT_HEADROOM &&
               answer.payload_size <= MAX_FRAME_BYTES - FRAME_HEAD_MAX;
-  int fds[PASSED_MAX] = {-1, -1, -1};
-  struct process *process = call->process;
-  bool started = process != NULL && answer.kind == MESSAGE_OK;
-  if (started && sane) sane = receive_passed(actor, answer.passed_fds, fds);
-  if (!sane) {
-    fail_call(call, 0, "the task's answer is damaged");
-    actor_advance(actor);
-    return;
-  }
-  call->answer_kind = answer.kind;
-  call->reply_size = answer.payload_size;
-  call->process = NULL;
-  struct session *session = call->session;
-  bool wanted = session != NULL;
-  bool alone = started && wanted && session_idle(session);
-  release_request(call);
-  session_answer(call);
-  if (alone) session_hold(session);
-  if (started) started = process_started(process, answer.pid, fds[0], fds[1], fds[2]);
-  if (process != NULL && (!started || !wanted)) process_discard(process);
+  bool starting = call->process != NULL;
+  int error = 0;
+  const char *failure = sane ? NULL : "the task's answer is damaged";
+  if (sane && starting && answer.kind == MESSAGE_OK) failure = take_over(call, &answer, &error);
+  if (failure == NULL) pass_on(call, &answer);
+  else fail_call(call, error, failure);
+  /* It may have ended, or never have become its program: children were left alone until it was known. */
+  if (starting) processes_reap(actor->agent);
   actor_advance(actor);
 }
 

@@ -116,7 +116,7 @@ static void await_more(struct stream *stream) {
 }
 
 bool process_started(struct process *process, pid_t pid, int stdout_fd, int stderr_fd, int stdin_fd) {
-  siginfo_t info = {0};
+  siginfo_t info;
   bool opened = open_stream(&process->streams[0], stdout_fd) & open_stream(&process->streams[1], stderr_fd);
   bool ours = pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
   if (!ours) {
@@ -132,8 +132,6 @@ bool process_started(struct process *process, pid_t pid, int stdout_fd, int stde
   }
   stdin_started(process, stdin_fd);
   if (!opened) kill_group(process, SIGKILL);
-  /* It may have ended before its pid was known; that SIGCHLD has passed already. */
-  if (info.si_pid != 0) processes_reap(process->agent);
   return true;
 }
 

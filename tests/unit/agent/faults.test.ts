@@ -1,11 +1,11 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MESSAGES } from "../../../src/guest/messages.ts";
-import { AGENT, bytes, frameOf, number, text, withAgent } from "./client.ts";
+import { AGENT, AgentClient, bytes, frameOf, number, text, withAgent } from "./client.ts";
 
 setDefaultTimeout(30_000);
 
@@ -81,6 +81,48 @@ describe("a connection that stops in the middle of a request", () => {
     } finally {
       server.kill("SIGKILL");
       rmSync(directory, { recursive: true, force: true });
+    }
+  });
+});
+
+describe("commands that cannot be started", () => {
+  const childrenOf = (parent: number): number =>
+    readdirSync("/proc").filter((name) => {
+      try {
+        const line = readFileSync(`/proc/${name}/stat`, "latin1");
+        return line.slice(line.lastIndexOf(")") + 4).split(" ")[0] === String(parent);
+      } catch {
+        return false;
+      }
+    }).length;
+
+  test("programs that are not there leave no dead children", () =>
+    withAgent(async (agent) => {
+      await agent.ready();
+      const before = childrenOf(agent.child.pid!);
+      for (let i = 0; i < 50; i++)
+        await expect(agent.start(["/not/there"])).rejects.toMatchObject({ errno: 2 });
+      while (childrenOf(agent.child.pid!) > before) await agent.call("STATE");
+    }));
+
+  test("an agent without free descriptors refuses a command, and those that it took lose nothing", async () => {
+    const agent = new AgentClient(["sh", "-c", `ulimit -n 64; exec ${AGENT} --fd 3`]);
+    try {
+      const started: number[] = [];
+      const script = ["sh", "-c", "echo up; read x; echo down"];
+      const refusal = await (async () => {
+        for (;;) started.push(await agent.start(script, { stdin_open: true }));
+      })().catch((error) => error);
+      expect(refusal).toMatchObject({ errno: 24 });
+      expect(started.length).toBeGreaterThan(5);
+      for (const process of started) {
+        await agent.call("PROC_STDIN", { process, data: bytes("\n"), close: true });
+        expect((await agent.finished(process)).stdout).toBe("up\ndown\n");
+      }
+      expect(number((await agent.call("STATE")).processes)).toBe(0);
+      expect((await agent.run(["echo", "again"])).stdout).toBe("again\n");
+    } finally {
+      await agent.close();
     }
   });
 });
