@@ -8,6 +8,7 @@
 import type { Channel } from "../channel/channel.ts";
 import { InterruptedError, ProviumError, VmDeadError } from "../errors/errors.ts";
 import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
+import { attended } from "./liveness.ts";
 import type { Guest, Machine, OpenGuest } from "./ports.ts";
 
 /** How long a broken channel waits for the machine's own story (a panic event, the exit of QEMU). */
@@ -62,6 +63,8 @@ export class Session {
     private readonly release: () => void,
     /** Called once when the session breaks without having been asked to end. */
     private readonly onBreak: (error: VmDeadError) => void,
+    /** Whether the guest can answer now: a paused one cannot. */
+    private readonly awake: () => boolean = () => true,
   ) {
     machine.onDeath((reason) => this.breakDown(reason));
   }
@@ -97,7 +100,8 @@ export class Session {
   /** Runs an operation in the guest; if the session breaks under it, the error tells that story. */
   *call<T>(operation: string, op: (guest: Guest) => Op<T>): Op<T> {
     try {
-      return yield* op(this.guest);
+      const guest = this.guest;
+      return yield* attended(op(guest), guest, this.awake, (reason) => this.breakDown(reason));
     } catch (error) {
       if (this.ended === "asked" || this.broken === undefined || error instanceof InterruptedError)
         throw error;

@@ -243,7 +243,14 @@ export class Vm implements Resource {
         deadline,
       );
       this.lastConsole = machine.console;
-      session = new Session(this.name, machine, host.openGuest, grant.release, (error) => this.broke(error));
+      session = new Session(
+        this.name,
+        machine,
+        host.openGuest,
+        grant.release,
+        (error) => this.broke(error),
+        () => this.phase === "booted",
+      );
       this.starting = session;
       yield* session.open(deadline);
       this.begin(session, memoryBytes, monotonic() - started);
