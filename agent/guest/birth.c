@@ -48,10 +48,12 @@ static void keep_only(int *fds, unsigned count) {
   close_from((unsigned)base + count, ~0U);
 }
 
+/** SIGPIPE stays ignored: a raw write to a pipe that nobody reads shall fail, not end the task. */
 static void set_signals(void) {
   sigset_t none;
   struct sigaction interrupt = {.sa_handler = interrupted};
   sigaction(INTERRUPT_SIGNAL, &interrupt, NULL);
+  signal(SIGHUP, SIG_DFL);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
