@@ -8,6 +8,8 @@
 bool arena_map(struct arena *arena) {
   void *base = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) return false;
+  /* The agent locks its memory; from a locked mapping arena_release could give nothing back. */
+  munlock(base, ARENA_SIZE);
   *arena = (struct arena){.base = base};
   return true;
 }
