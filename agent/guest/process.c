@@ -189,6 +189,8 @@ static void process_ended(struct process *process, int64_t how, int64_t code) {
     process_free(process);
     return;
   }
+  /* As long as one of the group lives, its number is given to nobody else. */
+  if (process->closing) kill(-process->pid, SIGKILL);
   tell_exit(process);
   if (process->closing) process_free(process);
   else free_when_done(process);

@@ -126,3 +126,24 @@ describe("commands that cannot be started", () => {
     }
   });
 });
+
+describe("closing a command", () => {
+  test("ends those of its group, too, that do not heed SIGTERM", () =>
+    withAgent(async (agent) => {
+      const deaf = "trap '' TERM; echo $$; while :; do sleep 0.05; done";
+      const process = await agent.start(["sh", "-c", `sh -c "$0" & wait`, deaf]);
+      const output = agent.outputOf(process);
+      await agent.until(() => output.stdout.length > 0);
+      const pid = text(output.stdout[0]).trim();
+      await agent.call("PROC_CLOSE", { process, grace_ms: 60_000 });
+      expect(output.exit).toMatchObject({ how: 1, code: 15 });
+      const alive = () => {
+        try {
+          return !/\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+        } catch {
+          return false;
+        }
+      };
+      while (alive()) await agent.call("STATE");
+    }));
+});
