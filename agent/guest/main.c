@@ -14,6 +14,7 @@
 #include "channels.h"
 #include "messages.h"
 #include "oom.h"
+#include "orphans.h"
 #include "process.h"
 #include "pseudofs.h"
 #include "session.h"
@@ -125,6 +126,7 @@ static bool prepare(struct agent *agent, bool in_guest) {
   agent->proc_fd = in_guest ? pseudofs_open(&pseudofs_proc) : open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   agent->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (!loop_init(&agent->loop) || !set_signals(agent)) return false;
+  if (!in_guest) orphans_adopt();
   watch_mounts(agent);
   protect(agent);
   agent->main_task = actor_create(agent, ACTOR_MAIN);
@@ -159,6 +161,7 @@ static void finish(struct agent *agent) {
   }
   processes_abandon(agent);
   actor_destroy(agent->main_task);
+  if (!agent->in_guest) orphans_end(agent->proc_fd);
   loop_end(&agent->loop);
 }
 
