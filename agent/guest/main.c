@@ -18,6 +18,7 @@
 #include "process.h"
 #include "pseudofs.h"
 #include "session.h"
+#include "signals.h"
 
 /**
  * provium-agent. Without arguments it serves a guest: the virtio-serial port and AF_VSOCK port of the wire
@@ -82,7 +83,7 @@ static void mounts_changed(void *context, uint32_t events) {
 
 static bool set_signals(struct agent *agent) {
   sigset_t heard;
-  for (int number = 1; number < SIGRTMAX; number++) signal(number, SIG_DFL);
+  reset_signals();
   signal(SIGPIPE, SIG_IGN);
   /* A task that is being born may be interrupted before it has its handler. */
   signal(INTERRUPT_SIGNAL, SIG_IGN);
