@@ -41,8 +41,12 @@ class Question {
 
   /** Takes the answer, or gives the question up. */
   end(): void {
-    if (this.answered) this.op.next(true);
-    else this.op.return(QUESTION);
+    try {
+      if (this.answered) this.op.next(true);
+      else this.op.return(QUESTION);
+    } catch {
+      // The session is over: the call under way hears of it itself.
+    }
   }
 }
 
@@ -65,7 +69,12 @@ export function* attended<T>(
       const wait = step.value;
       let ready = wait.ready();
       try {
-        while (!ready && monotonic() < wait.deadline) {
+        while (!ready) {
+          if (monotonic() >= wait.deadline) {
+            // Whoever turns the reactor looks once more before the answer is no.
+            ready = yield wait;
+            break;
+          }
           const current = question;
           const turn: Deadline = current === undefined ? askAt : current.expires;
           yield {

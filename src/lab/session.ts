@@ -6,7 +6,7 @@
  */
 
 import type { Channel } from "../channel/channel.ts";
-import { InterruptedError, ProviumError, VmDeadError } from "../errors/errors.ts";
+import { ApiError, InterruptedError, ProviumError, VmDeadError } from "../errors/errors.ts";
 import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
 import { attended } from "./liveness.ts";
 import type { Guest, Machine, OpenGuest } from "./ports.ts";
@@ -106,6 +106,20 @@ export class Session {
       if (this.ended === "asked" || this.broken === undefined || error instanceof InterruptedError)
         throw error;
       throw this.deathError(operation, yield* this.story());
+    }
+  }
+
+  /** Runs an order to the machine itself; if it dies under it, the error tells that story. */
+  *order(operation: string, op: Op<void>): Op<void> {
+    try {
+      yield* op;
+    } catch (error) {
+      if (this.ended === "asked" || error instanceof InterruptedError || error instanceof ApiError)
+        throw error;
+      yield* this.deathNews();
+      const { death } = this.machine;
+      if (death === undefined) throw error;
+      throw this.deathError(operation, death);
     }
   }
 

@@ -96,13 +96,13 @@ export class Vm implements Resource {
 
   *pause(): Op<void> {
     const session = yield* this.live("pause");
-    yield* session.machine.pause();
+    yield* session.order("pause", session.machine.pause());
     this.enter("paused");
   }
 
   *resume(): Op<void> {
     const session = yield* this.live("resume");
-    yield* session.machine.resume();
+    yield* session.order("resume", session.machine.resume());
     this.enter("booted");
   }
 
@@ -112,10 +112,11 @@ export class Vm implements Resource {
     const bound = bootBound(this.options, this.emulated);
     const deadline = after(bound.ms);
     try {
-      yield* this.during("being reset", function* () {
+      const restart = function* (): Op<void> {
         yield* session.machine.reset();
         yield* session.reopen(deadline);
-      });
+      };
+      yield* this.during("being reset", () => session.order("reset", restart()));
     } catch (error) {
       // Nobody talks to its agent any more, so there is nothing left to go on with.
       const why =
@@ -132,7 +133,7 @@ export class Vm implements Resource {
   *powerButton(): Op<void> {
     const session = yield* this.live("power_button");
     session.machine.expectExit();
-    yield* session.machine.powerButton();
+    yield* session.order("power_button", session.machine.powerButton());
     const ms = this.emulated ? POWER_BUTTON_MS * 4 : POWER_BUTTON_MS;
     if (!(yield* session.machine.waitExit(after(ms))))
       throw new TimeoutError(`${this.label} did not power off within ${ms / 1000} s of its power button`, {

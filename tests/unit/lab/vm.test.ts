@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { InterruptedError, TimeoutError, VmDeadError } from "../../../src/errors/errors.ts";
+import { HostError, InterruptedError, TimeoutError, VmDeadError } from "../../../src/errors/errors.ts";
 import type { BootOptions } from "../../../src/lab/options.ts";
 import { bootBound, kernelCmdline } from "../../../src/lab/plan.ts";
 import { consoleText } from "../../../src/lab/session.ts";
@@ -160,6 +160,24 @@ describe("death of a vm", () => {
     expect(vm.state).toBe("dead");
     expect(kinds(world)).toEqual(["vm_spawned", "vm_state", "vm_shutdown"]);
     expect(world.lent).toBe(0);
+  });
+
+  test("a machine that dies under an order to itself tells why, not what the monitor said", () => {
+    for (const order of ["pause", "reset", "powerButton"] as const) {
+      const { vm, world } = setUp();
+      run(vm.boot());
+      const machine = world.machines[0] as FakeMachine;
+      machine[order] = () =>
+        at(() => {
+          machine.die("QEMU was killed by signal 9");
+          throw new HostError("QEMU's monitor: ECONNRESET");
+        });
+      if (order === "powerButton") machine.expectExit = () => {};
+      expect(() => run(vm[order]())).toThrow(
+        /^vm `a` died during (pause|reset|power_button): QEMU was killed/,
+      );
+      expect(vm.state).toBe("dead");
+    }
   });
 
   test("an agent that goes away makes the vm dead, although the machine still runs", () => {
