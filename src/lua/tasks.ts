@@ -151,7 +151,7 @@ export class Tasks {
         while (outcome === undefined) {
           if (this.open.length === 0) outcome = yield wait;
           else if (wait.ready()) outcome = true;
-          else if (monotonic() >= wait.deadline) outcome = false;
+          else if (monotonic() >= wait.deadline) outcome = yield wait;
           else if (!this.turn()) yield this.either(wait);
         }
       } catch (error) {
