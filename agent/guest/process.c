@@ -18,6 +18,8 @@
 #define MILLISECOND ((int64_t)1000000)
 /** Most that one stream sends in its turn. */
 #define PIECE ((size_t)64 * 1024)
+/** What is collected before it is sent: the commands whose turn did not come are the first next time. */
+#define ROUND ((size_t)512 * 1024)
 /** A stream that has carried this much gets a larger pipe: fewer switches between the command and the agent. */
 #define WIDEN_AFTER ((uint64_t)256 * 1024)
 #define WIDE_PIPE (512 * 1024)
@@ -313,11 +315,28 @@ static void carry(struct stream *stream, struct buffer *out) {
   }
 }
 
+/** Turns the list of commands so that `first` is at its front. */
+static void begin_with(struct agent *agent, struct process *first) {
+  struct process *front = agent->processes;
+  struct process **at = &agent->processes;
+  if (front == first) return;
+  while (*at != first) at = &(*at)->next;
+  *at = NULL;
+  at = &first->next;
+  while (*at != NULL) at = &(*at)->next;
+  *at = front;
+  agent->processes = first;
+}
+
 void process_collect_output(struct session *session, struct buffer *out) {
   struct process *next = NULL;
   for (struct process *process = session->agent->processes; process != NULL; process = next) {
     next = process->next;
     if (process->session != session) continue;
+    if (buffer_length(out) >= ROUND) {
+      begin_with(session->agent, process);
+      return;
+    }
     for (int i = 0; i < 2; i++) {
       if (process->streams[i].readable) carry(&process->streams[i], out);
     }

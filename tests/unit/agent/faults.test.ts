@@ -1,6 +1,6 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +17,11 @@ const NR =
 const BELL = 900;
 const ANSWER = 901;
 const PASSAGE = 902;
+
+const childrenOf = (agent: AgentClient): number => {
+  const pid = agent.child.pid;
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ").length;
+};
 
 describe("a task that meddles with the agent's descriptors", () => {
   test("it cannot ring its own bell", () =>
@@ -86,23 +91,13 @@ describe("a connection that stops in the middle of a request", () => {
 });
 
 describe("commands that cannot be started", () => {
-  const childrenOf = (parent: number): number =>
-    readdirSync("/proc").filter((name) => {
-      try {
-        const line = readFileSync(`/proc/${name}/stat`, "latin1");
-        return line.slice(line.lastIndexOf(")") + 4).split(" ")[0] === String(parent);
-      } catch {
-        return false;
-      }
-    }).length;
-
   test("programs that are not there leave no dead children", () =>
     withAgent(async (agent) => {
       await agent.ready();
-      const before = childrenOf(agent.child.pid!);
+      const before = childrenOf(agent);
       for (let i = 0; i < 50; i++)
         await expect(agent.start(["/not/there"])).rejects.toMatchObject({ errno: 2 });
-      while (childrenOf(agent.child.pid!) > before) await agent.call("STATE");
+      while (childrenOf(agent) > before) await agent.call("STATE");
     }));
 
   test("an agent without free descriptors refuses a command, and those that it took lose nothing", async () => {
@@ -125,6 +120,26 @@ describe("commands that cannot be started", () => {
       await agent.close();
     }
   });
+});
+
+describe("many commands", () => {
+  test("all have their say when the host reads nothing for a while", () =>
+    withAgent(async (agent) => {
+      await agent.ready();
+      const before = childrenOf(agent);
+      const script = "read x; head -c 65536 /dev/zero; head -c 65536 /dev/zero >&2";
+      const started: number[] = [];
+      for (let i = 0; i < 325; i++)
+        started.push(await agent.start(["sh", "-c", script], { stdin_open: true }));
+      agent.socket.pause();
+      for (const process of started) agent.tell("PROC_STDIN", { process, data: bytes("\n"), close: true });
+      while (childrenOf(agent) > before) await new Promise((resolve) => setImmediate(resolve));
+      agent.socket.resume();
+      for (const process of started) {
+        const { stdout, stderr } = await agent.finished(process);
+        expect([stdout.length, stderr.length]).toEqual([65536, 65536]);
+      }
+    }));
 });
 
 describe("closing a command", () => {
