@@ -138,7 +138,7 @@ export const execute = async (
     {
       stream,
       startRunner: runnerStarter(runnerCommand(assets.helper), environment),
-      makeDirectory: (name) => directory.make(name),
+      directory: (name) => join(directory.path, name),
       boot,
     },
   );

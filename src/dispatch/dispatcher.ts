@@ -42,8 +42,8 @@ export interface RunPlan {
 export interface Surroundings {
   readonly stream: EventStream;
   readonly startRunner: StartRunner;
-  /** A fresh private directory below the run's. */
-  readonly makeDirectory: (name: string) => string;
+  /** The path of a private directory below the run's. The runner makes it when a machine needs it. */
+  readonly directory: (name: string) => string;
   readonly boot: BootArtefactsFor;
 }
 
@@ -214,7 +214,7 @@ export class Dispatcher {
       return false;
     }
     this.queue.shift();
-    const directory = this.around.makeDirectory(`file-${++this.serial}`);
+    const directory = this.around.directory(`file-${++this.serial}`);
     const running = new FileRun(file, { ...this.plan.job(file), directory }, this.around.stream);
     slot.idle = false;
     slot.used = true;
