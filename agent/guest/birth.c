@@ -63,7 +63,7 @@ _Noreturn void task_born(const struct agent *agent, pid_t agent_pid, uint8_t *ar
   if (getppid() != agent_pid) _exit(0);
   prctl(PR_SET_NAME, "provium-task");
   set_signals();
-  oom_score_adjust(agent->proc_fd, 0);
+  if (agent->in_guest) oom_score_adjust(agent->proc_fd, 0);
   setsid();
 
   int fds[] = {bell, answer, passage, agent->proc_fd, agent->null_fd};
