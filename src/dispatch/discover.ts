@@ -82,6 +82,15 @@ const pathOf = (file: string, places: readonly string[]): string => {
   return file;
 };
 
+/** What `read` gives, or a `UsageError` that names the path (permission denied, a circle of links). */
+const readable = <T>(path: string, read: () => T): T => {
+  try {
+    return read();
+  } catch (cause) {
+    throw new UsageError(`${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
+  }
+};
+
 /** Test files in order of discovery. Throws `UsageError` for a path that does not exist. */
 export const discover = (plan: DiscoveryPlan): TestFile[] => {
   const given =
@@ -93,12 +102,15 @@ export const discover = (plan: DiscoveryPlan): TestFile[] => {
   const candidates = new Map<string, Candidate>();
   const directories: string[] = [];
   for (const path of given) {
-    const info = statSync(path, { throwIfNoEntry: false });
+    const info = readable(path, () => statSync(path, { throwIfNoEntry: false }));
     if (info === undefined)
       throw new UsageError(`${path}: no such file or directory`, {
         hint: plan.paths.length > 0 ? undefined : "correct `roots` in provium.toml",
       });
-    if (!info.isDirectory()) candidates.set(path, { file: path, named: true });
+    // Reading a pipe or a terminal here would wait for ever, and a runner could not read it once more.
+    if (!info.isDirectory() && !info.isFile())
+      throw new UsageError(`${path} is neither a file nor a directory`);
+    if (info.isFile()) candidates.set(path, { file: path, named: true });
     else {
       directories.push(path);
       for (const file of luaFilesBelow(path, new Set()))
@@ -107,7 +119,9 @@ export const discover = (plan: DiscoveryPlan): TestFile[] => {
     }
   }
 
-  const sources = new Map([...candidates.keys()].map((file) => [file, readFileSync(file, "utf8")]));
+  const sources = new Map(
+    [...candidates.keys()].map((file) => [file, readable(file, () => readFileSync(file, "utf8"))]),
+  );
   const modules = new Set<string>();
   if (plan.form === "classic")
     for (const [file, source] of sources) {
