@@ -8,7 +8,7 @@
  * Hidden directories are not entered. A file that is named itself always runs.
  */
 
-import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { UsageError } from "../errors/errors.ts";
 
@@ -43,17 +43,36 @@ const inside = (directory: string, file: string): boolean => {
   return path !== "" && !path.startsWith("..") && !isAbsolute(path);
 };
 
+/** What `read` gives, or a `UsageError` that names the path (permission denied, a circle of links). */
+const readable = <T>(path: string, read: () => T): T => {
+  try {
+    return read();
+  } catch (cause) {
+    throw new UsageError(`${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
+  }
+};
+
+/** What a link leads to; undefined where it leads nowhere, also in a circle. */
+const targetOf = (link: string): Stats | undefined => {
+  try {
+    return statSync(link);
+  } catch {
+    return undefined;
+  }
+};
+
 /** Every `*.lua` below a directory, sorted by path; a directory that is reached twice through links counts once. */
 const luaFilesBelow = (directory: string, seen: Set<string>): string[] => {
   const real = realpathSync(directory);
   if (seen.has(real)) return [];
   seen.add(real);
   const found: string[] = [];
-  const entries = readdirSync(directory, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const entries = readable(directory, () => readdirSync(directory, { withFileTypes: true }));
+  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const entry of entries) {
     if (entry.name.startsWith(".")) continue;
     const path = join(directory, entry.name);
-    const info = entry.isSymbolicLink() ? statSync(path, { throwIfNoEntry: false }) : entry;
+    const info = entry.isSymbolicLink() ? targetOf(path) : entry;
     if (info?.isDirectory()) found.push(...luaFilesBelow(path, seen));
     else if (info?.isFile() && entry.name.endsWith(".lua")) found.push(path);
   }
@@ -80,15 +99,6 @@ const requiredFiles = (source: string, places: readonly string[]): string[] => {
 const pathOf = (file: string, places: readonly string[]): string => {
   for (const place of places) if (inside(place, file)) return relative(place, file);
   return file;
-};
-
-/** What `read` gives, or a `UsageError` that names the path (permission denied, a circle of links). */
-const readable = <T>(path: string, read: () => T): T => {
-  try {
-    return read();
-  } catch (cause) {
-    throw new UsageError(`${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
-  }
 };
 
 /** Test files in order of discovery. Throws `UsageError` for a path that does not exist. */

@@ -87,6 +87,7 @@ describe("discovery", () => {
     const circle = join(project, "circle.test.lua");
     symlinkSync("circle.test.lua", circle);
     expect(() => find({ paths: [circle] })).toThrow(`${circle} cannot be read (ELOOP)`);
+    expect(find({ paths: ["."] })).not.toContain("circle.test.lua");
     rmSync(circle);
   });
 });
