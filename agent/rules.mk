@@ -11,7 +11,7 @@ AGENT_COMMON := $(wildcard agent/common/*.c) build/agent/generated/messages.c
 AGENT_WRAPPER_ONLY := agent/guest/wrapper.c agent/guest/modules.c agent/guest/init.c agent/guest/cmdline.c
 AGENT_GUEST := $(filter-out $(AGENT_WRAPPER_ONLY),$(wildcard agent/guest/*.c))
 AGENT_WRAPPER := $(AGENT_WRAPPER_ONLY) agent/guest/pseudofs.c agent/guest/poweroff.c
-AGENT_HELPER := $(wildcard agent/host/*.c)
+AGENT_HELPER := $(wildcard agent/host/*.c) agent/common/signals.c
 AGENT_CODEC_TEST := tests/unit/agent/codec.c
 
 AGENT_BINARIES := build/agent/provium-agent build/agent/provium-wrapper build/agent/provium-helper

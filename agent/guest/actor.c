@@ -36,6 +36,7 @@ struct actor *actor_create(struct agent *agent, int64_t id, bool worker) {
   if (actor == NULL) return NULL;
   actor->offered_arena = -1;
   actor->offered_passage = -1;
+  actor->offered_bell = -1;
   if (!arena_map(&actor->arena, worker ? &actor->offered_arena : NULL)) {
     int error = errno;
     free(actor);
@@ -63,13 +64,18 @@ struct actor *actor_find(const struct agent *agent, const struct session *sessio
   return NULL;
 }
 
+void actor_close_offer(struct actor *actor) {
+  int *offered[] = {&actor->offered_arena, &actor->offered_bell, &actor->offered_passage};
+  for (int i = 0; i < 3; i++) {
+    if (*offered[i] >= 0) close(*offered[i]);
+    *offered[i] = -1;
+  }
+}
+
 static void close_connections(struct actor *actor) {
   struct loop *loop = &actor->agent->loop;
   loop_disarm(loop, &actor->observe);
-  if (actor->offered_arena >= 0) close(actor->offered_arena);
-  if (actor->offered_passage >= 0) close(actor->offered_passage);
-  actor->offered_arena = -1;
-  actor->offered_passage = -1;
+  actor_close_offer(actor);
   loop_disarm(loop, &actor->hangup);
   loop_disarm(loop, &actor->nudge);
   loop_close(loop, &actor->answered);
@@ -81,30 +87,30 @@ static void close_connections(struct actor *actor) {
 bool actor_start(struct actor *actor) {
   if (actor->pid > 0) return true;
   struct loop *loop = &actor->agent->loop;
+  int bell[2] = {-1, -1};
   int passage[2] = {-1, -1};
+  pid_t agent_pid = getpid();
   int answer = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  actor->bell = eventfd(0, EFD_CLOEXEC);
-  int paired = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, passage);
-  if (answer < 0 || actor->bell < 0 || paired < 0) goto out;
+  if (answer < 0 || pipe2(bell, O_CLOEXEC) < 0 || fcntl(bell[1], F_SETFL, O_NONBLOCK) < 0) goto out;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, passage) < 0) goto out;
 
   pid_t pid = fork();
-  if (pid == 0) task_born(actor->agent, actor->arena.base, actor->bell, answer, passage[1]);
+  if (pid == 0) task_born(actor->agent, agent_pid, actor->arena.base, bell[0], answer, passage[1]);
   if (pid < 0) goto out;
+  close(bell[0]);
   close(passage[1]);
+  actor->bell = bell[1];
   actor->pid = pid;
   actor->tid = pid;
-  if (!loop_watch(loop, &actor->answered, answer, EPOLLIN | EPOLLET) ||
-      !loop_watch(loop, &actor->passage, passage[0], EPOLLET)) {
-    kill(pid, SIGKILL);
-  }
+  bool watched = loop_watch(loop, &actor->answered, answer, EPOLLIN | EPOLLET);
+  if (!loop_watch(loop, &actor->passage, passage[0], EPOLLET) || !watched) kill(pid, SIGKILL);
   return true;
 out:
-  if (answer >= 0) close(answer);
-  if (paired == 0) {
-    close(passage[0]);
-    close(passage[1]);
+  for (int i = 0; i < 2; i++) {
+    if (bell[i] >= 0) close(bell[i]);
+    if (passage[i] >= 0) close(passage[i]);
   }
-  close_connections(actor);
+  if (answer >= 0) close(answer);
   return false;
 }
 
@@ -209,16 +215,13 @@ static void fail_call(struct call *call, int error, const char *message) {
   call_free(call);
 }
 
-/** Moves a body that arrived while every slot was taken into one. */
-static bool ensure_slot(struct actor *actor, struct call *call) {
-  if (call->slot >= 0) return true;
-  int slot = arena_claim_request(&actor->arena, call->size);
-  if (slot < 0) return false;
-  memcpy(arena_slot(&actor->arena, (unsigned)slot), call->heap, call->size);
+/** Moves a body that arrived while every slot was taken into the one that nobody else can hold meanwhile. */
+static void move_into_arena(struct actor *actor, struct call *call) {
+  if (call->slot >= 0) return;
+  call->slot = SPARE_REQUEST_SLOT;
+  memcpy(arena_slot(&actor->arena, SPARE_REQUEST_SLOT), call->heap, call->size);
   free(call->heap);
   call->heap = NULL;
-  call->slot = slot;
-  return true;
 }
 
 static uint32_t call_flags(struct agent *agent) {
@@ -232,13 +235,14 @@ static uint32_t call_flags(struct agent *agent) {
 }
 
 static void ring_bell(const struct actor *actor) {
-  uint64_t one = 1;
-  while (write(actor->bell, &one, sizeof one) < 0 && errno == EINTR) continue;
+  const uint8_t ring = 0;
+  while (write(actor->bell, &ring, sizeof ring) < 0 && errno == EINTR) continue;
 }
 
 static void ring(struct actor *actor, struct call *call) {
   struct arena_page *page = arena_page(&actor->arena);
   page->call = (struct call_sheet){
+      .number = ++actor->number,
       .kind = call->message->kind,
       .flags = call_flags(actor->agent),
       .small_reply_slot = (uint32_t)actor->small_reply_slot,
@@ -257,7 +261,6 @@ void actor_ring_leave(struct actor *actor) {
 
 void actor_advance(struct actor *actor) {
   while (actor->running == NULL && actor->first != NULL && !actor->arena.busy[LARGE_REPLY_SLOT]) {
-    if (!ensure_slot(actor, actor->first)) return;
     if (!actor_start(actor)) {
       fail_call(take_first(actor), EAGAIN, "cannot fork a task");
       continue;
@@ -271,22 +274,27 @@ void actor_advance(struct actor *actor) {
       continue;
     }
     actor->running = take_first(actor);
+    move_into_arena(actor, actor->running);
     ring(actor, actor->running);
   }
 }
 
-/** Descriptors that came with the answer, in the order of enum passed_fd; -1 where there is none. */
+/**
+ * Descriptors that came with the answer, in the order of enum passed_fd; -1 where there is none. False when some
+ * are missing: the agent may have no room for more.
+ */
 static bool receive_passed(struct actor *actor, uint32_t mask, int fds[PASSED_MAX]) {
   int received[PASSED_MAX];
   for (int i = 0; i < PASSED_MAX; i++) fds[i] = -1;
   int count = take_descriptors(actor->passage.fd, received, PASSED_MAX);
-  if (count < 0) return false;
   int used = 0;
   for (int i = 0; i < PASSED_MAX; i++) {
-    if ((mask & (1U << i)) != 0 && used < count) fds[i] = received[used++];
+    if ((mask & (1U << i)) == 0 || used >= count) continue;
+    fds[i] = received[used++];
+    mask &= ~(1U << i);
   }
   while (used < count) close(received[used++]);
-  return true;
+  return mask == 0;
 }
 
 /** The pid that a pidfd stands for, as this process sees it. */
@@ -305,12 +313,61 @@ static pid_t pid_of(const struct agent *agent, int pidfd) {
   return pid;
 }
 
+/** Whose birth an answer reports: what its pidfd says, else its own word. */
+static pid_t born_pid(const struct actor *actor, const struct answer_sheet *answer, int pidfd) {
+  if (pidfd < 0) return answer->pid;
+  pid_t pid = pid_of(actor->agent, pidfd);
+  close(pidfd);
+  return pid;
+}
+
+/** Takes over the process that the task started. NULL on success, else why not, with `*error` an errno. */
+static const char *take_over(struct call *call, const struct answer_sheet *answer, int *error) {
+  int fds[PASSED_MAX];
+  bool complete = receive_passed(call->actor, answer->passed_fds | PASSED_STDOUT, fds);
+  pid_t pid = born_pid(call->actor, answer, fds[3]);
+  if (!process_started(call->process, pid, fds[0], fds[1], fds[2])) return "the task's answer is damaged";
+  if (complete) return NULL;
+  *error = EMFILE;
+  return "the agent has no descriptors left for the pipes of a command";
+}
+
+/** Takes over the worker that the task made; as above. A thread has nothing to pass. */
+static const char *take_worker(struct call *call, const struct answer_sheet *answer) {
+  int fds[PASSED_MAX] = {-1, -1, -1, -1};
+  if (answer->passed_fds != 0) receive_passed(call->actor, answer->passed_fds, fds);
+  for (int i = 0; i < 3; i++) {
+    if (fds[i] >= 0) close(fds[i]);
+  }
+  pid_t pid = born_pid(call->actor, answer, fds[3]);
+  return worker_started(call->worker, call->actor, pid, answer->tid) ? NULL : "the task's answer is damaged";
+}
+
+static void pass_on(struct call *call, const struct answer_sheet *answer) {
+  struct session *session = call->session;
+  struct process *process = call->process;
+  struct actor *worker = call->worker;
+  bool made = answer->kind == MESSAGE_OK;
+  bool alone = process != NULL && made && session != NULL && session_idle(session);
+  call->answer_kind = worker != NULL && made ? MESSAGE_WORKER_STARTED : answer->kind;
+  call->reply_size = answer->payload_size;
+  call->process = NULL;
+  call->worker = NULL;
+  release_request(call);
+  session_answer(call);
+  if (alone) session_hold(session);
+  if (process != NULL && (!made || session == NULL)) process_discard(process);
+  if (worker != NULL && (!made || session == NULL || worker->session == NULL)) worker_discard(worker);
+}
+
 static void answered(void *context, uint32_t events) {
   struct actor *actor = context;
   struct call *call = actor->running;
   (void)events;
   if (call == NULL) return;
   struct answer_sheet answer = *(volatile struct answer_sheet *)&arena_page(&actor->arena)->answer;
+  /* The bell of a task that is gone, or one that a test has rung. */
+  if (answer.number != actor->number) return;
   loop_disarm(&actor->agent->loop, &actor->nudge);
   actor->running = NULL;
 
@@ -324,42 +381,17 @@ static void answered(void *context, uint32_t events) {
   bool sane = (answer.kind == MESSAGE_OK || answer.kind == MESSAGE_ERROR) &&
               answer.payload_size <= slot_capacity((unsigned)call->reply_slot) - SLOT_HEADROOM &&
               answer.payload_size <= MAX_FRAME_BYTES - FRAME_HEAD_MAX;
-  int fds[PASSED_MAX] = {-1, -1, -1, -1};
-  struct process *process = call->process;
-  bool started = process != NULL && answer.kind == MESSAGE_OK;
-  struct actor *worker = call->worker;
-  bool spawned = worker != NULL && answer.kind == MESSAGE_OK;
-  if ((started || (spawned && answer.passed_fds != 0)) && sane) sane = receive_passed(actor, answer.passed_fds, fds);
-  if (fds[3] >= 0) {
-    answer.pid = pid_of(actor->agent, fds[3]);
-    close(fds[3]);
+  bool starting = call->process != NULL || call->worker != NULL;
+  int error = 0;
+  const char *failure = sane ? NULL : "the task's answer is damaged";
+  if (sane && answer.kind == MESSAGE_OK) {
+    if (call->process != NULL) failure = take_over(call, &answer, &error);
+    else if (call->worker != NULL) failure = take_worker(call, &answer);
   }
-  if (started && sane && !process_is_ours(answer.pid)) {
-    for (int i = 0; i < 3; i++) {
-      if (fds[i] >= 0) close(fds[i]);
-    }
-    sane = false;
-  }
-  if (spawned && sane) sane = worker_started(worker, actor, answer.pid, answer.tid);
-  if (!sane) {
-    fail_call(call, 0, "the task's answer is damaged");
-    actor_advance(actor);
-    return;
-  }
-  call->answer_kind = spawned ? MESSAGE_WORKER_STARTED : answer.kind;
-  call->reply_size = answer.payload_size;
-  call->process = NULL;
-  call->worker = NULL;
-  struct session *session = call->session;
-  bool wanted = session != NULL;
-  bool alone = started && wanted && session_idle(session);
-  release_request(call);
-  session_answer(call);
-  if (alone) session_hold(session);
-  if (started) started = process_started(process, answer.pid, fds[0], fds[1], fds[2]);
-  if (process != NULL && (!started || !wanted)) process_discard(process);
-  if (worker != NULL && (!spawned || !wanted || worker->session == NULL)) worker_discard(worker);
-  if (spawned) processes_reap(actor->agent);
+  if (failure == NULL) pass_on(call, &answer);
+  else fail_call(call, error, failure);
+  /* It may have ended, or never have become its program: children were left alone until it was known. */
+  if (starting) processes_reap(actor->agent);
   if (actor->ending && actor->thread) worker_leave(actor);
   else actor_advance(actor);
 }

@@ -47,6 +47,7 @@ struct actor {
   /** Differs from `pid` for a thread. */
   pid_t tid;
 
+  /** Write end of the pipe that the task reads: it cannot fill it, and its end is the end of the task. */
   int bell;
   struct watch answered;
   struct watch passage;
@@ -58,6 +59,8 @@ struct actor {
   size_t queued_calls;
   size_t queued_bytes;
   struct call *running;
+  /** Of the request that was handed to the task last. */
+  uint64_t number;
   int small_reply_slot;
   /** Calls that exist, answers on their way among them: the arena must outlive them. */
   size_t calls;
@@ -77,6 +80,7 @@ struct actor {
   int64_t code;
   int offered_arena;
   int offered_passage;
+  int offered_bell;
   struct timer observe;
 };
 
@@ -88,6 +92,8 @@ struct actor *actor_find(const struct agent *agent, const struct session *sessio
 bool actor_start(struct actor *actor);
 /** The agent ends: kills the task and frees everything. */
 void actor_destroy(struct actor *actor);
+/** What was offered to the task that makes a worker is there now, or not wanted any more. */
+void actor_close_offer(struct actor *actor);
 /** Strikes a worker off; what it holds is freed with the last of its calls. */
 void actor_condemn(struct actor *actor);
 

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #define SMALL_SLOTS (SMALL_REQUEST_SLOTS + SMALL_REPLY_SLOTS)
-#define ARENA_SIZE (ARENA_PAGE + SMALL_SLOTS * SMALL_SLOT + 2 * LARGE_SLOT)
+#define ARENA_SIZE (ARENA_PAGE + SMALL_SLOTS * SMALL_SLOT + (SLOTS - SMALL_SLOTS) * LARGE_SLOT)
 
 static uint8_t *map(int fd) {
   int flags = MAP_SHARED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
@@ -22,6 +22,8 @@ bool arena_map(struct arena *arena, int *fd) {
   }
   *arena = (struct arena){.base = map(memory)};
   if (arena->base == NULL) goto out;
+  /* The agent locks its memory; from a locked mapping arena_release could give nothing back. */
+  munlock(arena->base, ARENA_SIZE);
   if (fd != NULL) *fd = memory;
   return true;
 out:

@@ -8,7 +8,8 @@
 /**
  * Memory that the I/O process shares with a task, so that the bytes of a file pass through no pipe between
  * them: requests are read from the channel straight into a slot, and replies are written to the channel
- * straight from one. A page at the start carries the call and its answer; two eventfds ring the bell.
+ * straight from one. A page at the start carries the call and its answer; a pipe announces the one, an eventfd
+ * the other.
  *
  * The task may scribble over all of it. The I/O process keeps what it decides by in its own memory, copies an
  * answer once and checks it, and writes the heads of frames itself.
@@ -23,10 +24,12 @@
 enum {
   SMALL_REQUEST_SLOTS = 4,
   SMALL_REPLY_SLOTS = 3,
-  /** Order in memory: small requests, small replies, one large request, one large reply. */
+  /** Order in memory: small requests, small replies, a large request, a large reply, the spare. */
   FIRST_REPLY_SLOT = SMALL_REQUEST_SLOTS,
   LARGE_REQUEST_SLOT = SMALL_REQUEST_SLOTS + SMALL_REPLY_SLOTS,
   LARGE_REPLY_SLOT,
+  /** For the request that runs next, when it had to be kept outside of the arena until then. */
+  SPARE_REQUEST_SLOT,
   SLOTS,
 };
 
@@ -36,6 +39,7 @@ enum { CALL_CHECK_ROOT = 1 };
 
 /** Written by the I/O process before it rings. */
 struct call_sheet {
+  uint64_t number;
   int64_t kind;
   uint32_t flags;
   uint32_t small_reply_slot;
@@ -48,6 +52,8 @@ struct call_sheet {
 
 /** Written by the task before it rings. The payload starts at SLOT_HEADROOM of the slot. */
 struct answer_sheet {
+  /** Of the call that it answers. */
+  uint64_t number;
   int64_t kind;
   uint64_t payload_size;
   uint32_t slot;

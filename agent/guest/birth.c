@@ -38,21 +38,22 @@ static void keep_only(int *fds, unsigned count) {
   descriptors_close((unsigned)base + count, ~0U);
 }
 
+/** SIGPIPE stays ignored: a raw write to a pipe that nobody reads shall fail, not end the task. */
 static void set_signals(void) {
   sigset_t none;
   struct sigaction interrupt = {.sa_handler = interrupted};
   sigaction(INTERRUPT_SIGNAL, &interrupt, NULL);
+  signal(SIGHUP, SIG_DFL);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-_Noreturn void task_born(const struct agent *agent, uint8_t *arena, int bell, int answer, int passage) {
-  pid_t parent = getppid();
+_Noreturn void task_born(const struct agent *agent, pid_t agent_pid, uint8_t *arena, int bell, int answer, int passage) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(0);
+  if (getppid() != agent_pid) _exit(0);
   prctl(PR_SET_NAME, "provium-task");
   set_signals();
-  oom_score_adjust(agent->proc_fd, 0);
+  if (agent->in_guest) oom_score_adjust(agent->proc_fd, 0);
   setsid();
 
   int fds[] = {bell, answer, passage, agent->proc_fd, agent->null_fd};

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "agent.h"
 
@@ -10,6 +11,6 @@
 #define INTERRUPT_SIGNAL SIGRTMAX
 
 /** First life of a forked task: drops what belongs to the I/O process and starts to serve. */
-_Noreturn void task_born(const struct agent *agent, uint8_t *arena, int bell, int answer, int passage);
+_Noreturn void task_born(const struct agent *agent, pid_t agent_pid, uint8_t *arena, int bell, int answer, int passage);
 
 #endif

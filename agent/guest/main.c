@@ -14,9 +14,11 @@
 #include "channels.h"
 #include "messages.h"
 #include "oom.h"
+#include "orphans.h"
 #include "process.h"
 #include "pseudofs.h"
 #include "session.h"
+#include "signals.h"
 
 /**
  * provium-agent. Without arguments it serves a guest: the virtio-serial port and AF_VSOCK port of the wire
@@ -81,7 +83,7 @@ static void mounts_changed(void *context, uint32_t events) {
 
 static bool set_signals(struct agent *agent) {
   sigset_t heard;
-  for (int number = 1; number < SIGRTMAX; number++) signal(number, SIG_DFL);
+  reset_signals();
   signal(SIGPIPE, SIG_IGN);
   /* A task that is being born may be interrupted before it has its handler. */
   signal(INTERRUPT_SIGNAL, SIG_IGN);
@@ -125,6 +127,7 @@ static bool prepare(struct agent *agent, bool in_guest) {
   agent->proc_fd = in_guest ? pseudofs_open(&pseudofs_proc) : open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   agent->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (!loop_init(&agent->loop) || !set_signals(agent)) return false;
+  if (!in_guest) orphans_adopt();
   watch_mounts(agent);
   protect(agent);
   agent->main_task = actor_create(agent, ACTOR_MAIN, false);
@@ -159,6 +162,7 @@ static void finish(struct agent *agent) {
   }
   processes_abandon(agent);
   while (agent->actors != NULL) actor_destroy(agent->actors);
+  if (!agent->in_guest) orphans_end(agent->proc_fd);
   loop_end(&agent->loop);
 }
 

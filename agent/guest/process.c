@@ -18,6 +18,8 @@
 #define MILLISECOND ((int64_t)1000000)
 /** Most that one stream sends in its turn. */
 #define PIECE ((size_t)64 * 1024)
+/** What is collected before it is sent: the commands whose turn did not come are the first next time. */
+#define ROUND ((size_t)512 * 1024)
 /** A stream that has carried this much gets a larger pipe: fewer switches between the command and the agent. */
 #define WIDEN_AFTER ((uint64_t)256 * 1024)
 #define WIDE_PIPE (512 * 1024)
@@ -122,10 +124,8 @@ bool process_is_ours(pid_t pid) {
 }
 
 bool process_started(struct process *process, pid_t pid, int stdout_fd, int stderr_fd, int stdin_fd) {
-  siginfo_t info = {0};
   bool opened = open_stream(&process->streams[0], stdout_fd) & open_stream(&process->streams[1], stderr_fd);
-  bool ours = pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-  if (!ours) {
+  if (!process_is_ours(pid)) {
     if (stdin_fd >= 0) close(stdin_fd);
     return false;
   }
@@ -138,8 +138,6 @@ bool process_started(struct process *process, pid_t pid, int stdout_fd, int stde
   }
   stdin_started(process, stdin_fd);
   if (!opened) kill_group(process, SIGKILL);
-  /* It may have ended before its pid was known; that SIGCHLD has passed already. */
-  if (info.si_pid != 0) processes_reap(process->agent);
   return true;
 }
 
@@ -197,6 +195,8 @@ static void process_ended(struct process *process, int64_t how, int64_t code) {
     process_free(process);
     return;
   }
+  /* As long as one of the group lives, its number is given to nobody else. */
+  if (process->closing) kill(-process->pid, SIGKILL);
   tell_exit(process);
   if (process->closing) process_free(process);
   else free_when_done(process);
@@ -329,11 +329,28 @@ static void carry(struct stream *stream, struct buffer *out) {
   }
 }
 
+/** Turns the list of commands so that `first` is at its front. */
+static void begin_with(struct agent *agent, struct process *first) {
+  struct process *front = agent->processes;
+  struct process **at = &agent->processes;
+  if (front == first) return;
+  while (*at != first) at = &(*at)->next;
+  *at = NULL;
+  at = &first->next;
+  while (*at != NULL) at = &(*at)->next;
+  *at = front;
+  agent->processes = first;
+}
+
 void process_collect_output(struct session *session, struct buffer *out) {
   struct process *next = NULL;
   for (struct process *process = session->agent->processes; process != NULL; process = next) {
     next = process->next;
     if (process->session != session) continue;
+    if (buffer_length(out) >= ROUND) {
+      begin_with(session->agent, process);
+      return;
+    }
     for (int i = 0; i < 2; i++) {
       if (process->streams[i].readable) carry(&process->streams[i], out);
     }

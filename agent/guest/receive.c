@@ -340,12 +340,16 @@ static bool interrupts_frame(struct session *session, const uint8_t *data, size_
   return true;
 }
 
-/** A port whose host end is closed reads as end of file. Edge-triggered until somebody is there again. */
+/**
+ * A port whose host end is closed reads as end of file. Edge-triggered until somebody is there again; to say so
+ * once more would be an edge itself, and the agent would go round and round.
+ */
 static void host_left(struct session *session) {
   if (!session->agent->in_guest) {
     session_close(session);
     return;
   }
+  if ((session->watched & EPOLLET) != 0) return;
   session_drop(session);
   buffer_clear(&session->in);
   session->watched = EPOLLIN | EPOLLET;

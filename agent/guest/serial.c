@@ -89,13 +89,13 @@ static void retry(void *context) {
   struct agent *agent = waiting->agent;
   if (waiting->sys_fd < 0) waiting->sys_fd = pseudofs_open(&pseudofs_sys);
   int fd = waiting->sys_fd >= 0 ? open_port(waiting->sys_fd) : -1;
-  if (fd < 0) {
+  struct session *session = fd >= 0 ? session_open(agent, fd, true) : NULL;
+  if (session == NULL) {
     loop_arm(&agent->loop, &waiting->retry, waiting->delay_ns);
     if (waiting->delay_ns < LAST_RETRY) waiting->delay_ns *= 2;
     return;
   }
-  struct session *session = session_open(agent, fd, true);
-  if (session != NULL) session->gone = port_gone;
+  session->gone = port_gone;
   close(waiting->sys_fd);
   free(waiting);
 }

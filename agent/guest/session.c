@@ -23,6 +23,9 @@
 /** An echo of the largest frame and then some: reached only when the host asks without ever reading. */
 #define CONTROL_MAX ((size_t)40 * 1024 * 1024)
 
+/** Bytes that one session sends before the others, and whatever else happens, get their turn. */
+#define FLUSH_BYTES ((size_t)1024 * 1024)
+
 /** Events that the start of a command may take until it is over; more means that others are kept waiting. */
 #define HOLD_TURNS 8
 
@@ -221,6 +224,9 @@ static bool write_some(struct session *session, const uint8_t *data, size_t size
   ssize_t count = write(session->watch.fd, data, size);
   if (count >= 0) {
     *written = (size_t)count;
+    session->flushed += *written;
+    /* The channel says at once that it takes more: the rest goes out in the next turn. */
+    if (session->flushed >= FLUSH_BYTES) session->blocked = true;
     return count > 0;
   }
   *written = 0;
@@ -284,6 +290,7 @@ void session_flush(struct session *session) {
     session_close(session);
     return;
   }
+  session->flushed = 0;
   while (!session->blocked && !session->closed) {
     bool more = false;
     if (buffer_length(&session->out) > 0) more = send_out(session);

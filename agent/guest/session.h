@@ -55,7 +55,10 @@ struct session {
   struct call *answers;
   struct call *sending;
   size_t sent;
+  /** Nothing more is sent until the channel reports that it takes more. */
   bool blocked;
+  /** Bytes sent in this turn of the loop. */
+  size_t flushed;
   /**
    * Turns of the loop for which output waits for more of it: the start of a command, its output, its end and
    * its exit leave in one write when it is over within a millisecond. Anything else ends the wait.

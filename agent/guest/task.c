@@ -169,6 +169,7 @@ static void ring(struct task *task, bool ok) {
   /* What does not get through the I/O process misses, and says so to the host. */
   if (task->passed_count > 0) pass_descriptors(task->passage, task->passed, task->passed_count);
   page->answer = (struct answer_sheet){
+      .number = task->call_number,
       .kind = ok ? MESSAGE_OK : MESSAGE_ERROR,
       .payload_size = buffer_length(&task->reply),
       .slot = task->reply_slot,
@@ -182,6 +183,7 @@ static void ring(struct task *task, bool ok) {
 }
 
 static void serve(struct task *task, const struct call_sheet call) {
+  task->call_number = call.number;
   task->small_reply_slot = call.small_reply_slot;
   task->scratch.used = 0;
   if (task->pending != NULL) pending_sweep(task);
@@ -211,10 +213,10 @@ void scratch_unmap(struct scratch *scratch) { munmap(scratch->base, scratch->siz
 
 void task_serve(struct task *task) {
   for (;;) {
-    uint64_t rings = 0;
-    ssize_t count = read(task->bell, &rings, sizeof rings);
+    uint8_t ring = 0;
+    ssize_t count = read(task->bell, &ring, sizeof ring);
     if (count < 0 && errno == EINTR) continue;
-    if (count != sizeof rings) return;
+    if (count != sizeof ring) return;
     const struct call_sheet call = ((struct arena_page *)(void *)task->arena)->call;
     if (call.kind == CALL_LEAVE) return;
     serve(task, call);

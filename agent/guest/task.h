@@ -47,6 +47,7 @@ struct task {
   bool foreign;
 
   /** Of the request at hand. */
+  uint64_t call_number;
   uint32_t small_reply_slot;
   uint32_t reply_slot;
   struct buffer reply;

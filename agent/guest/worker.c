@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@ static void look_at_thread(void *context);
 struct actor *worker_create(struct session *session, int64_t id, bool thread) {
   struct agent *agent = session->agent;
   int passage[2] = {-1, -1};
+  int bell[2] = {-1, -1};
   struct actor *worker = actor_create(agent, id, true);
   if (worker == NULL) return NULL;
   worker->thread = thread;
@@ -28,13 +30,16 @@ struct actor *worker_create(struct session *session, int64_t id, bool thread) {
   worker->spawning = true;
   worker->end_request = -1;
   worker->observe = (struct timer){.expired = look_at_thread, .context = worker};
-  worker->bell = eventfd(0, EFD_CLOEXEC);
+  /* The worker reads it: it can ring no bell but by answering. */
+  bool belled = pipe2(bell, O_CLOEXEC) == 0 && fcntl(bell[1], F_SETFL, O_NONBLOCK) == 0;
+  worker->bell = bell[1];
+  worker->offered_bell = bell[0];
   int answer = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   int paired = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, passage);
   bool watched = answer >= 0 && loop_watch(&agent->loop, &worker->answered, answer, EPOLLIN | EPOLLET);
   worker->offered_passage = passage[1];
   watched = paired == 0 && loop_watch(&agent->loop, &worker->passage, passage[0], EPOLLET) && watched;
-  if (watched && worker->bell >= 0) return worker;
+  if (watched && belled) return worker;
   int error = errno;
   if (answer >= 0 && worker->answered.fd < 0) close(answer);
   actor_condemn(worker);
@@ -43,12 +48,9 @@ struct actor *worker_create(struct session *session, int64_t id, bool thread) {
 }
 
 bool worker_offer(struct actor *worker, const struct actor *maker) {
-  const int fds[OFFER_MAX] = {worker->offered_arena, worker->bell, worker->answered.fd, worker->offered_passage};
+  const int fds[OFFER_MAX] = {worker->offered_arena, worker->offered_bell, worker->answered.fd, worker->offered_passage};
   bool sent = pass_descriptors(maker->passage.fd, fds, OFFER_MAX);
-  close(worker->offered_arena);
-  close(worker->offered_passage);
-  worker->offered_arena = -1;
-  worker->offered_passage = -1;
+  actor_close_offer(worker);
   return sent;
 }
 

@@ -8,20 +8,14 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "signals.h"
+
 /** As the shell has it: 127 not found, 126 found but not executable, 125 our own failure. */
 enum { STATUS_OWN = 125, STATUS_NOT_EXECUTABLE = 126, STATUS_NOT_FOUND = 127 };
 
 static int complain(const char *what, const char *why, int status) {
   fprintf(stderr, "provium-helper exec: %s: %s\n", what, why);
   return status;
-}
-
-/** What a program started from a shell would find: nothing blocked, nothing ignored. */
-static void reset_signals(void) {
-  sigset_t none;
-  for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 int exec_command(int argc, char **argv) {

@@ -5,6 +5,7 @@
  */
 
 import {
+  accessSync,
   closeSync,
   constants,
   fchmodSync,
@@ -68,20 +69,37 @@ const isGenuine = (path: string, file: EmbeddedFile): boolean => {
 const install = (path: string, bytes: Uint8Array): void => {
   const draft = `${path}.${process.pid}.new`;
   rmSync(draft, { force: true });
-  const fd = openSync(draft, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o700);
   try {
-    for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
-    fchmodSync(fd, 0o700);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+    const fd = openSync(draft, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o700);
+    try {
+      for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
+      fchmodSync(fd, 0o700);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(draft, path);
+  } catch (error) {
+    // Half of it would only take the room that is missing.
+    rmSync(draft, { force: true });
+    throw error;
   }
-  renameSync(draft, path);
+};
+
+const onDisk = (path: string, act: () => void, what = "cannot be written"): void => {
+  try {
+    act();
+  } catch (cause) {
+    throw new HostError(`${path}: ${what}`, {
+      cause,
+      hint: "set XDG_CACHE_HOME or PROVIUM_TMPDIR to a directory with room from which programs may be run",
+    });
+  }
 };
 
 const extractInto = (directory: string, name: string, file: EmbeddedFile): string => {
   const folder = join(directory, file.sha256.slice(0, 32));
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  onDisk(folder, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
   if (!isOurs(directory) || !isOurs(folder))
     throw new HostError(`${folder} can be changed by others; nothing is run from there`);
   const path = join(folder, fileName(name));
@@ -91,8 +109,10 @@ const extractInto = (directory: string, name: string, file: EmbeddedFile): strin
       throw new HostError(
         `the executable is damaged: its embedded \`${name}\` does not have the hash it was built with`,
       );
-    install(path, bytes);
+    onDisk(path, () => install(path, bytes));
   }
+  // Also where the mode allows it: a file system may be mounted noexec. access(2).
+  onDisk(path, () => accessSync(path, constants.X_OK), "nothing can be executed from there");
   return path;
 };
 

@@ -5,7 +5,9 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { Profile } from "../config/schema.ts";
 import { ApiError, ConfigError, HostError } from "../errors/errors.ts";
+import type { BootArtefacts, InjectedFile } from "../lab/ports.ts";
 import { buildArchive, concatenateArchives } from "./archive.ts";
 import { cached, prune, readNamed, sha256 } from "./cache.ts";
 import { MissingDecompressor } from "./decompress.ts";
@@ -16,33 +18,20 @@ import { wantedModules } from "./modules.ts";
 import { type GuestFile, guestName, shimEntries, WRAPPER_PATH } from "./shim.ts";
 import { measureTsc, tscWords } from "./tsc.ts";
 
-/** What booting needs to know of a profile (`config/schema.ts` has the whole). */
-export interface BootProfile {
-  readonly name: string;
-  readonly origin: "classic" | "lab" | "embedded";
-  readonly kernel?: string | undefined;
-  readonly initrd?: string | undefined;
-  readonly cmdline: string;
-  readonly init?: string | undefined;
-  readonly modules: string;
-  readonly injectAgent: boolean;
-  readonly agentOverlayPath?: string | undefined;
-  readonly mountPseudoFs: boolean;
-}
-
-export interface InjectedFile {
-  readonly path: string;
-  readonly content?: Uint8Array | undefined;
-  readonly host?: string | undefined;
-  readonly mode?: number | undefined;
-}
-
-export interface BootPlan {
-  readonly kernel: string;
-  readonly initrd: string;
-  /** Words to be added to the kernel's command line. */
-  readonly cmdline: string;
-}
+/** What booting needs to know of a profile. */
+export type BootProfile = Pick<
+  Profile,
+  | "name"
+  | "origin"
+  | "kernel"
+  | "initrd"
+  | "cmdline"
+  | "init"
+  | "modules"
+  | "injectAgent"
+  | "agentOverlayPath"
+  | "mountPseudoFs"
+>;
 
 export interface BootServiceOptions {
   /** Where kernels and merged initramfs files are kept from run to run. */
@@ -116,7 +105,7 @@ export class BootService {
     profile: BootProfile,
     machine: BootMachine,
     files: readonly InjectedFile[] = [],
-  ): Promise<BootPlan> {
+  ): Promise<BootArtefacts> {
     if (profile.kernel === undefined)
       throw new ConfigError(`profile \`${profile.name}\` has no kernel`, {
         hint:

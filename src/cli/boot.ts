@@ -50,17 +50,23 @@ const embodied = (profile: Profile, guest: InstalledGuest): Profile => ({
   modules: profile.modules === "auto" ? guest.modules : profile.modules,
 });
 
+/** What a boot needs to know of the run. */
+type Ahead = Parameters<Surroundings["boot"]>[1];
+
 export interface BootHost {
   readonly assets: { readonly agent: string; readonly wrapper: string; readonly helper: string };
   /** Where kernels and initramfs files are kept from run to run. */
   readonly cacheDir: string;
 }
 
-/** Answers boot requests of runners. Work that is the same for several boots is done once. */
-export const bootService = ({ assets, cacheDir }: BootHost): Surroundings["boot"] => {
+/**
+ * Answers boot requests of runners. Work that is the same for several boots is done once; `ahead` does it for the
+ * profile `default` while the first runner starts, so that its first boot need not wait.
+ */
+export const bootService = ({ assets, cacheDir }: BootHost, ahead?: Ahead): Surroundings["boot"] => {
   const service = new BootService({ cacheDir: join(cacheDir, "boot"), ...assets });
   let guest: InstalledGuest | undefined;
-  return (request, job) => {
+  const answer: Surroundings["boot"] = (request, job) => {
     const profile = job.profiles[request.profile];
     if (profile === undefined)
       throw new ConfigError(
@@ -70,4 +76,13 @@ export const bootService = ({ assets, cacheDir }: BootHost): Surroundings["boot"
     const whole = profile.origin === "embedded" && guest !== undefined ? embodied(profile, guest) : profile;
     return service.plan(whole, job, request.files);
   };
+  if (ahead !== undefined)
+    setImmediate(async () => {
+      try {
+        await answer({ profile: "default", files: [] }, ahead);
+      } catch {
+        // Nobody has asked yet: whoever boots this profile gets the error.
+      }
+    });
+  return answer;
 };

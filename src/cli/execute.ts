@@ -123,7 +123,11 @@ export const execute = async (
     luaMemoryMb: LUA_MEMORY_MB,
     assets,
   });
-  const boot = bootService({ assets, cacheDir });
+  const { accel, transport } = settled;
+  const boot = bootService(
+    { assets, cacheDir },
+    options.vmm === "qemu" ? { profiles, accel, transport } : undefined,
+  );
   const dispatcher = new Dispatcher(
     {
       files,
@@ -138,7 +142,7 @@ export const execute = async (
     {
       stream,
       startRunner: runnerStarter(runnerCommand(assets.helper), environment),
-      makeDirectory: (name) => directory.make(name),
+      directory: (name) => join(directory.path, name),
       boot,
     },
   );

@@ -8,7 +8,7 @@
  * Hidden directories are not entered. A file that is named itself always runs.
  */
 
-import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { UsageError } from "../errors/errors.ts";
 
@@ -43,17 +43,36 @@ const inside = (directory: string, file: string): boolean => {
   return path !== "" && !path.startsWith("..") && !isAbsolute(path);
 };
 
+/** What `read` gives, or a `UsageError` that names the path (permission denied, a circle of links). */
+const readable = <T>(path: string, read: () => T): T => {
+  try {
+    return read();
+  } catch (cause) {
+    throw new UsageError(`${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
+  }
+};
+
+/** What a link leads to; undefined where it leads nowhere, also in a circle. */
+const targetOf = (link: string): Stats | undefined => {
+  try {
+    return statSync(link);
+  } catch {
+    return undefined;
+  }
+};
+
 /** Every `*.lua` below a directory, sorted by path; a directory that is reached twice through links counts once. */
 const luaFilesBelow = (directory: string, seen: Set<string>): string[] => {
   const real = realpathSync(directory);
   if (seen.has(real)) return [];
   seen.add(real);
   const found: string[] = [];
-  const entries = readdirSync(directory, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const entries = readable(directory, () => readdirSync(directory, { withFileTypes: true }));
+  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const entry of entries) {
     if (entry.name.startsWith(".")) continue;
     const path = join(directory, entry.name);
-    const info = entry.isSymbolicLink() ? statSync(path, { throwIfNoEntry: false }) : entry;
+    const info = entry.isSymbolicLink() ? targetOf(path) : entry;
     if (info?.isDirectory()) found.push(...luaFilesBelow(path, seen));
     else if (info?.isFile() && entry.name.endsWith(".lua")) found.push(path);
   }
@@ -93,12 +112,15 @@ export const discover = (plan: DiscoveryPlan): TestFile[] => {
   const candidates = new Map<string, Candidate>();
   const directories: string[] = [];
   for (const path of given) {
-    const info = statSync(path, { throwIfNoEntry: false });
+    const info = readable(path, () => statSync(path, { throwIfNoEntry: false }));
     if (info === undefined)
       throw new UsageError(`${path}: no such file or directory`, {
         hint: plan.paths.length > 0 ? undefined : "correct `roots` in provium.toml",
       });
-    if (!info.isDirectory()) candidates.set(path, { file: path, named: true });
+    // Reading a pipe or a terminal here would wait for ever, and a runner could not read it once more.
+    if (!info.isDirectory() && !info.isFile())
+      throw new UsageError(`${path} is neither a file nor a directory`);
+    if (info.isFile()) candidates.set(path, { file: path, named: true });
     else {
       directories.push(path);
       for (const file of luaFilesBelow(path, new Set()))
@@ -107,7 +129,9 @@ export const discover = (plan: DiscoveryPlan): TestFile[] => {
     }
   }
 
-  const sources = new Map([...candidates.keys()].map((file) => [file, readFileSync(file, "utf8")]));
+  const sources = new Map(
+    [...candidates.keys()].map((file) => [file, readable(file, () => readFileSync(file, "utf8"))]),
+  );
   const modules = new Set<string>();
   if (plan.form === "classic")
     for (const [file, source] of sources) {

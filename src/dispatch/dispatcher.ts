@@ -19,6 +19,10 @@ const STOP_GRACE_MS = 2000;
 
 /** How often the memory of busy runners is looked at. */
 const MEMORY_CHECK_MS = 250;
+/** A runner is there in a twentieth of a second; on a host that swaps it may take longer. */
+const START_MS = 30_000;
+/** How long no file may end, while one runs, before another runner is started. */
+const PATIENCE_MS = 100;
 
 /** Runners that end before they ever took a file: more than this in a row and the run is given up. */
 const START_FAILURES = 3;
@@ -42,8 +46,8 @@ export interface RunPlan {
 export interface Surroundings {
   readonly stream: EventStream;
   readonly startRunner: StartRunner;
-  /** A fresh private directory below the run's. */
-  readonly makeDirectory: (name: string) => string;
+  /** The path of a private directory below the run's. The runner makes it when a machine needs it. */
+  readonly directory: (name: string) => string;
   readonly boot: BootArtefactsFor;
 }
 
@@ -63,6 +67,8 @@ interface Slot {
   /** Was told to go; takes no file any more. */
   retired: boolean;
   readonly gone: PromiseWithResolvers<void>;
+  /** It has said that it is there, or will not any more. */
+  greeted: () => void;
 }
 
 export class Dispatcher {
@@ -74,6 +80,8 @@ export class Dispatcher {
   private interruptions = 0;
   private halted = false;
   private startFailures = 0;
+  /** Runs out when no file has ended for a while and another runner would help. */
+  private patience: ReturnType<typeof setTimeout> | undefined;
   private serial = 0;
   private settled: PromiseWithResolvers<void> = Promise.withResolvers();
 
@@ -100,6 +108,7 @@ export class Dispatcher {
     } finally {
       clearInterval(ticker);
       clearInterval(guard);
+      this.beContent();
       await this.endRunners();
     }
     return { statuses: this.statuses, interrupted: this.interruptions > 0, notRun: this.queue.length };
@@ -122,9 +131,31 @@ export class Dispatcher {
   private advance(): void {
     if (!this.halted) {
       for (const slot of this.slots) if (slot.idle && !this.dispatchTo(slot)) break;
-      while (this.live() < Math.min(this.plan.jobs, this.busy() + this.queue.length)) this.startSlot();
+      this.startRunners();
     }
     if (this.busy() === 0 && (this.halted || this.queue.length === 0)) this.settled.resolve();
+  }
+
+  /**
+   * One runner at once, a further one whenever no file has ended for a moment. Files that take milliseconds are
+   * through sooner in one warm process than in several that all have to warm up.
+   */
+  private startRunners(): void {
+    const wanted = (): boolean =>
+      !this.halted && this.live() < Math.min(this.plan.jobs, this.busy() + this.queue.length);
+    if (this.live() === 0 && wanted()) this.startSlot();
+    if (this.patience !== undefined || this.busy() === 0 || !wanted()) return;
+    this.patience = setTimeout(() => {
+      this.patience = undefined;
+      if (wanted()) this.startSlot();
+      this.advance();
+    }, PATIENCE_MS);
+  }
+
+  /** A file has ended: the runners that there are come along. */
+  private beContent(): void {
+    clearTimeout(this.patience);
+    this.patience = undefined;
   }
 
   private busy(): number {
@@ -153,10 +184,12 @@ export class Dispatcher {
       used: false,
       retired: false,
       gone: Promise.withResolvers(),
+      greeted: () => {},
     };
     slot.runner = this.around.startRunner({
       message: (message) => {
         if (message.type === "idle") {
+          slot.greeted();
           slot.idle = slot.running === undefined && !slot.retired;
           this.startFailures = 0;
           this.advance();
@@ -169,10 +202,13 @@ export class Dispatcher {
       gone: (how, overdue) => this.lost(slot, how, overdue),
     });
     this.slots.add(slot);
+    const overdue = setTimeout(() => slot.runner.kill(), START_MS);
+    slot.greeted = () => clearTimeout(overdue);
   }
 
   private lost(slot: Slot, how: string, overdue: boolean): void {
     this.slots.delete(slot);
+    slot.greeted();
     slot.gone.resolve();
     if (slot.running !== undefined) {
       const { stopped } = slot.running;
@@ -214,7 +250,7 @@ export class Dispatcher {
       return false;
     }
     this.queue.shift();
-    const directory = this.around.makeDirectory(`file-${++this.serial}`);
+    const directory = this.around.directory(`file-${++this.serial}`);
     const running = new FileRun(file, { ...this.plan.job(file), directory }, this.around.stream);
     slot.idle = false;
     slot.used = true;
@@ -269,6 +305,7 @@ export class Dispatcher {
   private complete(running: FileRun, status: FileStatus, error: string | undefined): void {
     const { path } = running.file;
     running.end(status, error);
+    this.beContent();
     this.statuses.set(path, status);
     this.pool.leave(path);
     if (this.plan.failFast && status !== "passed") this.halted = true;

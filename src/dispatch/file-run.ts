@@ -1,6 +1,6 @@
 /** One file while a runner has it: its timers, its directory, and the events that it owes when it ends. */
 
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import type { EventStream } from "../events/stream.ts";
 import type { FileStatus, ProviumEvent } from "../events/types.ts";
 import type { Job } from "../runner/protocol.ts";
@@ -53,7 +53,7 @@ export class FileRun {
       ...(completion?.detail === undefined ? {} : { detail: completion.detail }),
     });
     try {
-      rmSync(this.job.directory, { recursive: true, force: true });
+      if (existsSync(this.job.directory)) rmSync(this.job.directory, { recursive: true, force: true });
     } catch {
       // A machine of a killed runner may still be on its way out; the end of the run removes the rest.
     }

@@ -6,7 +6,10 @@ import type { Answer, Down, Job, Request } from "../runner/protocol.ts";
 import type { Pool } from "./pool.ts";
 
 /** Kernel and initramfs for a boot. Throws `ProviumError` when they cannot be had. */
-export type BootArtefactsFor = (request: BootRequest, job: Job) => BootArtefacts | Promise<BootArtefacts>;
+export type BootArtefactsFor = (
+  request: BootRequest,
+  job: Pick<Job, "profiles" | "accel" | "transport">,
+) => BootArtefacts | Promise<BootArtefacts>;
 
 export interface RequestContext {
   readonly pool: Pool;

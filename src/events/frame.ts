@@ -113,11 +113,21 @@ export class FrameReader {
   push(chunk: Uint8Array, deliver: (body: Uint8Array) => void): void {
     let at = 0;
     while (at < chunk.byteLength) {
+      // The usual case: the whole frame is here. (Not `chunk.slice`: a Buffer's would be no copy.)
+      if (this.atBoundary && chunk.byteLength - at >= FRAME_HEADER_BYTES) {
+        const end = at + FRAME_HEADER_BYTES + this.announced(chunk, at);
+        if (end <= chunk.byteLength) {
+          const body = Uint8Array.prototype.slice.call(chunk, at + FRAME_HEADER_BYTES, end);
+          at = end;
+          deliver(body);
+          continue;
+        }
+      }
       if (this.body === undefined) {
         while (this.headerBytes < FRAME_HEADER_BYTES && at < chunk.byteLength)
           this.header[this.headerBytes++] = chunk[at++] as number;
         if (this.headerBytes < FRAME_HEADER_BYTES) return;
-        this.body = new Uint8Array(this.announced());
+        this.body = new Uint8Array(this.announced(this.header, 0));
         this.bodyBytes = 0;
       }
       const body = this.body;
@@ -139,9 +149,10 @@ export class FrameReader {
     this.body = undefined;
   }
 
-  private announced(): number {
-    const [a, b, c, d] = this.header as unknown as [number, number, number, number];
-    const bytes = a * 0x1000000 + ((b << 16) | (c << 8) | d);
+  /** The length in the header at `at`. */
+  private announced(bytesOf: Uint8Array, at: number): number {
+    const byte = (i: number): number => bytesOf[at + i] as number;
+    const bytes = byte(0) * 0x1000000 + ((byte(1) << 16) | (byte(2) << 8) | byte(3));
     if (bytes > this.limit)
       throw new ProtocolError(
         `the other side announced a frame of ${bytes} bytes; at most ${this.limit} are allowed`,

@@ -5,21 +5,12 @@
 
 import { ApiError } from "../errors/errors.ts";
 import { suggestion } from "../errors/suggest.ts";
-import type { DiskSpec } from "./ports.ts";
+import type { DiskSpec, InjectedFile } from "./ports.ts";
 import { described, duration, type Flavour, memorySize } from "./quantities.ts";
 
 /** A Lua value: strings are bytes, tables are maps with text or integer keys. */
 export type OptionValue = boolean | number | bigint | string | Uint8Array | OptionTable | object;
 export type OptionTable = ReadonlyMap<string | number, OptionValue>;
-
-/** A file placed in the initramfs before init runs: `content`, or `host`, an absolute host path. */
-export interface InjectedFile {
-  readonly path: string;
-  readonly content?: Uint8Array | undefined;
-  readonly host?: string | undefined;
-  /** Permission bits; those of the host file, else 0644, when absent. */
-  readonly mode?: number | undefined;
-}
 
 export interface BootOptions {
   readonly memoryBytes?: number;

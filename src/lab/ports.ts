@@ -323,15 +323,18 @@ export type OpenGuest = (channel: Channel, deadline: Deadline) => Op<Guest>;
 
 // --- what the dispatcher does for a runner ---------------------------------------------------------------------
 
+/** A file placed in the initramfs before init runs, at an absolute guest path: `content`, or `host`, an absolute host path. */
+export interface InjectedFile {
+  readonly path: string;
+  readonly content?: Uint8Array | undefined;
+  readonly host?: string | undefined;
+  /** Permission bits; those of the host file, else 0644, when absent. */
+  readonly mode?: number | undefined;
+}
+
 export interface BootRequest {
   readonly profile: string;
-  /** Files placed in the initramfs: absolute guest path, content or host file, permission bits. */
-  readonly files: readonly {
-    readonly path: string;
-    readonly content?: Uint8Array | undefined;
-    readonly host?: string | undefined;
-    readonly mode?: number | undefined;
-  }[];
+  readonly files: readonly InjectedFile[];
 }
 
 /** Ready-made artefacts of a boot. */

@@ -6,8 +6,9 @@
  */
 
 import type { Channel } from "../channel/channel.ts";
-import { InterruptedError, ProviumError, VmDeadError } from "../errors/errors.ts";
+import { ApiError, InterruptedError, ProviumError, VmDeadError } from "../errors/errors.ts";
 import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
+import { attended } from "./liveness.ts";
 import type { Guest, Machine, OpenGuest } from "./ports.ts";
 
 /** How long a broken channel waits for the machine's own story (a panic event, the exit of QEMU). */
@@ -62,6 +63,8 @@ export class Session {
     private readonly release: () => void,
     /** Called once when the session breaks without having been asked to end. */
     private readonly onBreak: (error: VmDeadError) => void,
+    /** Whether the guest can answer now: a paused one cannot. */
+    private readonly awake: () => boolean = () => true,
   ) {
     machine.onDeath((reason) => this.breakDown(reason));
   }
@@ -97,11 +100,26 @@ export class Session {
   /** Runs an operation in the guest; if the session breaks under it, the error tells that story. */
   *call<T>(operation: string, op: (guest: Guest) => Op<T>): Op<T> {
     try {
-      return yield* op(this.guest);
+      const guest = this.guest;
+      return yield* attended(op(guest), guest, this.awake, (reason) => this.breakDown(reason));
     } catch (error) {
       if (this.ended === "asked" || this.broken === undefined || error instanceof InterruptedError)
         throw error;
       throw this.deathError(operation, yield* this.story());
+    }
+  }
+
+  /** Runs an order to the machine itself; if it dies under it, the error tells that story. */
+  *order(operation: string, op: Op<void>): Op<void> {
+    try {
+      yield* op;
+    } catch (error) {
+      if (this.ended === "asked" || error instanceof InterruptedError || error instanceof ApiError)
+        throw error;
+      yield* this.deathNews();
+      const { death } = this.machine;
+      if (death === undefined) throw error;
+      throw this.deathError(operation, death);
     }
   }
 
@@ -113,6 +131,11 @@ export class Session {
     this.hangUp(reason);
     this.machine.close();
     this.release();
+  }
+
+  /** Ends the session as broken although the machine may live. Nothing when it has ended already. */
+  fail(reason: Error): void {
+    this.breakDown(reason);
   }
 
   deathError(operation: string | undefined, reason: Error): VmDeadError {

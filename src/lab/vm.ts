@@ -96,13 +96,13 @@ export class Vm implements Resource {
 
   *pause(): Op<void> {
     const session = yield* this.live("pause");
-    yield* session.machine.pause();
+    yield* session.order("pause", session.machine.pause());
     this.enter("paused");
   }
 
   *resume(): Op<void> {
     const session = yield* this.live("resume");
-    yield* session.machine.resume();
+    yield* session.order("resume", session.machine.resume());
     this.enter("booted");
   }
 
@@ -111,10 +111,21 @@ export class Vm implements Resource {
     const session = yield* this.live("reset");
     const bound = bootBound(this.options, this.emulated);
     const deadline = after(bound.ms);
-    yield* this.during("being reset", function* () {
-      yield* session.machine.reset();
-      yield* session.reopen(deadline);
-    });
+    try {
+      const restart = function* (): Op<void> {
+        yield* session.machine.reset();
+        yield* session.reopen(deadline);
+      };
+      yield* this.during("being reset", () => session.order("reset", restart()));
+    } catch (error) {
+      // Nobody talks to its agent any more, so there is nothing left to go on with.
+      const why =
+        error instanceof InterruptedError
+          ? "its reset was interrupted"
+          : "it did not come back from its reset";
+      session.fail(new ProviumError(why, { cause: error }));
+      throw error;
+    }
     this.boots++;
     this.enter("booted", "reset");
   }
@@ -123,7 +134,7 @@ export class Vm implements Resource {
   *powerButton(): Op<void> {
     const session = yield* this.live("power_button");
     session.machine.expectExit();
-    yield* session.machine.powerButton();
+    yield* session.order("power_button", session.machine.powerButton());
     const ms = this.emulated ? POWER_BUTTON_MS * 4 : POWER_BUTTON_MS;
     if (!(yield* session.machine.waitExit(after(ms))))
       throw new TimeoutError(`${this.label} did not power off within ${ms / 1000} s of its power button`, {
@@ -234,15 +245,24 @@ export class Vm implements Resource {
         deadline,
       );
       this.lastConsole = machine.console;
-      session = new Session(this.name, machine, host.openGuest, grant.release, (error) => this.broke(error));
+      session = new Session(
+        this.name,
+        machine,
+        host.openGuest,
+        grant.release,
+        (error) => this.broke(error),
+        () => this.phase === "booted",
+      );
       this.starting = session;
       yield* session.open(deadline);
       this.begin(session, memoryBytes, monotonic() - started);
     } catch (error) {
       if (session === undefined) grant.release();
-      const reason = yield* this.bootError(error, session, bound.text);
-      session?.end(new ProviumError(`${this.label} did not boot`));
-      throw reason;
+      try {
+        throw yield* this.bootError(error, session, bound.text);
+      } finally {
+        session?.end(new ProviumError(`${this.label} did not boot`));
+      }
     } finally {
       this.starting = undefined;
     }

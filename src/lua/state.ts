@@ -258,7 +258,7 @@ export class LuaState implements BindingHost, StrandHost {
     }
     lua.lua_remove(L, base);
     if (status === lua.LUA_OK) return lua.lua_gettop(L) - base + 1;
-    throw this.raising.caught(L);
+    throw this.told(() => this.raising.caught(L));
   }
 
   run(fn: LuaRef, args: readonly unknown[]): Op<LuaValue[]> {
@@ -302,7 +302,16 @@ export class LuaState implements BindingHost, StrandHost {
   }
 
   failure(L: Thread): LuaError {
-    return this.raising.died(L);
+    return this.told(() => this.raising.died(L));
+  }
+
+  /** An error object turns itself into text with Lua code (`__tostring`), which may be interrupted as well. */
+  private told(make: () => LuaError): LuaError {
+    try {
+      return make();
+    } catch (error) {
+      throw this.arrived(error);
+    }
   }
 
   /** The JS error that became this message in Lua, as long as it is remembered. */

@@ -113,6 +113,8 @@ export class Tasks {
   /** Runs operations side by side. The first failure cancels the others and is thrown. */
   *all<T>(ops: readonly Op<T>[]): Op<T[]> {
     const tasks = ops.map((op) => this.start(op));
+    // The first failure speaks for all: one that came at the same time is nobody's lost task.
+    for (const task of tasks) task.observed = true;
     try {
       yield* until(() => tasks.every((task) => task.done) || tasks.some((task) => task.failed));
       const failed = tasks.find((task) => task.failed);
@@ -149,7 +151,7 @@ export class Tasks {
         while (outcome === undefined) {
           if (this.open.length === 0) outcome = yield wait;
           else if (wait.ready()) outcome = true;
-          else if (monotonic() >= wait.deadline) outcome = false;
+          else if (monotonic() >= wait.deadline) outcome = yield wait;
           else if (!this.turn()) yield this.either(wait);
         }
       } catch (error) {

@@ -20,6 +20,8 @@ export class Link {
   private readonly asked = new Map<number, Pending<Answer>>();
   private job: Job | undefined;
   private nextId = 1;
+  /** A frame that waits for the next one. */
+  private held: Uint8Array | undefined;
   /** Why the file is to end now. */
   stopped: string | undefined;
 
@@ -37,7 +39,13 @@ export class Link {
   }
 
   send(message: Up): void {
-    const frame = encodeFrame(message);
+    this.write(
+      this.held === undefined ? encodeFrame(message) : Buffer.concat([this.held, encodeFrame(message)]),
+    );
+    this.held = undefined;
+  }
+
+  private write(frame: Uint8Array): void {
     for (let at = 0; at < frame.byteLength; ) {
       const n = writeSome(this.fd, frame.subarray(at));
       if (n === -EAGAIN) this.awaitRoom();
@@ -46,8 +54,14 @@ export class Link {
     }
   }
 
+  /**
+   * The end of a test waits for what comes next, the start of another or the end of the file: one write for
+   * both. Everything else goes out at once, so that whatever ends this process, the dispatcher knows where it was.
+   */
   readonly emit: Emit = (kind, payload) => {
-    this.send({ type: "event", event: { ts: eventTime(), kind, payload } as never });
+    const message: Up = { type: "event", event: { ts: eventTime(), kind, payload } as never };
+    if (kind === "test_passed" && this.held === undefined) this.held = encodeFrame(message);
+    else this.send(message);
   };
 
   /** Waits for the next file to run. */

@@ -137,7 +137,11 @@ export function* all<T>(ops: readonly Op<T>[]): Op<T[]> {
       if (due.length === 0) {
         const deadline = Math.min(...open.map((strand) => strand.wait?.deadline ?? NEVER));
         yield { ready: () => open.some((strand) => strand.wait?.ready() === true), deadline };
-      } else for (const strand of due) strand.advance();
+      } else {
+        // A deadline that has passed: what has arrived already is served before the answer is no.
+        if (due.some((strand) => strand.wait?.ready() === false)) yield { ready: () => false, deadline: 0 };
+        for (const strand of due) strand.advance();
+      }
     }
   } catch (error) {
     const order =

@@ -13,6 +13,7 @@ import {
   cText,
   describe,
   EAGAIN,
+  errno,
   errnoName,
   failed,
   libc,
@@ -67,6 +68,7 @@ const SIGSET_BYTES = 128;
 
 const SYS_PIDFD_SEND_SIGNAL = 424;
 const SYS_PIDFD_OPEN = 434;
+const P_PID = 1;
 const P_PIDFD = 3;
 const WNOHANG = 1;
 const WEXITED = 4;
@@ -327,8 +329,10 @@ export const spawn = (options: SpawnOptions, reactor: Reactor): Child => {
     );
     const pidfd = Number(libc.syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0, 0, 0));
     if (pidfd < 0) {
+      const code = errno();
       libc.kill(pid, SIGKILL);
-      failed("pidfd_open");
+      libc.waitid(P_PID, pid, new Uint8Array(SIGINFO_BYTES), WEXITED);
+      failed("pidfd_open", code);
     }
     const tail = readEnd === undefined ? undefined : new Tail(readEnd, reactor);
     readEnd = undefined;

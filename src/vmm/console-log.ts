@@ -110,7 +110,7 @@ export class ConsoleLog {
   }
 
   private append(bytes: Uint8Array): void {
-    if (this.fd !== undefined && this.length < FILE_BYTES) writeAll(this.fd, bytes);
+    if (this.fd !== undefined && this.length < FILE_BYTES) this.save(this.fd, bytes);
     this.length += bytes.byteLength;
     const kept = bytes.subarray(Math.max(0, bytes.byteLength - TAIL_BYTES));
     if (this.used + kept.byteLength > this.recent.byteLength) {
@@ -119,6 +119,16 @@ export class ConsoleLog {
     }
     this.recent.set(kept, this.used);
     this.used += kept.byteLength;
+  }
+
+  /** A full disk costs the log its file, not the test its machine. */
+  private save(fd: number, bytes: Uint8Array): void {
+    try {
+      writeAll(fd, bytes);
+    } catch {
+      closeSync(fd);
+      this.fd = undefined;
+    }
   }
 
   private get tail(): Uint8Array {

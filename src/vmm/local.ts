@@ -12,7 +12,7 @@ import type { ConsolePort, LaunchSpec, Machine, Vmm } from "../lab/ports.ts";
 import { closeFd, pipePair, readSome, setNonBlocking, socketPair } from "../sys/libc.ts";
 import type { Deadline, Op } from "../sys/op.ts";
 import { until } from "../sys/op.ts";
-import { type Child, exitText, SIGCONT, SIGSTOP, spawn } from "../sys/process.ts";
+import { type Child, exitText, SIGCONT, SIGSTOP, SIGTERM, spawn } from "../sys/process.ts";
 import { POLLIN, type Reactor } from "../sys/reactor.ts";
 
 export interface LocalHost {
@@ -146,7 +146,7 @@ class LocalMachine implements Machine {
     return running;
   }
 
-  /** Ends the agent. Its channel goes first: at the end of a session it ends every command with its group. */
+  /** Ends the agent. Its channel goes first: at the end of a session it ends every command and what they left. */
   private stop(): void {
     const { running } = this;
     this.channel?.close();
@@ -154,9 +154,10 @@ class LocalMachine implements Machine {
     running.release();
     if (this.paused) running.child.signal(SIGCONT);
     this.paused = false;
-    const serving = this.transport === "local";
     this.running = { ...running, connect: gone };
-    running.child.close(serving ? GOODBYE_MS : 0);
+    // One that listens does not end with its session.
+    if (this.transport === "vsock") running.child.signal(SIGTERM);
+    running.child.close(GOODBYE_MS);
   }
 }
 

@@ -200,6 +200,7 @@ export class QemuMachine implements Machine {
   private die(exit?: ProcessExit): void {
     if (this.death !== undefined || this.exitWanted || this.closed) return;
     this.verdict?.cancel();
+    this.verdict = undefined;
     if (exit === undefined) {
       this.console.drain();
       // A port that was closed and opened again belongs to an agent that has come back.
@@ -235,12 +236,23 @@ export class QemuMachine implements Machine {
     return this.closed ? new ProviumError("the machine was closed") : undefined;
   }
 
-  /** Remembers who listens on the channel, to tell them of a death that the channel itself cannot see. */
+  /**
+   * Remembers who listens on the channel, to tell them of a death that the channel itself cannot see. The first
+   * frame shows that the agent is there, long before QEMU may tell of its port.
+   */
   private followed(channel: Channel): Channel {
     const listen = channel.listen.bind(channel);
     channel.listen = (listener) => {
       this.session = { channel, listener };
-      listen(listener);
+      let silent = true;
+      listen({
+        frame: (body) => {
+          if (silent) this.agentCame();
+          silent = false;
+          listener.frame(body);
+        },
+        closed: (reason) => listener.closed(reason),
+      });
     };
     return channel;
   }

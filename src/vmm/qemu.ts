@@ -134,11 +134,14 @@ export class QemuVmm implements Vmm {
       let machine: QemuMachine | undefined;
       const console = new MachineConsole(
         join(spec.directory, "console.log"),
-        { ttyS0: wiring.taken(serial.ours), hvc0: wiring.taken(hypervisor.ours) },
+        { ttyS0: serial.ours, hvc0: hypervisor.ours },
         consoleDevice(spec.cmdline),
         reactor,
         (reason, complete) => machine?.panicked(reason, complete),
       );
+      // Only now: where the log cannot be made, nobody else would close them.
+      wiring.taken(serial.ours);
+      wiring.taken(hypervisor.ours);
       release.push(() => console.close());
       const entropy =
         seeded === undefined

@@ -82,6 +82,14 @@ describe("extraction", () => {
     expect(extract().path).toStartWith(join(base, "run/assets"));
   });
 
+  test("with no place at all the error names the last one that was tried", () => {
+    writeFileSync(join(base, "cache"), "");
+    writeFileSync(join(base, "run"), "");
+    const { path, error } = extract();
+    expect(path).toBe("");
+    expect(error).toMatch(/run\/assets\/\w+: cannot be written/);
+  });
+
   test("a damaged executable is an error", () => {
     expect(extract("0".repeat(64)).error).toContain("the executable is damaged");
   });

@@ -81,4 +81,13 @@ describe("discovery", () => {
     expect(() => find({ paths: ["gone"] })).toThrow(UsageError);
     expect(() => find({ paths: ["gone"] })).toThrow(`${join(project, "gone")}: no such file or directory`);
   });
+
+  test("what cannot be read, or not twice, is a usage error that names it", () => {
+    expect(() => find({ paths: ["/dev/null"] })).toThrow("/dev/null is neither a file nor a directory");
+    const circle = join(project, "circle.test.lua");
+    symlinkSync("circle.test.lua", circle);
+    expect(() => find({ paths: [circle] })).toThrow(`${circle} cannot be read (ELOOP)`);
+    expect(find({ paths: ["."] })).not.toContain("circle.test.lua");
+    rmSync(circle);
+  });
 });

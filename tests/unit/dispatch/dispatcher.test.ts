@@ -61,7 +61,7 @@ const run = async (
     {
       stream,
       startRunner: runnerStarter([process.execPath, FAKE], { ...process.env, ...environment }),
-      makeDirectory: (name) => directory.make(name),
+      directory: (name) => join(directory.path, name),
       boot: () => ({ kernel: "/k", initrd: "/i", cmdline: "c" }),
     },
   );

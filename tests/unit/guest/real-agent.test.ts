@@ -295,6 +295,17 @@ describe.skipIf(!existsSync(AGENT))("the agent on the local VMM", () => {
       turnUntil(() => !alive(child) && !alive(process.pid));
     });
 
+    test("closing also ends what outlived its command, in whatever session it is", () => {
+      const pids = [
+        "sleep 60 >/dev/null 2>&1 & echo $!",
+        "setsid sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1' &",
+      ].map((script) => Number(text(run(guest.main.run(sh(script))).stdout)));
+      expect(pids.every(alive)).toBe(true);
+      machine.close();
+      // Whoever closes has waited for the agent, and the agent for them.
+      expect(pids.some(alive)).toBe(false);
+    });
+
     test("an agent that is told to end takes its commands along, also one that was stopped", () => {
       for (const signals of [[SIGTERM], [SIGSTOP, SIGHUP, SIGCONT]]) {
         const command = run(guest.main.start(sh("sleep 60 & echo $!; wait")));

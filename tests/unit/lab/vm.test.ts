@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { VmDeadError } from "../../../src/errors/errors.ts";
+import { HostError, InterruptedError, TimeoutError, VmDeadError } from "../../../src/errors/errors.ts";
 import type { BootOptions } from "../../../src/lab/options.ts";
 import { bootBound, kernelCmdline } from "../../../src/lab/plan.ts";
 import { consoleText } from "../../../src/lab/session.ts";
 import { Vm } from "../../../src/lab/vm.ts";
-import type { Op } from "../../../src/sys/op.ts";
-import { type FakeMachine, fakes, profile, run } from "./fakes.ts";
+import { NEVER, type Op } from "../../../src/sys/op.ts";
+import { at, type FakeMachine, fakes, profile, run } from "./fakes.ts";
 
 const setUp = (options: BootOptions = {}, world = fakes()) => {
   const vm = new Vm("a", profile("default"), options, world.host, "shutdown");
@@ -91,6 +91,40 @@ describe("states of a vm", () => {
     expect(vm.state).toBe("booted");
   });
 
+  test("a reset that does not come back leaves a dead vm that can be booted again", () => {
+    const { vm, world } = setUp();
+    run(vm.boot());
+    const machine = world.machines[0] as FakeMachine;
+    machine.connect = () =>
+      at(() => {
+        throw new TimeoutError("no agent answered");
+      });
+    expect(() => run(vm.reset())).toThrow("no agent answered");
+    expect(vm.state).toBe("dead");
+    expect(() => run(call(vm))).toThrow("vm `a` died: it did not come back from its reset");
+    expect(machine.calls).toContain("close");
+    expect(world.lent).toBe(0);
+    run(vm.boot());
+    expect(vm.state).toBe("booted");
+  });
+
+  test("a boot that is interrupted while it asks why it failed leaves no machine behind", () => {
+    const world = fakes();
+    const openGuest = () =>
+      at((): never => {
+        throw new Error("the agent closed the channel");
+      });
+    const vm = new Vm("a", profile("default"), {}, { ...world.host, openGuest }, "shutdown");
+    const boot = vm.boot();
+    // Up to the wait for the machine's own story.
+    let step = boot.next();
+    while (!step.done && step.value.deadline === NEVER) step = boot.next(true);
+    expect(step.done).toBe(false);
+    expect(() => boot.throw(new InterruptedError("the test is over"))).toThrow("the test is over");
+    expect(world.machines[0]?.calls).toContain("close");
+    expect(world.lent).toBe(0);
+  });
+
   test("a power button that the guest ignores is an error with advice", () => {
     const { vm, world } = setUp();
     run(vm.boot());
@@ -126,6 +160,24 @@ describe("death of a vm", () => {
     expect(vm.state).toBe("dead");
     expect(kinds(world)).toEqual(["vm_spawned", "vm_state", "vm_shutdown"]);
     expect(world.lent).toBe(0);
+  });
+
+  test("a machine that dies under an order to itself tells why, not what the monitor said", () => {
+    for (const order of ["pause", "reset", "powerButton"] as const) {
+      const { vm, world } = setUp();
+      run(vm.boot());
+      const machine = world.machines[0] as FakeMachine;
+      machine[order] = () =>
+        at(() => {
+          machine.die("QEMU was killed by signal 9");
+          throw new HostError("QEMU's monitor: ECONNRESET");
+        });
+      if (order === "powerButton") machine.expectExit = () => {};
+      expect(() => run(vm[order]())).toThrow(
+        /^vm `a` died during (pause|reset|power_button): QEMU was killed/,
+      );
+      expect(vm.state).toBe("dead");
+    }
   });
 
   test("an agent that goes away makes the vm dead, although the machine still runs", () => {

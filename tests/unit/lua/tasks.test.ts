@@ -112,6 +112,21 @@ test("an interruption of the whole test passes through the task that it hits", (
   expect(tasks.close()).toEqual([]);
 });
 
+test("of two that fail at the same time one failure is thrown and none is left over", () => {
+  const tasks = newTasks();
+  let dead = false;
+  const call = function* (name: string): Op<void> {
+    yield* until(() => dead);
+    throw new Error(name);
+  };
+  const die = function* (): Op<void> {
+    yield* sleep(1);
+    dead = true;
+  };
+  expect(() => tasks.run(tasks.all([call("first"), call("second"), die()]))).toThrow("first");
+  expect(tasks.close()).toEqual([]);
+});
+
 test("a cancelled task cleans up to the end even when its clean-up waits", () => {
   const tasks = new Tasks(new Reactor());
   const steps: string[] = [];

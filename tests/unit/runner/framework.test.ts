@@ -265,3 +265,13 @@ test("print and io.write become events, binary data included", () => {
   const told = run(`print("a\\0b", 1, nil, 2.0) io.write("x", 5, "\\n") print("\\xff\\xfe")`);
   expect(told.printed).toBe("a\0b\t1\tnil\t2.0\nx5\n\ufffd\ufffd\n");
 });
+
+test("an error object that never becomes text ends its test at the deadline, and the next one runs", () => {
+  const told = run(`local loop = setmetatable({}, { __tostring = function() while true do end end })
+test("a", { timeout = "50ms" }, function() error(loop) end)
+test("b", { timeout = "50ms" }, function() coroutine.wrap(function() error(loop) end)() end)
+test("c", function() end)`);
+  const reason = "the test's deadline of 50 ms has passed";
+  expect(told.of("test_failed").map((failed) => failed.reason)).toEqual([reason, reason]);
+  expect(told.results).toContain("c: passed");
+});

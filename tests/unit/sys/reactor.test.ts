@@ -122,3 +122,17 @@ test("when one of several operations fails the others are cleaned up to the end 
   expect(() => reactor.run(all([careful(), failing()]))).toThrow("the first failure");
   expect(steps).toEqual(["interrupted", "released"]);
 });
+
+test("a wait whose deadline is now sees what has arrived, also beside others", () => {
+  const reactor = new Reactor();
+  const [reader, writer] = pipePair();
+  let arrived = false;
+  reactor.watch(reader, POLLIN, () => {
+    readSome(reader, new Uint8Array(1));
+    arrived = true;
+  });
+  writeSome(writer, byte);
+  const look = (): Op<boolean> => until(() => arrived, 0);
+  expect(reactor.run(all([look(), look()]))).toEqual([true, true]);
+  for (const fd of [reader, writer]) closeFd(fd);
+});

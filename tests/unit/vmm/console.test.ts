@@ -65,6 +65,14 @@ test("the tail is bounded, the file has all, and reading continues from any offs
   expect(text(log.read(0, 10))).toBe(all.slice(0, 10));
 });
 
+test("a full disk takes the file away, not the console", () => {
+  const log = new ConsoleLog("/dev/full", new Reactor());
+  log.add("ttyS0", bytes("one\n"));
+  log.add("ttyS0", bytes("two\n"));
+  expect(text(log.all())).toBe("one\ntwo\n");
+  log.close();
+});
+
 test("one write larger than the tail leaves its end there", () => {
   const log = new ConsoleLog(freshPath(), new Reactor());
   log.add("ttyS0", bytes("a".repeat(200_000)));

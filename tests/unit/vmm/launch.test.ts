@@ -2,6 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -14,6 +15,7 @@ import { ConfigError, HostError } from "../../../src/errors/errors.ts";
 import type { LaunchSpec, Machine } from "../../../src/lab/ports.ts";
 import { after, until } from "../../../src/sys/op.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
+import { AGENT_DEVICE } from "../../../src/vmm/arguments.ts";
 import { findQemu } from "../../../src/vmm/program.ts";
 import { createQemuVmm } from "../../../src/vmm/qemu.ts";
 
@@ -223,5 +225,23 @@ test("closing ends QEMU, twice is once, and nothing stays open", () => {
   machine.close();
   machine.close();
   expect(() => process.kill(machine.pid, 0)).toThrow();
+  expect(openDescriptors()).toBe(before);
+});
+
+test("an agent that came back once may still be lost", () => {
+  const port = (open: boolean): string =>
+    `echo '{"event": "VSERPORT_CHANGE", "data": {"id": "${AGENT_DEVICE}", "open": ${open}}}' >&3`;
+  // Longer than a closed port may stay closed, so that the first closing has been judged.
+  const pause = "sleep 0.3";
+  const reason = deathOf([port(true), port(false), port(true), pause, port(false), "sleep 60"]);
+  expect(reason).toContain("the agent went away");
+});
+
+test("a console log that cannot be made fails the launch and leaves no descriptor", () => {
+  const over = spec();
+  mkdirSync(join(over.directory, "console.log"));
+  const env = qemu(GREET, ANSWER, "sleep 60");
+  const before = openDescriptors();
+  expect(() => launch(env, over)).toThrow("EISDIR");
   expect(openDescriptors()).toBe(before);
 });

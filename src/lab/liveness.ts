@@ -1,0 +1,108 @@
+/**
+ * Notices an agent that stops answering although its machine and its channel live: a guest that hangs with
+ * interrupts off, a stopped QEMU. Only while a call waits: nobody asks an idle guest.
+ *
+ * The question is an ECHO to the agent's I/O process, which never blocks: a command or a system call that takes
+ * for ever is no silence.
+ */
+
+import { ProviumError } from "../errors/errors.ts";
+import { after, type Deadline, monotonic, NEVER, type Op, type Wait } from "../sys/op.ts";
+import type { Guest } from "./ports.ts";
+
+export interface Patience {
+  /** A call that has waited this long makes us ask. */
+  readonly askAfterMs: number;
+  /** An agent that has not answered for this long is gone. */
+  readonly silenceMs: number;
+}
+
+/** Generous: an emulated guest on a loaded host is slow, and a host may stand still for ten seconds. */
+const PATIENCE: Patience = { askAfterMs: 5_000, silenceMs: 20_000 };
+
+const QUESTION = new Uint8Array([63]);
+
+/** One question under way. */
+class Question {
+  private readonly op: Op<Uint8Array>;
+  private readonly wait: Wait | undefined;
+  readonly expires: Deadline;
+
+  constructor(guest: Guest, silenceMs: number) {
+    this.expires = after(silenceMs);
+    this.op = guest.echo(QUESTION);
+    const step = this.op.next();
+    this.wait = step.done ? undefined : step.value;
+  }
+
+  get answered(): boolean {
+    return this.wait?.ready() ?? true;
+  }
+
+  /** Takes the answer, or gives the question up. */
+  end(): void {
+    try {
+      if (this.answered) this.op.next(true);
+      else this.op.return(QUESTION);
+    } catch {
+      // The session is over: the call under way hears of it itself.
+    }
+  }
+}
+
+/**
+ * Runs a guest call. `silent` is told, once, when the agent turns out not to answer any more; `awake` is false
+ * while it cannot (a paused machine).
+ */
+export function* attended<T>(
+  op: Op<T>,
+  guest: Guest,
+  awake: () => boolean,
+  silent: (reason: Error) => void,
+  { askAfterMs, silenceMs }: Patience = PATIENCE,
+): Op<T> {
+  let askAt: Deadline = after(askAfterMs);
+  let question: Question | undefined;
+  try {
+    let step = op.next();
+    while (!step.done) {
+      const wait = step.value;
+      let ready = wait.ready();
+      try {
+        while (!ready) {
+          if (monotonic() >= wait.deadline) {
+            // Whoever turns the reactor looks once more before the answer is no.
+            ready = yield wait;
+            break;
+          }
+          const current = question;
+          const turn: Deadline = current === undefined ? askAt : current.expires;
+          yield {
+            ready: () => wait.ready() || current?.answered === true,
+            deadline: Math.min(wait.deadline, turn),
+          };
+          ready = wait.ready();
+          if (ready) break;
+          const due = monotonic() >= turn;
+          if (current?.answered || (due && !awake())) {
+            current?.end();
+            question = undefined;
+            askAt = after(askAfterMs);
+          } else if (due && current === undefined) question = new Question(guest, silenceMs);
+          else if (due) {
+            silent(new ProviumError(`the agent has not answered for ${silenceMs / 1000} s: the guest hangs`));
+            question = undefined;
+            askAt = NEVER;
+          }
+        }
+      } catch (error) {
+        step = op.throw(error);
+        continue;
+      }
+      step = op.next(ready);
+    }
+    return step.value;
+  } finally {
+    question?.end();
+  }
+}

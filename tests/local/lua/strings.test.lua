@@ -1,0 +1,48 @@
+-- Strings are bytes; formats and patterns are those of Lua 5.4.
+
+test("strings with any bytes are themselves as keys and in order", function(t)
+  local s = { ["\1\17"] = 1, ["\xff\0"] = 2 }
+  t:assert_eq(s["\17\1"], nil)
+  t:assert_eq(s["\xff\0"], 2)
+  t:assert("\n" < "a")
+  t:assert("\x7f" < "\x80")
+  t:assert_eq(#"\u{10FFFF}", 4)
+end)
+
+test("format checks its specifications", function(t)
+  t:assert_eq(string.format("%5.1f|%-4d|%04x|%q", 1.25, 7, 255, "a\nb"), "  1.2|7   |00ff|\"a\\\nb\"")
+  t:assert_eq(string.format("%d", 3.0), "3")
+  t:assert_raises(function() string.format("%d", 3.5) end)
+  t:assert_raises(function() string.format("%123d", 1) end)
+  t:assert_raises(function() string.format("%y", 1) end)
+end)
+
+test("numbers print as C prints them", function(t)
+  t:assert_eq(tostring(1e15), "1e+15")
+  t:assert_eq(tostring(2 ^ 53), "9.007199254741e+15")
+  t:assert_eq(tostring(-0.0), "-0.0")
+  t:assert_eq(tostring(3.0), "3.0")
+  t:assert_eq(string.format("%.20f", 0.1), "0.10000000000000000555")
+  t:assert_eq(string.format("%a", 0.5), "0x1p-1")
+end)
+
+test("patterns: frontier, balance, position captures, anchors", function(t)
+  t:assert_eq(("THE (quick) fox"):find("%((%a+)%)"), 5)
+  t:assert_eq(("x = f(a(b)c)d"):match("%b()"), "(a(b)c)")
+  t:assert_eq(("THE END"):gsub("%f[%a]%a+", "<%0>"), "<THE> <END>")
+  t:assert_eq(("a"):find("a*%f[a]"), 1)
+  t:assert_eq(("abc"):gsub("", "-"), "-a-b-c-")
+  t:assert_eq(select(2, ("aaa"):gsub("a", "b", 2)), 2)
+end)
+
+test("utf8 accepts up to 2^31 when lax", function(t)
+  t:assert_eq(utf8.char(0x7fffffff), "\xfd\xbf\xbf\xbf\xbf\xbf")
+  t:assert_eq(utf8.codepoint(utf8.char(0x7fffffff), 1, 1, true), 0x7fffffff)
+  t:assert_raises(utf8.codepoint, utf8.char(0x7fffffff))
+  t:assert_eq(utf8.len("\u{d7ff}é"), 2)
+end)
+
+test("a string that is too large is an error, not the end", function(t)
+  t:assert_raises(function() string.rep("x", 1 << 40) end)
+  t:assert_raises(function() string.rep("abc", math.maxinteger) end)
+end)

@@ -1,0 +1,91 @@
+import { describe, expect, test } from "bun:test";
+import { attended } from "../../../src/lab/liveness.ts";
+import type { Guest } from "../../../src/lab/ports.ts";
+import { after, type Op, Pending, until } from "../../../src/sys/op.ts";
+import { at, run } from "./fakes.ts";
+
+const PATIENCE = { askAfterMs: 5, silenceMs: 20 };
+
+/** A guest that only echoes: at once, or never. */
+const echoing = (answers: boolean): { readonly guest: Guest; asked: number } => {
+  const told = {
+    asked: 0,
+    guest: {
+      echo: (data: Uint8Array): Op<Uint8Array> => {
+        told.asked++;
+        return answers ? at(() => data) : new Pending<Uint8Array>().wait(Number.POSITIVE_INFINITY, Error);
+      },
+    } as unknown as Guest,
+  };
+  return told;
+};
+
+/** A call that fails once the session is told that the agent is silent. */
+const hanging = (session: Pending<never>): Op<never> =>
+  session.wait(after(5_000), () => new Error("too late"));
+
+describe("liveness", () => {
+  test("a call on an agent that answers nothing ends with the silence as its reason", () => {
+    const session = new Pending<never>();
+    const { guest } = echoing(false);
+    expect(() =>
+      run(
+        attended(
+          hanging(session),
+          guest,
+          () => true,
+          (why) => session.fail(why),
+          PATIENCE,
+        ),
+      ),
+    ).toThrow(/has not answered for 0.02 s/);
+  });
+
+  test("a long call on an agent that answers is left alone, and the agent is asked again and again", () => {
+    const told = echoing(true);
+    let silent = false;
+    const end = after(60);
+    const op = attended(
+      until(() => false, end),
+      told.guest,
+      () => true,
+      () => {
+        silent = true;
+      },
+      PATIENCE,
+    );
+    expect(run(op)).toBe(false);
+    expect(silent).toBe(false);
+    expect(told.asked).toBeGreaterThan(1);
+  });
+
+  test("a paused machine is not asked", () => {
+    const told = echoing(false);
+    run(
+      attended(
+        until(() => false, after(60)),
+        told.guest,
+        () => false,
+        () => {},
+        PATIENCE,
+      ),
+    );
+    expect(told.asked).toBe(0);
+  });
+
+  test("a call that ends at once asks nothing", () => {
+    const told = echoing(false);
+    expect(
+      run(
+        attended(
+          at(() => 7),
+          told.guest,
+          () => true,
+          () => {},
+          PATIENCE,
+        ),
+      ),
+    ).toBe(7);
+    expect(told.asked).toBe(0);
+  });
+});
