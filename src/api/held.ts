@@ -11,9 +11,11 @@ import type { GuestHandle } from "./handles.ts";
 
 const everyHeld = new WeakMap<Vm, Set<Held>>();
 
-/** The open ones of a VM, those of its workers included. */
+/** The open ones of a VM that runs, those of its workers included. */
 export const heldOf = (vm: Vm, kind: ResourceKind): readonly Held[] =>
-  [...(everyHeld.get(vm) ?? [])].filter((held) => held.kind === kind && !held.lost);
+  [...(everyHeld.get(vm) ?? [])].filter(
+    (held) => held.kind === kind && !held.lost && (vm.state === "booted" || vm.state === "paused"),
+  );
 
 /** The registry of the scope that runs now. To be asked before a call waits: a task may outlive a test. */
 export const registryOf = (guest: GuestHandle): Registry => guest.api.scopes.scopeOf(guest.lifetime).registry;

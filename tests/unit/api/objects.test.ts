@@ -122,6 +122,12 @@ describe("processes", () => {
     ]);
   });
 
+  test("a vm that was shut down holds nothing open", () => {
+    const { lua } = start();
+    lua('g:run_async("x") g:open_file("/x", {read = true}) g:tail_file("/x") g:shutdown()');
+    expect(lua("return g:open_file_count(), g:open_stream_count(), g:is_quiescent()")).toEqual([0, 0, true]);
+  });
+
   test("a process of an earlier boot is told apart", () => {
     const { w, lua } = start();
     lua('p = g:run_async("x") f = g:open_file("/x", {read = true}) g:reset()');
