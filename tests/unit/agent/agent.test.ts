@@ -22,6 +22,7 @@ const NR =
         close: 3,
         getpid: 39,
         exit_group: 231,
+        nanosleep: 35,
         kill: 62,
         pause: 34,
         flock: 73,
@@ -36,6 +37,7 @@ const NR =
         close: 57,
         getpid: 172,
         exit_group: 94,
+        nanosleep: 101,
         kill: 129,
         pause: 73,
         flock: 32,
@@ -649,9 +651,18 @@ describe("a task that is stuck or gone", () => {
   test("a task that exits fails its requests, and the next one gets a fresh task", () =>
     withAgent(async (agent) => {
       const first = number((await agent.ready()).task_pid);
+      // While the task sleeps the other two arrive, so that both wait when it exits.
+      const time = new Uint8Array(new BigInt64Array([0n, 200_000_000n]).buffer);
+      const nap = agent.call("SYSCALL", {
+        nr: NR.nanosleep,
+        args: [0, 0],
+        bufs: [time],
+        ptrs: [0],
+        nested: [],
+      });
       const exit = agent.call("SYSCALL", { nr: NR.exit_group, args: [3], bufs: [], ptrs: [], nested: [] });
       const queued = agent.call("CLOCK_GET");
-      await Promise.allSettled([exit, queued]);
+      await Promise.allSettled([nap, exit, queued]);
       await expect(exit).rejects.toMatchObject({ errno: 0, reason: "the main task exited with status 3" });
       await expect(queued).rejects.toMatchObject({ errno: 0 });
       const gone = agent.pushed.find((frame) => frame.kind === 9);
