@@ -8,7 +8,6 @@ import type { OpenGuest, Services, Vmm } from "../lab/ports.ts";
 import { Scopes } from "../lab/scopes.ts";
 import { consoleText } from "../lab/session.ts";
 import { LuaFunction } from "../lua/function.ts";
-import { installFiles } from "../lua/io.ts";
 import { fn } from "../lua/native.ts";
 import type { LuaState } from "../lua/state.ts";
 import type { LuaTable } from "../lua/table.ts";
@@ -95,7 +94,6 @@ export const installApi = (context: ApiContext): Surface => {
   );
   const execTable = state.load(PRELUDE, PRELUDE_NAME).call(EXEC_ASSERT_OK)[0];
   if (!(execTable instanceof LuaFunction)) throw new TypeError("the prelude returned no function");
-  installFiles(state);
   const api = new Api(
     scopes,
     state,
