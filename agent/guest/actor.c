@@ -324,7 +324,9 @@ static pid_t born_pid(const struct actor *actor, const struct answer_sheet *answ
 /** Takes over the process that the task started. NULL on success, else why not, with `*error` an errno. */
 static const char *take_over(struct call *call, const struct answer_sheet *answer, int *error) {
   int fds[PASSED_MAX];
-  bool complete = receive_passed(call->actor, answer->passed_fds | PASSED_STDOUT, fds);
+  /* Whatever the task says: a stream has an output, a command has both. */
+  uint32_t pipes = call->message->kind == MESSAGE_PROC_START ? PASSED_STDOUT | PASSED_STDERR : PASSED_STDOUT;
+  bool complete = receive_passed(call->actor, answer->passed_fds | pipes, fds);
   pid_t pid = born_pid(call->actor, answer, fds[3]);
   if (!process_started(call->process, pid, fds[0], fds[1], fds[2])) return "the task's answer is damaged";
   if (complete) return NULL;
