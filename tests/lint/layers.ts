@@ -16,7 +16,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["errors"],
   ["sys", "events"],
   ["lua", "fixture", "channel", "report", "config", "assets"],
-  ["lab/ports.ts"],
+  ["lab/ports.ts", "net/backend.ts"],
   ["lab", "guest", "boot"],
   ["api", "vmm", "net", "disk"],
   ["runner"],
