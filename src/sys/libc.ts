@@ -184,6 +184,11 @@ export const closeFd = (fd: number): void => {
   c.close(fd);
 };
 
+const F_DUPFD_CLOEXEC = 1030;
+
+/** A further close-on-exec descriptor of the same open file. fcntl(2). */
+export const dupFd = (fd: number): number => check("fcntl(F_DUPFD_CLOEXEC)", c.fcntl(fd, F_DUPFD_CLOEXEC, 0));
+
 const F_SETFD = 2;
 const F_GETFL = 3;
 const F_SETFL = 4;

@@ -10,7 +10,7 @@ import { connectVsock } from "../channel/vsock.ts";
 import { ProviumError, TimeoutError } from "../errors/errors.ts";
 import { AGENT_PORT, SERIAL_PORT_NAME } from "../guest/messages.ts";
 import type { Machine } from "../lab/ports.ts";
-import { check, closeFd, libc } from "../sys/libc.ts";
+import { closeFd, dupFd } from "../sys/libc.ts";
 import { after, type Deadline, type Op, until } from "../sys/op.ts";
 import { type Child, exitText, type ProcessExit } from "../sys/process.ts";
 import type { Reactor } from "../sys/reactor.ts";
@@ -25,7 +25,6 @@ const PANIC_MS = 150;
 const REASON_MS = 100;
 /** A monitor command is answered in a millisecond; a host that swaps may need longer. */
 const COMMAND_MS = 10_000;
-const F_DUPFD_CLOEXEC = 1030;
 
 /** What a launch has put together; the machine takes all of it over. */
 export interface MachineParts {
@@ -101,8 +100,7 @@ export class QemuMachine implements Machine {
     if (over !== undefined) throw over;
     if (!opened) throw new TimeoutError(`no agent opened the port ${SERIAL_PORT_NAME} in the guest`);
     // The channel gets a descriptor of its own: it ends with its session, the port lives as long as the machine.
-    const fd = check("fcntl(F_DUPFD_CLOEXEC)", libc.fcntl(agent.fd, F_DUPFD_CLOEXEC, 0));
-    return this.followed(openSerial(reactor, fd));
+    return this.followed(openSerial(reactor, dupFd(agent.fd)));
   }
 
   *pause(): Op<void> {

@@ -7,8 +7,9 @@
  */
 
 import { HostError, ProtocolError, TimeoutError } from "../errors/errors.ts";
-import { closeFd, EAGAIN, errnoName, readSome, setNonBlocking, writeSome } from "../sys/libc.ts";
-import { type Deadline, type Op, Pending } from "../sys/op.ts";
+import { closeFd, dupFd, EAGAIN, errnoName, readSome, setNonBlocking, writeSome } from "../sys/libc.ts";
+import { type Deadline, monotonic, type Op, Pending, until } from "../sys/op.ts";
+import { sendWithDescriptor } from "../sys/passing.ts";
 import { POLLIN, POLLOUT, type Reactor, type Watch } from "../sys/reactor.ts";
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -44,6 +45,12 @@ interface Asked {
   readonly answer: Pending<Json>;
 }
 
+/** A line on its way to QEMU, with our copy of the descriptor that goes along with its first byte. */
+interface Line {
+  rest: Uint8Array;
+  descriptor: number | undefined;
+}
+
 export class Qmp {
   /** QEMU's version as in "7.2.22", once it has greeted. */
   version = "";
@@ -53,7 +60,9 @@ export class Qmp {
   private readonly chunk = new Uint8Array(CHUNK_BYTES);
   private partial: Uint8Array[] = [];
   private partialBytes = 0;
-  private outgoing = new Uint8Array(0);
+  private outgoing: Line[] = [];
+  /** A command that carries a descriptor is under way: QEMU holds one at a time. */
+  private giving = false;
   private nextId = 1;
   private ended: Error | undefined;
   private watch: Watch | undefined;
@@ -76,18 +85,31 @@ export class Qmp {
     yield* this.execute("qmp_capabilities", undefined, deadline);
   }
 
-  /** Runs a command and returns its answer. Throws `QmpError` on a refusal and when the monitor is gone. */
-  *execute(command: string, args: JsonObject | undefined, deadline: Deadline): Op<Json> {
-    if (this.ended !== undefined) throw this.ended;
-    const id = this.nextId++;
-    const answer = new Pending<Json>();
-    this.asked.set(id, { command, answer });
-    try {
-      this.send(args === undefined ? { execute: command, id } : { execute: command, arguments: args, id });
-      return yield* answer.wait(deadline, () => this.late(command));
-    } finally {
-      this.asked.delete(id);
+  /**
+   * Runs a command and returns its answer. Throws `QmpError` on a refusal and when the monitor is gone. With
+   * `descriptor` (for `getfd`, `add-fd`) QEMU gets a copy of that open file; the descriptor stays the caller's.
+   */
+  *execute(command: string, args: JsonObject | undefined, deadline: Deadline, descriptor?: number): Op<Json> {
+    if (descriptor === undefined) return yield* this.ask(command, args, deadline);
+    // Of several who wait for their turn one gets it, and the others wait on.
+    while (this.giving && this.ended === undefined) {
+      yield* until(() => !this.giving || this.ended !== undefined, deadline);
+      if (this.giving && monotonic() >= deadline) throw this.late(command);
     }
+    this.giving = true;
+    try {
+      return yield* this.ask(command, args, deadline, descriptor);
+    } finally {
+      this.giving = false;
+    }
+  }
+
+  /**
+   * Gives QEMU a copy of an open file under `name`, for whatever takes the name of a descriptor (`fd:` migration,
+   * `netdev_add` with `fd=`): who uses it takes it over. Of one that nobody took, `closefd` gets rid.
+   */
+  *giveFd(name: string, descriptor: number, deadline: Deadline): Op<void> {
+    yield* this.execute("getfd", { fdname: name }, deadline, descriptor);
   }
 
   /** Sends a command whose answer nobody waits for. */
@@ -116,6 +138,25 @@ export class Qmp {
   /** Idempotent; commands under way fail. */
   close(): void {
     this.end(new HostError("QEMU's monitor was closed"));
+  }
+
+  private *ask(
+    command: string,
+    args: JsonObject | undefined,
+    deadline: Deadline,
+    descriptor?: number,
+  ): Op<Json> {
+    if (this.ended !== undefined) throw this.ended;
+    const id = this.nextId++;
+    const answer = new Pending<Json>();
+    this.asked.set(id, { command, answer });
+    try {
+      const message = args === undefined ? { execute: command } : { execute: command, arguments: args };
+      this.send({ ...message, id }, descriptor);
+      return yield* answer.wait(deadline, () => this.late(command));
+    } finally {
+      this.asked.delete(id);
+    }
   }
 
   private late(what: string): Error {
@@ -174,18 +215,23 @@ export class Qmp {
     else asked.answer.settle(message.return ?? null);
   }
 
-  private send(message: JsonObject): void {
-    const line = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
-    const joined = new Uint8Array(this.outgoing.byteLength + line.byteLength);
-    joined.set(this.outgoing);
-    joined.set(line, this.outgoing.byteLength);
-    this.outgoing = joined;
+  private send(message: JsonObject, descriptor?: number): void {
+    // A copy: whoever sends may be interrupted and close his own before the kernel has taken this line.
+    const copy = descriptor === undefined ? undefined : dupFd(descriptor);
+    this.outgoing.push({
+      rest: new TextEncoder().encode(`${JSON.stringify(message)}\n`),
+      descriptor: copy,
+    });
     this.flush();
   }
 
   private flush(): void {
-    while (this.watch !== undefined && this.outgoing.byteLength > 0) {
-      const n = writeSome(this.fd, this.outgoing);
+    while (this.watch !== undefined && this.outgoing.length > 0) {
+      const line = this.outgoing[0] as Line;
+      const n =
+        line.descriptor === undefined
+          ? writeSome(this.fd, line.rest)
+          : sendWithDescriptor(this.fd, line.rest, line.descriptor);
       if (n === -EAGAIN) break;
       if (n < 0) {
         // What QEMU still had to say is worth more than the failed write.
@@ -193,10 +239,12 @@ export class Qmp {
         this.end(new HostError(`QEMU's monitor: ${errnoName(-n)}`));
         return;
       }
-      this.outgoing = this.outgoing.subarray(n);
+      if (line.descriptor !== undefined) closeFd(line.descriptor);
+      line.descriptor = undefined;
+      line.rest = line.rest.subarray(n);
+      if (line.rest.byteLength === 0) this.outgoing.shift();
     }
-    if (this.watch !== undefined)
-      this.watch.events = this.outgoing.byteLength > 0 ? POLLIN | POLLOUT : POLLIN;
+    if (this.watch !== undefined) this.watch.events = this.outgoing.length > 0 ? POLLIN | POLLOUT : POLLIN;
   }
 
   private end(reason: Error): void {
@@ -204,6 +252,7 @@ export class Qmp {
     this.watch.close();
     this.watch = undefined;
     closeFd(this.fd);
+    for (const { descriptor } of this.outgoing.splice(0)) if (descriptor !== undefined) closeFd(descriptor);
     this.ended = reason;
     this.greeting.fail(reason);
     for (const { answer } of this.asked.values()) answer.fail(reason);
