@@ -44,6 +44,12 @@ export const kernelCmdline = (
 const timing = (profile: Profile, options: BootOptions): string =>
   profile.origin === "embedded" && cpusOf(profile, options) === 1 ? "nolapic_timer" : "";
 
+/**
+ * The embedded guest's kernel trusts the CPU's generator and boots sooner without a further device. Of other
+ * kernels nothing is known, and one that waits for entropy would boot late.
+ */
+export const needsHardwareRng = (profile: Profile): boolean => profile.origin !== "embedded";
+
 export const bootRequest = (profile: Profile, options: BootOptions): BootRequest => ({
   profile: profile.name,
   files: options.files ?? [],

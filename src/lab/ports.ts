@@ -30,6 +30,8 @@ export interface LaunchSpec {
   readonly cmdline: string;
   readonly disks: readonly DiskSpec[];
   readonly rngSeed?: bigint | undefined;
+  /** A virtio-rng beside the CPU's own generator. A seed brings it in any case. */
+  readonly hardwareRng?: boolean | undefined;
   /** Guest wall clock at boot, seconds since the epoch. */
   readonly initialTime?: number | undefined;
   /** Extra QEMU arguments of the profile, as they are. */

@@ -5,7 +5,7 @@ import { ApiError, InterruptedError, ProviumError, TimeoutError, VmDeadError } f
 import type { Emit } from "../events/types.ts";
 import { after, monotonic, type Op } from "../sys/op.ts";
 import { type BootOptions, mergeBootOptions } from "./options.ts";
-import { bootBound, bootRequest, cpusOf, kernelCmdline, memoryOf } from "./plan.ts";
+import { bootBound, bootRequest, cpusOf, kernelCmdline, memoryOf, needsHardwareRng } from "./plan.ts";
 import type { BootArtefacts, ConsolePort, Guest, OpenGuest, Services, Vmm } from "./ports.ts";
 import type { Resource } from "./registry.ts";
 import { consoleLines, Session } from "./session.ts";
@@ -236,6 +236,7 @@ export class Vm implements Resource {
           cmdline: kernelCmdline(profile, options, artefacts?.cmdline ?? "", this.emulated),
           disks: options.disks ?? [],
           rngSeed: options.rngSeed,
+          hardwareRng: needsHardwareRng(profile),
           initialTime: options.initialTime,
           qemuArgs: profile.qemuArgs,
           accel: host.accel,

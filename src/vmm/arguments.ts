@@ -118,13 +118,16 @@ const agentChannel = (descriptors: Descriptors): string[] => {
   return args;
 };
 
-const entropy = (fd: number | undefined): string[] => [
-  ...(fd === undefined
-    ? ["-object", "rng-builtin,id=entropy"]
-    : [...socket("entropy", fd), "-object", "rng-egd,id=entropy,chardev=entropy"]),
-  "-device",
-  "virtio-rng-pci,bus=pcie.0,addr=0x3,disable-legacy=on,rng=entropy",
-];
+const entropy = (fd: number | undefined, wanted: boolean): string[] =>
+  fd === undefined && !wanted
+    ? []
+    : [
+        ...(fd === undefined
+          ? ["-object", "rng-builtin,id=entropy"]
+          : [...socket("entropy", fd), "-object", "rng-egd,id=entropy,chardev=entropy"]),
+        "-device",
+        "virtio-rng-pci,bus=pcie.0,addr=0x3,disable-legacy=on,rng=entropy",
+      ];
 
 /** Everything after the program's name. The profile's own arguments come last, so that they can override. */
 export const qemuArguments = (
@@ -156,7 +159,7 @@ export const qemuArguments = (
   ...socket("hvc0", descriptors.hypervisor),
   ...["-device", "virtconsole,bus=serial.0,nr=0,chardev=hvc0"],
   ...agentChannel(descriptors),
-  ...entropy(descriptors.entropy),
+  ...entropy(descriptors.entropy, spec.hardwareRng === true),
   ...["-device", "pvpanic"],
   ...["-device", `pcie-pci-bridge,id=${PLUG_BUS},bus=pcie.0,addr=0x5`],
   ...spec.disks.flatMap(disk),

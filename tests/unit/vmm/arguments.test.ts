@@ -10,6 +10,7 @@ const spec: LaunchSpec = {
   initrd: "/k/initrd",
   cmdline: "quiet console=hvc0 console=ttyS0",
   disks: [],
+  hardwareRng: true,
   qemuArgs: [],
   accel: "tcg",
   transport: "serial",
@@ -79,6 +80,12 @@ test("a seed feeds virtio-rng from a descriptor and hides the CPU's own generato
   expect(args).toContain("socket,id=entropy,fd=7");
   expect(args).toContain("rng-egd,id=entropy,chardev=entropy");
   expect(args).not.toContain("rng-builtin,id=entropy");
+});
+
+test("a machine whose kernel needs no further generator has none, unless a seed feeds it", () => {
+  expect(change({ hardwareRng: false }).join(" ")).not.toContain("virtio-rng");
+  const seeded = change({ hardwareRng: false, rngSeed: 7n }, { ...descriptors, entropy: 7 });
+  expect(seeded.join(" ")).toContain("virtio-rng-pci");
 });
 
 test("disks sit in slots from which they can be unplugged", () => {
