@@ -2,25 +2,25 @@
 # Sets AGENT_BINARIES (what the executable embeds) and AGENT_TEST_BINARIES (what tests run).
 
 AGENT_WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
-AGENT_CFLAGS := -std=c11 -D_GNU_SOURCE $(AGENT_WARNINGS) -Iagent/common -Iagent/guest -Ibuild/agent/generated
+AGENT_CFLAGS := -std=c11 -D_GNU_SOURCE $(AGENT_WARNINGS) -Iagent/common -Iagent/guest -Iagent/host/disk -Ibuild/agent/generated
 AGENT_STATIC := musl-gcc -static -s -O2 -g0 -ffunction-sections -fdata-sections -Wl,--gc-sections
 AGENT_SANITIZED := gcc -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-AGENT_HEADERS := $(wildcard agent/common/*.h agent/guest/*.h agent/host/*.h)
+AGENT_HEADERS := $(wildcard agent/common/*.h agent/guest/*.h agent/host/*.h agent/host/*/*.h)
 AGENT_COMMON := $(wildcard agent/common/*.c) build/agent/generated/messages.c
 AGENT_WRAPPER_ONLY := agent/guest/wrapper.c agent/guest/modules.c agent/guest/init.c agent/guest/cmdline.c
 AGENT_GUEST := $(filter-out $(AGENT_WRAPPER_ONLY),$(wildcard agent/guest/*.c))
 AGENT_WRAPPER := $(AGENT_WRAPPER_ONLY) agent/guest/pseudofs.c agent/guest/poweroff.c
-AGENT_HELPER := $(wildcard agent/host/*.c) agent/common/signals.c
+AGENT_HELPER := $(wildcard agent/host/*.c agent/host/*/*.c agent/common/*.c) build/agent/generated/disk_messages.c
 AGENT_CODEC_TEST := tests/unit/agent/codec.c
 
 AGENT_BINARIES := build/agent/provium-agent build/agent/provium-wrapper build/agent/provium-helper
-AGENT_TEST_BINARIES := build/agent-asan/provium-agent build/agent-asan/codec
+AGENT_TEST_BINARIES := build/agent-asan/provium-agent build/agent-asan/provium-helper build/agent-asan/codec
 
-build/agent/generated/messages.h: agent/common/generate.ts src/guest/messages.ts package.json | $(BUN)
+build/agent/generated/messages.h: agent/common/generate.ts src/guest/messages.ts src/disk/messages.ts package.json | $(BUN)
 	$(BUN) agent/common/generate.ts build/agent/generated
 
-build/agent/generated/messages.c: build/agent/generated/messages.h ;
+build/agent/generated/messages.c build/agent/generated/disk_messages.c: build/agent/generated/messages.h ;
 
 build/agent/provium-agent: $(AGENT_GUEST) $(AGENT_COMMON) $(AGENT_HEADERS) build/agent/generated/messages.h
 	$(AGENT_STATIC) $(AGENT_CFLAGS) -o $@ $(AGENT_GUEST) $(AGENT_COMMON)
@@ -29,13 +29,17 @@ build/agent/provium-wrapper: $(AGENT_WRAPPER) $(AGENT_HEADERS)
 	@mkdir -p $(@D)
 	$(AGENT_STATIC) $(AGENT_CFLAGS) -o $@ $(AGENT_WRAPPER)
 
-build/agent/provium-helper: $(AGENT_HELPER) $(AGENT_HEADERS)
+build/agent/provium-helper: $(AGENT_HELPER) $(AGENT_HEADERS) build/agent/generated/messages.h
 	@mkdir -p $(@D)
 	$(AGENT_STATIC) $(AGENT_CFLAGS) -o $@ $(AGENT_HELPER)
 
 build/agent-asan/provium-agent: $(AGENT_GUEST) $(AGENT_COMMON) $(AGENT_HEADERS) build/agent/generated/messages.h
 	@mkdir -p $(@D)
 	$(AGENT_SANITIZED) $(AGENT_CFLAGS) -o $@ $(AGENT_GUEST) $(AGENT_COMMON)
+
+build/agent-asan/provium-helper: $(AGENT_HELPER) $(AGENT_HEADERS) build/agent/generated/messages.h
+	@mkdir -p $(@D)
+	$(AGENT_SANITIZED) $(AGENT_CFLAGS) -o $@ $(AGENT_HELPER)
 
 build/agent-asan/codec: $(AGENT_CODEC_TEST) $(AGENT_COMMON) $(AGENT_HEADERS) build/agent/generated/messages.h
 	@mkdir -p $(@D)

@@ -1,16 +1,16 @@
 /**
- * Writes the C side of the wire from the one table in src/guest/messages.ts: `messages.h` with a struct for
- * each request, push and reply, and `messages.c` with the table that message.c decodes and encodes by.
+ * Writes the C side of our wires, each from its one table: for src/guest/messages.ts `messages.h` with a struct for
+ * each request, push and reply, and `messages.c` with the table that message.c decodes and encodes by; for
+ * src/disk/messages.ts `disk_messages.h` and `disk_messages.c` likewise, every name with `disk_` in front.
  *
  *   bun agent/common/generate.ts OUTPUT_DIRECTORY
  */
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DISK_MESSAGES } from "../../src/disk/messages.ts";
 import type { FieldType, MessageSpec } from "../../src/guest/messages.ts";
 import * as wire from "../../src/guest/messages.ts";
-
-const messages: [string, MessageSpec][] = Object.entries(wire.MESSAGES);
 
 /** Type of the struct member, and the field type and optionality that the decoder needs. */
 const C_TYPES: Readonly<Record<FieldType, readonly [member: string, type: string, optional: boolean]>> = {
@@ -52,38 +52,68 @@ function shapeOf(name: string, fields: Fields | undefined): string {
 
 const SERVED = { io: "SERVED_BY_IO", task: "SERVED_BY_TASK", host: "SERVED_BY_HOST" };
 
-const structs: string[] = [];
-const rows: string[] = [];
-const table: string[] = [];
-const shapes: string[] = [];
-for (const [name, spec] of messages) {
-  const lower = name.toLowerCase();
-  const parts: [string, Fields | undefined][] = [
-    [`${lower}_fields`, spec.fields],
-    [`${lower}_reply`, spec.reply],
-  ];
-  for (const [part, fields] of parts) {
-    if (fields === undefined || Object.keys(fields).length === 0) continue;
-    structs.push(structOf(part, fields));
-    rows.push(rowsOf(part, fields));
-    shapes.push(`extern const struct shape ${part}_shape;\n`);
-    rows.push(`const struct shape ${part}_shape = ${shapeOf(part, fields)};\n`);
+/** The text of header and source of one table. */
+function render(
+  table: Readonly<Record<string, MessageSpec>>,
+  prefix: string,
+  origin: string,
+  constants: string,
+) {
+  const messages = Object.entries(table);
+  const structs: string[] = [];
+  const rows: string[] = [];
+  const entries: string[] = [];
+  const shapes: string[] = [];
+  for (const [name, spec] of messages) {
+    const lower = prefix + name.toLowerCase();
+    const parts: [string, Fields | undefined][] = [
+      [`${lower}_fields`, spec.fields],
+      [`${lower}_reply`, spec.reply],
+    ];
+    for (const [part, fields] of parts) {
+      if (fields === undefined || Object.keys(fields).length === 0) continue;
+      structs.push(structOf(part, fields));
+      rows.push(rowsOf(part, fields));
+      shapes.push(`extern const struct shape ${part}_shape;\n`);
+      rows.push(`const struct shape ${part}_shape = ${shapeOf(part, fields)};\n`);
+    }
+    entries.push(
+      `  {${spec.kind}, "${name}", ${SERVED[spec.served ?? "host"]}, ` +
+        `${shapeOf(parts[0]![0], spec.fields)}, ${shapeOf(parts[1]![0], spec.reply)}},\n`,
+    );
   }
-  table.push(
-    `  {${spec.kind}, "${name}", ${SERVED[spec.served ?? "host"]}, ` +
-      `${shapeOf(parts[0]![0], spec.fields)}, ${shapeOf(parts[1]![0], spec.reply)}},\n`,
-  );
-}
-
-const version: string = JSON.parse(readFileSync(join(import.meta.dir, "../../package.json"), "utf8")).version;
-const banner = "/* Written by agent/common/generate.ts from src/guest/messages.ts. */\n";
-
-const header = `${banner}#ifndef PROVIUM_MESSAGES_H
-#define PROVIUM_MESSAGES_H
+  const banner = `/* Written by agent/common/generate.ts from ${origin}. */\n`;
+  const guard = `PROVIUM_${prefix.toUpperCase()}MESSAGES_H`;
+  const upper = prefix.toUpperCase();
+  const header = `${banner}#ifndef ${guard}
+#define ${guard}
 
 #include "message.h"
 
-#define AGENT_VERSION "${version}"
+${constants}
+enum ${prefix}message_kind {
+${messages.map(([name, spec]) => `  ${upper}MESSAGE_${name} = ${spec.kind},\n`).join("")}};
+
+extern const struct message ${prefix}message_table[];
+extern const size_t ${prefix}message_table_size;
+
+${shapes.join("")}
+${structs.join("\n")}
+#endif
+`;
+  const source = `${banner}#include "${prefix}messages.h"
+
+${rows.join("\n")}
+const struct message ${prefix}message_table[] = {
+${entries.join("")}};
+
+const size_t ${prefix}message_table_size = sizeof ${prefix}message_table / sizeof ${prefix}message_table[0];
+`;
+  return { header, source };
+}
+
+const version: string = JSON.parse(readFileSync(join(import.meta.dir, "../../package.json"), "utf8")).version;
+const guestConstants = `#define AGENT_VERSION "${version}"
 #define PROTOCOL_VERSION ${wire.PROTOCOL_VERSION}
 #define MAX_FRAME_BYTES ((size_t)${wire.MAX_FRAME_BYTES})
 #define AGENT_PORT ${wire.AGENT_PORT}
@@ -95,29 +125,18 @@ enum actor_id {
   ACTOR_IO = ${wire.ACTOR_IO},
   ACTOR_MAIN = ${wire.ACTOR_MAIN},
 };
-
-enum message_kind {
-${messages.map(([name, spec]) => `  MESSAGE_${name} = ${spec.kind},\n`).join("")}};
-
-extern const struct message message_table[];
-extern const size_t message_table_size;
-
-${shapes.join("")}
-${structs.join("\n")}
-#endif
 `;
 
-const source = `${banner}#include "messages.h"
-
-${rows.join("\n")}
-const struct message message_table[] = {
-${table.join("")}};
-
-const size_t message_table_size = sizeof message_table / sizeof message_table[0];
-`;
+const TABLES = [
+  { table: wire.MESSAGES, prefix: "", origin: "src/guest/messages.ts", constants: guestConstants },
+  { table: DISK_MESSAGES, prefix: "disk_", origin: "src/disk/messages.ts", constants: "" },
+] as const;
 
 const directory = process.argv[2];
 if (directory === undefined) throw new Error("usage: bun agent/common/generate.ts OUTPUT_DIRECTORY");
 mkdirSync(directory, { recursive: true });
-writeFileSync(join(directory, "messages.h"), header);
-writeFileSync(join(directory, "messages.c"), source);
+for (const { table, prefix, origin, constants } of TABLES) {
+  const { header, source } = render(table, prefix, origin, constants);
+  writeFileSync(join(directory, `${prefix}messages.h`), header);
+  writeFileSync(join(directory, `${prefix}messages.c`), source);
+}

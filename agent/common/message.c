@@ -1,10 +1,8 @@
 #include "message.h"
 
-#include "messages.h"
-
-const struct message *message_of_kind(int64_t kind) {
-  for (size_t i = 0; i < message_table_size; i++) {
-    if (message_table[i].kind == kind) return &message_table[i];
+const struct message *message_of_kind(const struct message *table, size_t size, int64_t kind) {
+  for (size_t i = 0; i < size; i++) {
+    if (table[i].kind == kind) return &table[i];
   }
   return NULL;
 }

@@ -10,7 +10,7 @@
 #include "msgpack.h"
 
 /**
- * What the generated table (messages.h) says about a payload, and the one decoder and encoder that work from
+ * What a generated table (messages.h, disk_messages.h) says about a payload, and the one decoder and encoder that work from
  * it. A payload is an array with the fields in order; extra trailing ones are ignored.
  */
 
@@ -60,7 +60,7 @@ struct message {
 };
 
 /** NULL for a kind that the table does not have. */
-const struct message *message_of_kind(int64_t kind);
+const struct message *message_of_kind(const struct message *table, size_t size, int64_t kind);
 
 /** Fills `values`; false when the payload does not fit, with `*field` the name of the offending field. */
 bool message_decode(const struct shape *shape, struct bytes payload, void *values, const char **field);

@@ -66,7 +66,7 @@ static void refuse_actor(struct session *session, const struct frame_head *head,
 
 /** The message of a request that can be served, else NULL after refusing it. */
 static const struct message *check_request(struct session *session, const struct frame_head *head) {
-  const struct message *message = message_of_kind(head->kind);
+  const struct message *message = message_of_kind(message_table, message_table_size, head->kind);
   if (message == NULL || message->served == SERVED_BY_HOST) {
     session_refuse(session, head->actor, head->request_id, 0, "frame", "no request has kind %lld",
                    (long long)head->kind);

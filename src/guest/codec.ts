@@ -18,8 +18,9 @@ import {
 import { type Integer, Reader, Writer } from "./msgpack.ts";
 
 type Fields = Readonly<Record<string, FieldType>>;
-type Value = Integer | boolean | Uint8Array | readonly Integer[] | readonly Uint8Array[] | null;
-type Plan = readonly (readonly [name: string, type: FieldType])[];
+export type Value = Integer | boolean | Uint8Array | readonly Integer[] | readonly Uint8Array[] | null;
+/** Fields in wire order. */
+export type Plan = readonly (readonly [name: string, type: FieldType])[];
 
 /** Messages of the table that are answered. */
 export type RequestName = {
@@ -33,7 +34,7 @@ interface Entry {
   readonly reply: Plan | undefined;
 }
 
-const planOf = (fields: Fields): Plan => Object.entries(fields);
+export const planOf = (fields: Fields): Plan => Object.entries(fields);
 
 const BY_NAME = new Map<MessageName, Entry>();
 const BY_KIND = new Map<number, Entry>();
@@ -52,7 +53,10 @@ export const encode = <M extends MessageName>(
   actor: number,
   requestId: number,
   payload: Payload<M>,
-): Uint8Array[] => encodeFields(BY_NAME.get(name) as Entry, actor, requestId, payload, false);
+): Uint8Array[] => {
+  const { kind, fields } = BY_NAME.get(name) as Entry;
+  return encodeFields(kind, fields, actor, requestId, payload);
+};
 
 /** The OK that answers a `name`: what an agent sends. */
 export const encodeReply = <M extends RequestName>(
@@ -60,19 +64,20 @@ export const encodeReply = <M extends RequestName>(
   actor: number,
   requestId: number,
   reply: Reply<M>,
-): Uint8Array[] => encodeFields(BY_NAME.get(name) as Entry, actor, requestId, reply, true);
+): Uint8Array[] =>
+  encodeFields(MESSAGES.OK.kind, (BY_NAME.get(name) as Entry).reply ?? [], actor, requestId, reply);
 
-const encodeFields = (
-  entry: Entry,
+/** A body of any table: the values that `plan` names, in its order. */
+export const encodeFields = (
+  kind: number,
+  plan: Plan,
   actor: number,
   requestId: number,
   values: Readonly<Record<string, Value>>,
-  reply: boolean,
 ): Uint8Array[] => {
-  const plan = reply ? (entry.reply ?? []) : entry.fields;
   try {
     writer.array(4);
-    writer.int(reply ? MESSAGES.OK.kind : entry.kind);
+    writer.int(kind);
     writer.int(actor);
     writer.int(requestId);
     writer.array(plan.length);
@@ -139,7 +144,8 @@ export class Frame {
     return this.reader.int();
   }
 
-  private decode(what: string, plan: Plan): Record<string, Value> {
+  /** The fields of a payload of any table; `what` is its name in errors. Once only. */
+  decode(what: string, plan: Plan): Record<string, Value> {
     const reader = this.reader;
     const values: Record<string, Value> = {};
     let field = "";

@@ -73,7 +73,7 @@ static const struct shape *shape_of(const struct frame_head *head, const char *a
   for (size_t i = 0; i < message_table_size; i++) {
     if (answers[0] != '\0' && strcmp(message_table[i].name, answers) == 0) return &message_table[i].reply;
   }
-  const struct message *message = message_of_kind(head->kind);
+  const struct message *message = message_of_kind(message_table, message_table_size, head->kind);
   return message == NULL ? NULL : &message->fields;
 }
 
