@@ -69,6 +69,8 @@ export const loadOrder = (index: ModuleIndex, wanted: readonly string[]): LoadOr
 
 export interface Needs {
   readonly transport: "vsock" | "serial";
+  /** There are disks at boot, whose users need not wait for the guest to find the driver. */
+  readonly disks: boolean;
   /** The guest loads the rest by itself, so only what must work before its init runs is shipped. */
   readonly guestLoads: boolean;
 }
@@ -80,6 +82,6 @@ export interface Needs {
 export const wantedModules = (needs: Needs): readonly string[] => [
   ...["virtio_ring", "virtio", "virtio_pci", "virtio_console"],
   ...(needs.transport === "vsock" ? ["vmw_vsock_virtio_transport"] : []),
-  "virtio_blk",
+  ...(needs.disks || !needs.guestLoads ? ["virtio_blk"] : []),
   ...(needs.guestLoads ? [] : ["virtio_net", "virtio_rng", "pvpanic_mmio", "pvpanic", "button"]),
 ];

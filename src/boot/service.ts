@@ -46,6 +46,8 @@ export interface BootServiceOptions {
 export interface BootMachine {
   readonly transport: "vsock" | "serial";
   readonly accel: "kvm" | "tcg";
+  /** It starts with disks. */
+  readonly disks: boolean;
 }
 
 /** Part of every key: to be counted up when equal inputs are to give another file than before. */
@@ -120,7 +122,7 @@ export class BootService {
     const base = profile.initrd === undefined ? undefined : readNamed("initrd", profile.initrd);
     const injected = files.map(readInjected);
     const programs = profile.injectAgent ? this.guestPrograms() : undefined;
-    const modules = profile.injectAgent ? await this.shipped(profile, kernel, machine.transport) : [];
+    const modules = profile.injectAgent ? await this.shipped(profile, kernel, machine) : [];
     if (base !== undefined && programs === undefined && injected.length === 0)
       return { kernel: kernel.path, initrd: profile.initrd as string, cmdline };
     const overlay =
@@ -164,7 +166,7 @@ export class BootService {
   private shipped(
     profile: BootProfile,
     kernel: PreparedKernel,
-    transport: "vsock" | "serial",
+    { transport, disks }: BootMachine,
   ): Promise<readonly ShippedModule[]> {
     if (profile.modules === "none") return Promise.resolve([]);
     const tree =
@@ -172,7 +174,7 @@ export class BootService {
         ? findModuleTree(profile.kernel as string, kernel.release)
         : givenModuleTree(profile.modules, kernel.release);
     if (tree === undefined) return Promise.resolve([]);
-    const wanted = wantedModules({ transport, guestLoads: profile.origin === "embedded" });
+    const wanted = wantedModules({ transport, disks, guestLoads: profile.origin === "embedded" });
     return remember(this.modules, `${tree} ${wanted.join()}`, () => readModules(tree, wanted));
   }
 

@@ -74,12 +74,12 @@ export const bootService = ({ assets, cacheDir }: BootHost, ahead?: Ahead): Surr
       );
     if (profile.origin === "embedded") guest ??= installGuest(cacheDir);
     const whole = profile.origin === "embedded" && guest !== undefined ? embodied(profile, guest) : profile;
-    return service.plan(whole, job, request.files);
+    return service.plan(whole, { ...job, disks: request.disks }, request.files);
   };
   if (ahead !== undefined)
     setImmediate(async () => {
       try {
-        await answer({ profile: "default", files: [] }, ahead);
+        await answer({ profile: "default", files: [], disks: false }, ahead);
       } catch {
         // Nobody has asked yet: whoever boots this profile gets the error.
       }

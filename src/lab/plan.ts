@@ -53,6 +53,7 @@ export const needsHardwareRng = (profile: Profile): boolean => profile.origin !=
 export const bootRequest = (profile: Profile, options: BootOptions): BootRequest => ({
   profile: profile.name,
   files: options.files ?? [],
+  disks: (options.disks ?? []).length > 0,
 });
 
 export interface BootBound {

@@ -337,6 +337,8 @@ export interface InjectedFile {
 export interface BootRequest {
   readonly profile: string;
   readonly files: readonly InjectedFile[];
+  /** The machine starts with disks, so their driver has to be there before the agent answers. */
+  readonly disks: boolean;
 }
 
 /** Ready-made artefacts of a boot. */

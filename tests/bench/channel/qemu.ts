@@ -72,7 +72,7 @@ export const measureQemu = async (
       injectAgent: true,
       mountPseudoFs: true,
     },
-    { transport: "serial", accel },
+    { transport: "serial", disks: false, accel },
   );
   const reactor = new Reactor();
   const socket = join(directory, "peer.sock");

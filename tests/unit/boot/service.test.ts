@@ -21,7 +21,7 @@ import { type BootMachine, type BootProfile, BootService, handoff } from "../../
 import { ConfigError } from "../../../src/errors/errors.ts";
 import { bzImage, vmlinux } from "./images.ts";
 
-const SERIAL: BootMachine = { transport: "serial", accel: "kvm" };
+const SERIAL: BootMachine = { transport: "serial", accel: "kvm", disks: false };
 
 let root = "";
 let service: BootService;
@@ -133,7 +133,7 @@ describe("a boot plan", () => {
 });
 
 describe("the clock of an emulated guest", () => {
-  const emulated: BootMachine = { transport: "serial", accel: "tcg" };
+  const emulated: BootMachine = { transport: "serial", accel: "tcg", disks: false };
   const helper = (text: string): void => {
     write("helper", `#!/bin/sh\n${text}\n`);
     chmodSync(at("helper"), 0o755);

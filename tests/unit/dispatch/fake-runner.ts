@@ -124,7 +124,11 @@ const run = (job: Job): unknown => {
       return finish("failed", true, answer.type === "refusal" ? answer.message : "granted");
     }
     case "boot": {
-      send({ type: "request", id: 7, request: { what: "boot", boot: { profile: "default", files: [] } } });
+      send({
+        type: "request",
+        id: 7,
+        request: { what: "boot", boot: { profile: "default", files: [], disks: false } },
+      });
       const answer = receive();
       return finish("passed", true, JSON.stringify(answer));
     }

@@ -71,7 +71,7 @@ test("a grant that comes after its asker has given up goes back", () => {
 test("a refusal is an error with its hint", () => {
   const { reactor, link, say } = pair();
   say({ type: "refusal", id: 1, message: "too large", hint: "ask for less" });
-  const boot = new DispatcherServices(link).boot({ profile: "default", files: [] });
+  const boot = new DispatcherServices(link).boot({ profile: "default", files: [], disks: false });
   try {
     reactor.run(boot);
     throw new Error("expected a refusal");
