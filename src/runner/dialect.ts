@@ -4,7 +4,7 @@
  * name.
  */
 
-import { type Token, tokens } from "./tokens.ts";
+import { type Token, tokens } from "../source/tokens.ts";
 
 export type Dialect = "classic" | "lab";
 

@@ -14,7 +14,7 @@ import { dirname, join, relative, resolve } from "node:path";
  */
 const FLOORS: readonly (readonly string[])[] = [
   ["errors"],
-  ["sys", "events"],
+  ["sys", "events", "source"],
   ["lua", "fixture", "channel", "report", "config", "assets"],
   ["lab/ports.ts", "net/backend.ts"],
   ["lab", "guest", "boot"],
