@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Surface } from "../../../src/api/install.ts";
 import type { EventKind, EventPayloads } from "../../../src/events/types.ts";
+import type { SessionHost } from "../../../src/runner/chunk.ts";
 import type { Job } from "../../../src/runner/protocol.ts";
-import { type FileOutcome, runFile, type SessionHost } from "../../../src/runner/session.ts";
+import { type FileOutcome, runFile } from "../../../src/runner/session.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
 
 export interface Told {
