@@ -4,12 +4,14 @@
  * Stages named on the command line run alone: `bun tests/run.ts unit vm`.
  */
 
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 
 interface Stage {
   readonly name: string;
   readonly what: string;
   readonly command: readonly string[];
+  /** Where the run's events go, which are checked against their schema afterwards. */
+  readonly events?: string;
   /** How to read passed and failed counts from what it printed. */
   readonly count: (output: string) => { passed: number; failed: number; skipped: number };
 }
@@ -31,6 +33,8 @@ const proviumCount = (output: string) => ({
 
 const oneCheck = (output: string) => ({ passed: output === "" ? 0 : 1, failed: 0, skipped: 0 });
 
+const EVENTS = "build/events";
+
 const STAGES: readonly Stage[] = [
   { name: "lint", what: "format, lint, types, layers", command: ["make", "-s", "lint"], count: oneCheck },
   {
@@ -42,7 +46,16 @@ const STAGES: readonly Stage[] = [
   {
     name: "local",
     what: "Lua suites on the local VMM",
-    command: ["dist/provium", "tests/local", "--vmm", "local"],
+    command: [
+      "dist/provium",
+      "tests/local",
+      "--vmm",
+      "local",
+      "--operations",
+      "--save-events",
+      `${EVENTS}/local`,
+    ],
+    events: `${EVENTS}/local`,
     count: proviumCount,
   },
   {
@@ -56,7 +69,10 @@ const STAGES: readonly Stage[] = [
       // The lab form finds *.test.lua only; these are classic and mixed files.
       "tests/vm/api/ids.lua",
       "tests/vm/api/mixed.lua",
+      "--save-events",
+      `${EVENTS}/vm`,
     ],
+    events: `${EVENTS}/vm`,
     count: proviumCount,
   },
   {
@@ -76,6 +92,14 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
+/** Checks the recording of a stage; false when something is wrong with it. */
+const eventsHold = (recording: string): boolean => {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(["bun", "tests/events/validate.ts", recording]);
+  console.log(`${stdout}${stderr}`.trim());
+  return exitCode === 0;
+};
+
+mkdirSync(EVENTS, { recursive: true });
 const total = { passed: 0, failed: 0, skipped: 0 };
 const lines: string[] = [];
 for (const stage of STAGES) {
@@ -99,6 +123,7 @@ for (const stage of STAGES) {
     console.log(`${stage.name}: no test ran`);
     counts.failed = 1;
   }
+  if (stage.events !== undefined && !eventsHold(stage.events)) counts.failed++;
   total.passed += counts.passed;
   total.failed += counts.failed;
   total.skipped += counts.skipped;

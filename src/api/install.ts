@@ -30,6 +30,8 @@ export interface TestFile {
   readonly profiles: Readonly<Record<string, Profile>>;
   readonly accel: "kvm" | "tcg";
   readonly transport: "vsock" | "serial";
+  /** Every operation in a guest becomes an event. */
+  readonly operations?: boolean;
   /** This file's own directory below the run directory. */
   readonly directory: string;
 }
@@ -80,6 +82,7 @@ export const installApi = (context: ApiContext): Surface => {
       openGuest: context.openGuest,
       services: context.services,
       emit: context.emit,
+      operations: job.operations === true,
       file: job.path,
       accel: job.accel,
       transport: job.transport,

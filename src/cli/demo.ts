@@ -45,8 +45,11 @@ export const demo = async (raw: readonly string[]): Promise<number> => {
   const config = args.text("config") === undefined ? defaultConfig(process.cwd(), process.env) : undefined;
   const options = runOptions(args, "classic", process.cwd(), process.env, config);
   // A tour shows what it does.
-  const shown = options.detail === "normal" ? { ...options, detail: "verbose" as const } : options;
-  return execute(shown, process.env, (directory) => {
+  const shown =
+    options.output.detail === "normal"
+      ? { ...options, output: { ...options.output, detail: "verbose" as const } }
+      : options;
+  return execute({ ...shown, rerun: ["provium", "demo", "--filter", "{path}"] }, process.env, (directory) => {
     const root = unpack(directory);
     const files = discover({ form: "classic", paths: [], directory: root, roots: [], dialectOf });
     return {

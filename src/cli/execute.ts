@@ -8,37 +8,21 @@ import { discover, type TestFile } from "../dispatch/discover.ts";
 import { Dispatcher, type Outcome } from "../dispatch/dispatcher.ts";
 import { defaultJobs, poolSize, runnerMemory } from "../dispatch/host.ts";
 import { runnerStarter } from "../dispatch/runner-process.ts";
-import { EVENT_PROTOCOL_VERSION, EventStream } from "../events/stream.ts";
-import { palette } from "../report/colours.ts";
-import { jsonReporter } from "../report/json.ts";
-import { plainReporter } from "../report/plain.ts";
+import { EVENT_PROTOCOL_VERSION, type EventStream } from "../events/stream.ts";
 import { dialectOf } from "../runner/dialect.ts";
 import type { Job } from "../runner/protocol.ts";
 import { RunDirectory, runBase, sweepDeadRuns } from "../sys/directory.ts";
 import { bootService, guestProfiles } from "./boot.ts";
-import { EXIT_PASSED, exitStatus } from "./exit.ts";
+import { EXIT_PASSED, EXIT_UNABLE, exitStatus } from "./exit.ts";
 import { accelerationHost, cacheDirectory, machineryOf } from "./machinery.ts";
 import type { RunOptions } from "./options.ts";
+import { Reporting } from "./reporting.ts";
+import { locationOf } from "./rerun.ts";
 import { Interruption } from "./signals.ts";
 import { version } from "./version.ts";
 
 /** Megabytes that the Lua state of one file may hold. */
 const LUA_MEMORY_MB = 512;
-
-const report = (stream: EventStream, options: RunOptions, environment: NodeJS.ProcessEnv): void => {
-  const out = (text: string): void => void process.stdout.write(text);
-  const side = (text: string): void => void process.stderr.write(text);
-  if (options.json) stream.subscribe(jsonReporter({ write: out, writeText: side }));
-  else
-    stream.subscribe(
-      plainReporter({
-        detail: options.detail,
-        colour: palette(process.stdout, environment),
-        write: out,
-        writeNotice: side,
-      }),
-    );
-};
 
 /** The command line of a runner: this program again, behind the helper that ties its life to ours. */
 const runnerCommand = (helper: string): string[] => {
@@ -77,6 +61,24 @@ export const execute = async (
   environment: NodeJS.ProcessEnv,
   supply: (directory: RunDirectory) => Given = () => named(options),
 ): Promise<number> => {
+  const reporting = await Reporting.open(options.output, environment);
+  let status = EXIT_UNABLE;
+  try {
+    status = await executeRound(options, environment, supply, reporting.stream);
+  } finally {
+    // A report or a record that is incomplete must not look like success.
+    if (!(await reporting.close()) && status === EXIT_PASSED) status = EXIT_UNABLE;
+  }
+  return status;
+};
+
+/** One round of a run: `stream` gets everything from `stream_started` to `run_completed`. */
+const executeRound = async (
+  options: RunOptions,
+  environment: NodeJS.ProcessEnv,
+  supply: (directory: RunDirectory) => Given,
+  stream: EventStream,
+): Promise<number> => {
   const started = performance.now();
   using interruption = new Interruption();
   const base = runBase(environment);
@@ -84,11 +86,12 @@ export const execute = async (
   using directory = RunDirectory.open(base);
   const { files, roots, project } = supply(directory);
 
-  const stream = new EventStream();
-  report(stream, options, environment);
   stream.emit("stream_started", { protocol_version: EVENT_PROTOCOL_VERSION, host_version: version });
   for (const warning of options.config.warnings) stream.emit("notice", { level: "warning", text: warning });
-  for (const { path, dialect } of files) stream.emit("file_discovered", { path, dialect, fixture_refs: [] });
+  for (const { file, path, dialect } of files) {
+    const location = locationOf(file, options.directory);
+    stream.emit("file_discovered", { path, dialect, fixture_refs: [], location });
+  }
   const end = (interrupted: boolean): void =>
     stream.emit("run_completed", {
       interrupted,
@@ -119,11 +122,15 @@ export const execute = async (
     vmm: options.vmm,
     accel: settled.accel,
     transport: settled.transport,
+    operations: options.output.operations,
     timeoutMs: options.timeoutMs,
     luaMemoryMb: LUA_MEMORY_MB,
     assets,
   });
   const { accel, transport } = settled;
+  const jobs = options.jobs ?? defaultJobs();
+  const pool = poolSize(options.memoryBytes, options.cpus);
+  stream.emit("run_started", { jobs, pool, vmm: options.vmm, accel, transport, rerun: options.rerun });
   const boot = bootService(
     { assets, cacheDir },
     options.vmm === "qemu" ? { profiles, accel, transport } : undefined,
@@ -131,8 +138,8 @@ export const execute = async (
   const dispatcher = new Dispatcher(
     {
       files,
-      jobs: options.jobs ?? defaultJobs(),
-      pool: poolSize(options.memoryBytes, options.cpus),
+      jobs,
+      pool,
       timeoutMs: options.timeoutMs,
       failFast: options.failFast,
       runnerMemory: runnerMemory(),
@@ -148,6 +155,12 @@ export const execute = async (
   );
   interruption.listen((reason) => dispatcher.interrupt(reason));
   const outcome: Outcome = await dispatcher.run();
+  const why = outcome.interrupted
+    ? "the run was interrupted before its turn"
+    : "the run ended before its turn";
+  for (const { path } of files)
+    if (!outcome.statuses.has(path))
+      stream.emit("file_completed", { path, status: "not_run", duration_ns: 0, error: why });
   end(outcome.interrupted);
   return exitStatus(outcome, interruption.status);
 };

@@ -3,7 +3,7 @@
 import type { ArgsDef } from "citty";
 
 /** Shown as a heading in the help; flags without a group are not shown. */
-export type FlagGroup = "Which tests" | "How they run" | "What is printed" | "Other";
+export type FlagGroup = "Which tests" | "How they run" | "What is printed" | "Events" | "Other";
 
 export interface Flag {
   readonly type: "boolean" | "string" | "enum";
@@ -38,6 +38,13 @@ export const RUN_FLAGS = {
     valueHint: "TEXT",
     group: "Which tests",
     description: "only files whose path contains TEXT",
+  },
+  test: {
+    type: "string",
+    valueHint: "NAME",
+    repeatable: true,
+    group: "Which tests",
+    description: "only the test with exactly this name (repeatable: any of them)",
   },
   tag: {
     type: "string",
@@ -114,6 +121,35 @@ export const RUN_FLAGS = {
     description: "failing files and the summary",
   },
   json: { type: "boolean", group: "What is printed", description: "one JSON object a line for each file" },
+  reporter: {
+    type: "string",
+    valueHint: "NAME[=FILE]",
+    repeatable: true,
+    group: "What is printed",
+    description: "plain, json, junit, tap, github or html, to standard output or a file (repeatable)",
+  },
+  "save-events": {
+    type: "string",
+    valueHint: "FILE",
+    group: "Events",
+    description: "the events of the run as msgpack frames (docs/events.md)",
+  },
+  "events-stdout": {
+    type: "boolean",
+    group: "Events",
+    description: "the same on standard output; text moves to standard error",
+  },
+  "events-socket": {
+    type: "string",
+    valueHint: "PATH",
+    group: "Events",
+    description: "the same for everybody who connects to this Unix socket",
+  },
+  operations: {
+    type: "boolean",
+    group: "Events",
+    description: "an event for each request to an agent as well",
+  },
 } as const satisfies Flags;
 
 /** The table in the form that citty reads. */

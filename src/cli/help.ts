@@ -8,7 +8,7 @@ export interface CommandHelp {
   readonly flags: Flags;
 }
 
-const GROUPS: readonly FlagGroup[] = ["Which tests", "How they run", "What is printed", "Other"];
+const GROUPS: readonly FlagGroup[] = ["Which tests", "How they run", "What is printed", "Events", "Other"];
 
 const left = (name: string, flag: Flag): string => {
   const short = flag.alias === undefined ? "    " : `-${flag.alias}, `;

@@ -3,7 +3,6 @@
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import type { Form } from "../dispatch/discover.ts";
-import { UsageError } from "../errors/errors.ts";
 import type { TestFilter } from "../runner/protocol.ts";
 import {
   type Accel,
@@ -13,6 +12,8 @@ import {
   durationFlag,
   sizeFlag,
 } from "./arguments.ts";
+import { type OutputOptions, outputOptions } from "./output.ts";
+import { rerunWords } from "./rerun.ts";
 
 const DEFAULT_TIMEOUT_MS = 300_000;
 
@@ -31,8 +32,9 @@ export interface RunOptions {
   readonly cpus: number | undefined;
   readonly timeoutMs: number;
   readonly failFast: boolean;
-  readonly detail: "normal" | "verbose" | "quiet";
-  readonly json: boolean;
+  readonly output: OutputOptions;
+  /** The command line that repeats one file; see `run_started`. */
+  readonly rerun: readonly string[];
 }
 
 /** Loads the configuration unless one is given. Throws `UsageError` or `ConfigError`. */
@@ -43,8 +45,6 @@ export const runOptions = (
   environment: NodeJS.ProcessEnv,
   given?: Config,
 ): RunOptions => {
-  if (args.has("verbose") && args.has("quiet"))
-    throw new UsageError("--verbose and --quiet exclude each other");
   const paths = [...args.positionals, ...args.rest];
   const config = given ?? loadConfig(args.text("config"), directory, paths, environment);
   return {
@@ -53,7 +53,12 @@ export const runOptions = (
     paths,
     directory,
     filter: args.text("filter"),
-    tests: { includeSlow: args.has("include-slow"), tags: args.texts("tag"), noTags: args.texts("no-tag") },
+    tests: {
+      includeSlow: args.has("include-slow"),
+      tags: args.texts("tag"),
+      noTags: args.texts("no-tag"),
+      names: args.texts("test"),
+    },
     vmm: (args.text("vmm") ?? "qemu") as RunOptions["vmm"],
     accel:
       (args.text("accel") as Accel | undefined) ??
@@ -66,7 +71,7 @@ export const runOptions = (
     cpus: countFlag(args, "cpus"),
     timeoutMs: durationFlag(args, "timeout") ?? config.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     failFast: args.has("fail-fast"),
-    detail: args.has("verbose") ? "verbose" : args.has("quiet") ? "quiet" : "normal",
-    json: args.has("json"),
+    output: outputOptions(args, directory, config),
+    rerun: rerunWords(args, form),
   };
 };

@@ -43,6 +43,7 @@ const readSettings = (section: Section, directory: string, environment: NodeJS.P
     transport: section.oneOf("transport", TRANSPORTS),
     jobs: section.count("jobs", 1),
     timeoutMs: section.duration("timeout"),
+    reporters: section.texts("reporters"),
   };
   section.finish();
   return settings;

@@ -39,6 +39,8 @@ export interface Config {
   readonly jobs?: number | undefined;
   /** Per file, milliseconds; 0 for none. */
   readonly timeoutMs?: number | undefined;
+  /** `NAME` or `NAME=FILE` each, as --reporter takes them. */
+  readonly reporters?: readonly string[] | undefined;
   /** Things worth saying that are no errors: unknown keys with a suggestion, … */
   readonly warnings: readonly string[];
 }

@@ -102,12 +102,16 @@ export class Dispatcher {
     ticker.unref();
     const guard = setInterval(() => this.checkMemory(), MEMORY_CHECK_MS);
     guard.unref();
+    const unhook = this.around.stream.onCongestion((congested) => {
+      for (const slot of this.slots) slot.runner.listen(!congested);
+    });
     try {
       this.advance();
       await this.settled.promise;
     } finally {
       clearInterval(ticker);
       clearInterval(guard);
+      unhook();
       this.beContent();
       await this.endRunners();
     }
@@ -201,6 +205,7 @@ export class Dispatcher {
       },
       gone: (how, overdue) => this.lost(slot, how, overdue),
     });
+    if (this.around.stream.congested) slot.runner.listen(false);
     this.slots.add(slot);
     const overdue = setTimeout(() => slot.runner.kill(), START_MS);
     slot.greeted = () => clearTimeout(overdue);

@@ -1,6 +1,6 @@
 /**
  * Keeps the promises of the event stream for one file, whatever becomes of its runner: every test that started
- * ends once, every machine that was spawned is shut down, every claim is released.
+ * ends once, every machine that was spawned is shut down, every claim is released, every build of a fixture ends.
  */
 
 import { eventTime } from "../events/stream.ts";
@@ -20,6 +20,7 @@ export class FileLedger {
   private readonly tests = new Map<string, Since<TestStarted>>();
   private readonly machines = new Map<string, Since<EventPayloads["vm_spawned"]>>();
   private readonly claims: EventPayloads["claim_acquired"][] = [];
+  private readonly builds = new Map<string, bigint>();
   /** What the file as a whole had to say, when its runner got so far. */
   completion: EventPayloads["file_completed"] | undefined;
 
@@ -50,10 +51,14 @@ export class FileLedger {
       case "claim_acquired":
         this.claims.push(event.payload);
         return [event];
-      case "claim_released": {
-        this.claims.shift();
+      case "claim_released":
+        return this.claims.shift() === undefined ? [] : [event];
+      case "fixture_build_started":
+        this.builds.set(event.payload.path, event.ts);
         return [event];
-      }
+      case "fixture_build_done":
+      case "fixture_build_failed":
+        return this.builds.delete(event.payload.path) ? [event] : [];
       default:
         return [event];
     }
@@ -78,10 +83,13 @@ export class FileLedger {
       );
     for (const [name, { ts, payload }] of this.machines)
       owed.push(at("vm_shutdown", { file: payload.file, vm_name: name, duration_ns: Number(now - ts) }));
+    for (const [path, ts] of this.builds)
+      owed.push(at("fixture_build_failed", { path, duration_ns: Number(now - ts), reason }));
     for (const { amount } of this.claims) owed.push(at("claim_released", { path: this.path, amount }));
     this.tests.clear();
     this.machines.clear();
     this.claims.length = 0;
+    this.builds.clear();
     return owed;
   }
 }

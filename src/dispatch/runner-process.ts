@@ -29,6 +29,8 @@ export interface Runner {
   /** Bytes of memory that it occupies now; 0 when that cannot be said. */
   memory(): number;
   send(message: Down): void;
+  /** Stops or goes on taking what it says; while nobody takes it, it waits. */
+  listen(on: boolean): void;
   /** SIGKILL. `gone` follows. */
   kill(): void;
 }
@@ -101,6 +103,12 @@ class RunnerProcess implements Runner {
     if (this.open.has("socket")) this.socket?.write(encodeFrame(message));
   }
 
+  listen(on: boolean): void {
+    // What a dead one has said is taken in any case.
+    if (on || this.how !== undefined) this.socket?.resume();
+    else this.socket?.pause();
+  }
+
   kill(): void {
     if (this.how === undefined) this.child.kill("SIGKILL");
   }
@@ -124,6 +132,7 @@ class RunnerProcess implements Runner {
   private ended(how: string): void {
     if (this.how !== undefined) return;
     this.how = how;
+    this.socket?.resume();
     // What it said last may still be on its way; a grandchild that holds the other end must not keep us waiting.
     const limit = setTimeout(() => {
       this.open.clear();

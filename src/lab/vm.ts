@@ -17,6 +17,8 @@ export interface VmHost {
   readonly openGuest: OpenGuest;
   readonly services: Services;
   readonly emit: Emit;
+  /** Every operation in a guest becomes an event. */
+  readonly operations?: boolean;
   /** The test file as events name it. */
   readonly file: string;
   readonly accel: "kvm" | "tcg";
@@ -91,7 +93,28 @@ export class Vm implements Resource {
   /** Runs an operation in the guest. In any state but booted: "vm `a` is shutdown; run needs booted". */
   *call<T>(operation: string, op: (guest: Guest) => Op<T>): Op<T> {
     yield* this.allowed(operation);
-    return yield* (this.session as Session).call(operation, op);
+    const running = (this.session as Session).call(operation, op);
+    return yield* this.host.operations === true ? this.told(operation, running) : running;
+  }
+
+  /** Runs an operation and says how long it took and what became of it. */
+  private *told<T>(operation: string, op: Op<T>): Op<T> {
+    const started = monotonic();
+    let error: string | undefined;
+    try {
+      return yield* op;
+    } catch (thrown) {
+      error = thrown instanceof Error ? thrown.message : String(thrown);
+      throw thrown;
+    } finally {
+      const base = {
+        file: this.host.file,
+        vm_name: this.name,
+        operation,
+        duration_ns: ns(monotonic() - started),
+      };
+      this.host.emit("op", error === undefined ? base : { ...base, error });
+    }
   }
 
   *pause(): Op<void> {

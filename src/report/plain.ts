@@ -4,28 +4,17 @@
  *     PASS tests/a.test.lua (3 passed, 0 failed, 0 skipped)
  */
 
-import type { Consumer } from "../events/stream.ts";
-import type { Palette } from "./colours.ts";
 import { renderFailure } from "./failure.ts";
 import { countTests, type FileRecord, recordRun, type TestRecord } from "./record.ts";
+import type { Reporter, ReporterOptions } from "./reporter.ts";
 import { summarize } from "./summary.ts";
 import { indent, visible } from "./text.ts";
-
-export interface PlainOptions {
-  /** `verbose` lists every test, `quiet` prints failing files and the summary only. */
-  readonly detail: "normal" | "verbose" | "quiet";
-  readonly colour: Palette;
-  /** Takes whole lines with their line break. */
-  readonly write: (text: string) => void;
-  /** The same for notices, which are no results. */
-  readonly writeNotice: (text: string) => void;
-}
 
 const LABEL = { passed: "PASS", failed: "FAIL", timed_out: "TIME", crashed: "FAIL" } as const;
 
 const seconds = (ns: number): string => `${(ns / 1e9).toFixed(2)} s`;
 
-const renderTest = (test: TestRecord, options: PlainOptions): string | undefined => {
+const renderTest = (test: TestRecord, options: ReporterOptions): string | undefined => {
   const { colour } = options;
   const name = visible(test.name).replaceAll("\n", " ");
   if (test.status === "failed") {
@@ -40,7 +29,7 @@ const renderTest = (test: TestRecord, options: PlainOptions): string | undefined
   return `    ${colour.odd("SKIP")} ${name}${reason}`;
 };
 
-const renderFile = (file: FileRecord, options: PlainOptions): string => {
+const renderFile = (file: FileRecord, options: ReporterOptions): string => {
   const { colour } = options;
   const { passed, failed, skipped } = countTests(file.tests);
   const label = LABEL[file.status];
@@ -75,7 +64,7 @@ const renderFile = (file: FileRecord, options: PlainOptions): string => {
 };
 
 /** A consumer that writes the text report. */
-export const plainReporter = (options: PlainOptions): Consumer =>
+export const plainReporter: Reporter = (options) =>
   recordRun({
     notice(level, text) {
       if (level === "warning")

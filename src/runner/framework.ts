@@ -181,7 +181,7 @@ export class Framework implements ContextHost {
     const { job, state, surface, deadlines, emit } = this.host;
     emit("test_started", { path: job.path, name: test.name, meta: test.meta });
     const running = new RunningTest(test.name, test.meta, test.metaTable);
-    const reason = this.todo ?? skipReason(test.meta, job.filter);
+    const reason = this.todo ?? skipReason(test.name, test.meta, job.filter);
     if (reason !== undefined) {
       this.finish(running, undefined, reason);
       return;

@@ -12,6 +12,8 @@ export interface TestFilter {
   readonly includeSlow: boolean;
   readonly tags: readonly string[];
   readonly noTags: readonly string[];
+  /** Exact names; empty for any. */
+  readonly names: readonly string[];
 }
 
 /** One test file and everything that running it needs. Paths are absolute unless said otherwise. */
@@ -30,6 +32,8 @@ export interface Job {
   readonly accel: "kvm" | "tcg";
   /** auto is settled by the dispatcher. */
   readonly transport: "vsock" | "serial";
+  /** Every operation in a guest becomes an event. */
+  readonly operations?: boolean;
   /** Milliseconds for the whole file, 0 for none. */
   readonly timeoutMs: number;
   /** Megabytes that the Lua state may hold. */

@@ -14,10 +14,12 @@ export const tagsOf = (meta: Meta): readonly string[] => {
 };
 
 /** Why a test is skipped, or undefined when it runs. */
-export const skipReason = (meta: Meta, filter: TestFilter): string | undefined => {
+export const skipReason = (name: string, meta: Meta, filter: TestFilter): string | undefined => {
   if (typeof meta.skip === "string") return `skipped: ${meta.skip}`;
   if (isSet(meta.skip)) return "skipped (meta.skip)";
   if (isSet(meta.slow) && !filter.includeSlow) return "filtered: slow tests skipped (pass --include-slow)";
+  if (filter.names.length > 0 && !filter.names.includes(name))
+    return `filtered: ${filter.names.map((wanted) => `--test ${wanted}`).join(" ")}`;
   const tags = tagsOf(meta);
   const unwanted = filter.noTags.find((tag) => tags.includes(tag));
   if (unwanted !== undefined) return `filtered: --no-tag ${unwanted}`;

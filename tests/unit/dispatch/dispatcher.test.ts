@@ -48,7 +48,7 @@ const run = async (
         roots: [],
         project: "/t",
         profiles: {},
-        filter: { includeSlow: false, tags: [], noTags: [] },
+        filter: { includeSlow: false, tags: [], noTags: [], names: [] },
         vmm: "local",
         accel: "tcg",
         transport: "serial",

@@ -127,8 +127,10 @@ describe("JSON report", () => {
     const stream = new EventStream();
     stream.subscribe(
       jsonReporter({
-        write: (text) => lines.push(text),
-        writeText: (text) => {
+        detail: "normal",
+        colour: plainPalette,
+        write: (text) => void lines.push(text),
+        writeNotice: (text) => {
           side += text;
         },
       }),

@@ -1,0 +1,89 @@
+/** What a run is to leave behind: reporters and event sinks, from flags and `provium.toml`. */
+
+import { dirname, resolve } from "node:path";
+import type { Config } from "../config/schema.ts";
+import { ConfigError, UsageError } from "../errors/errors.ts";
+import { suggestion } from "../errors/suggest.ts";
+import type { Arguments } from "./arguments.ts";
+
+export const REPORTERS = ["plain", "json"] as const;
+export type ReporterName = (typeof REPORTERS)[number];
+
+export interface ReporterChoice {
+  readonly name: ReporterName;
+  /** Absolute; undefined for standard output. */
+  readonly file: string | undefined;
+}
+
+export interface OutputOptions {
+  readonly detail: "normal" | "verbose" | "quiet";
+  readonly reporters: readonly ReporterChoice[];
+  /** Absolute. */
+  readonly saveEvents: string | undefined;
+  readonly eventsStdout: boolean;
+  readonly eventsSocket: string | undefined;
+  readonly operations: boolean;
+}
+
+/** `NAME` or `NAME=FILE`; undefined when there is no such reporter. */
+const reporterOf = (text: string, directory: string): ReporterChoice | undefined => {
+  const at = text.indexOf("=");
+  const name = (at < 0 ? text : text.slice(0, at)) as ReporterName;
+  const file = at < 0 ? undefined : text.slice(at + 1);
+  if (!REPORTERS.includes(name) || file === "") return undefined;
+  return { name, file: file === undefined ? undefined : resolve(directory, file) };
+};
+
+const complaint = (text: string): string => {
+  const name = text.split("=")[0] as string;
+  return REPORTERS.includes(name as ReporterName)
+    ? `\`${text}\` names no file behind the =`
+    : `there is no reporter \`${name}\` (${suggestion(name, REPORTERS)})`;
+};
+
+/** The reporters that are asked for; the text one serves standard output when no other does. */
+const chosen = (args: Arguments, directory: string, config: Config): readonly ReporterChoice[] => {
+  const fromFlags = args.texts("reporter").map((text) => {
+    const choice = reporterOf(text, directory);
+    if (choice === undefined) throw new UsageError(`--reporter: ${complaint(text)}`);
+    return choice;
+  });
+  const fromFile = (config.reporters ?? []).map((text) => {
+    const choice = reporterOf(text, config.file === undefined ? directory : dirname(config.file));
+    if (choice === undefined)
+      throw new ConfigError(`invalid config in \`${config.file}\`: provium.reporters: ${complaint(text)}`);
+    return choice;
+  });
+  const asked = fromFlags.length > 0 ? fromFlags : fromFile;
+  const all: ReporterChoice[] = [
+    ...asked,
+    ...(args.has("json") ? [{ name: "json", file: undefined } as const] : []),
+  ];
+  const standard = all.filter(({ file }) => file === undefined);
+  if (standard.length > 1)
+    throw new UsageError(
+      `only one reporter can have standard output; ${standard.map(({ name }) => name).join(" and ")} want it`,
+      { hint: "give the others a file: --reporter NAME=FILE" },
+    );
+  return standard.length > 0 ? all : [{ name: "plain", file: undefined }, ...all];
+};
+
+/** Throws `UsageError` or `ConfigError`. */
+export const outputOptions = (args: Arguments, directory: string, config: Config): OutputOptions => {
+  if (args.has("verbose") && args.has("quiet"))
+    throw new UsageError("--verbose and --quiet exclude each other");
+  if (args.has("json") && args.has("events-stdout"))
+    throw new UsageError("--json and --events-stdout exclude each other: both want standard output");
+  const absolute = (flag: string): string | undefined => {
+    const path = args.text(flag);
+    return path === undefined ? undefined : resolve(directory, path);
+  };
+  return {
+    detail: args.has("verbose") ? "verbose" : args.has("quiet") ? "quiet" : "normal",
+    reporters: chosen(args, directory, config),
+    saveEvents: absolute("save-events"),
+    eventsStdout: args.has("events-stdout"),
+    eventsSocket: absolute("events-socket"),
+    operations: args.has("operations"),
+  };
+};

@@ -1,0 +1,116 @@
+/** Opens the reporters and sinks of a run, or of several rounds of it, and says at the end whether all was kept. */
+
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { UsageError } from "../errors/errors.ts";
+import { Outlet } from "../events/outlet.ts";
+import { EventSinks } from "../events/sinks.ts";
+import { EventStream } from "../events/stream.ts";
+import { palette, plainPalette } from "../report/colours.ts";
+import { jsonReporter } from "../report/json.ts";
+import { plainReporter } from "../report/plain.ts";
+import type { Reporter, Write } from "../report/reporter.ts";
+import type { OutputOptions, ReporterChoice, ReporterName } from "./output.ts";
+
+type Terminal = NodeJS.WriteStream;
+
+const MAKE: Readonly<Record<ReporterName, Reporter>> = { plain: plainReporter, json: jsonReporter };
+
+export class Reporting {
+  readonly stream = new EventStream();
+  private sinks: EventSinks | undefined;
+  private readonly files: { readonly fd: number; readonly outlet: Outlet }[] = [];
+  private lost = false;
+
+  private constructor(
+    private readonly options: OutputOptions,
+    private readonly environment: NodeJS.ProcessEnv,
+  ) {}
+
+  /** Throws `UsageError` for a file or socket that cannot be had. */
+  static async open(options: OutputOptions, environment: NodeJS.ProcessEnv): Promise<Reporting> {
+    const reporting = new Reporting(options, environment);
+    // The sinks first: what they are told does not depend on how reporters fare.
+    reporting.sinks = await EventSinks.open(reporting.stream, {
+      file: options.saveEvents,
+      stdout: options.eventsStdout,
+      socket: options.eventsSocket,
+      complain,
+    });
+    for (const choice of options.reporters) reporting.subscribe(choice);
+    return reporting;
+  }
+
+  /** Waits until everything is written. False: something that was to be kept is lost, and that has been said. */
+  async close(): Promise<boolean> {
+    await Promise.all([this.sinks?.close(), ...this.files.map(({ outlet }) => outlet.flushed())]);
+    for (const { fd } of this.files.splice(0)) closeSync(fd);
+    return !(this.lost || this.sinks?.lost === true);
+  }
+
+  private subscribe({ name, file }: ReporterChoice): void {
+    const { detail, eventsStdout } = this.options;
+    if (file === undefined) {
+      const terminal = eventsStdout ? process.stderr : process.stdout;
+      const colour = palette(terminal, this.environment);
+      const write = this.toTerminal(terminal);
+      this.stream.subscribe(
+        MAKE[name]({ detail, colour, write, writeNotice: this.toTerminal(process.stderr) }),
+      );
+    } else {
+      const outlet = this.openFile(name, file);
+      const write: Write = (text) => outlet.write(Buffer.from(text));
+      // Notices stand on the terminal already.
+      this.stream.subscribe((event) => {
+        if (event.kind === "stream_started") outlet.restart();
+      });
+      this.stream.subscribe(MAKE[name]({ detail, colour: plainPalette, write, writeNotice: () => {} }));
+    }
+  }
+
+  /** Text that waits for a slow terminal or pipe counts as backlog. */
+  private toTerminal(terminal: Terminal): Write {
+    const backlog = { bytes: 0, over: false };
+    const tell = (): void => this.stream.backlog(backlog, backlog.bytes);
+    // `provium … | head`: what is left goes nowhere.
+    terminal.once("error", () => {
+      backlog.over = true;
+      backlog.bytes = 0;
+      tell();
+    });
+    return (text) => {
+      if (backlog.over) return;
+      const bytes = Buffer.byteLength(text);
+      backlog.bytes += bytes;
+      tell();
+      terminal.write(text, () => {
+        if (backlog.over) return;
+        backlog.bytes -= bytes;
+        tell();
+      });
+    };
+  }
+
+  private openFile(name: ReporterName, path: string): Outlet {
+    const what = `--reporter ${name}=${path}`;
+    let fd: number;
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      fd = openSync(path, "w");
+    } catch (cause) {
+      throw new UsageError(`${what}: the file cannot be written`, { cause });
+    }
+    const outlet: Outlet = new Outlet(fd, {
+      backlog: (bytes) => this.stream.backlog(outlet, bytes),
+      failed: (error) => {
+        if (error.code === "EPIPE") return;
+        this.lost = true;
+        complain(`${what}: ${error.message}; this report is incomplete`);
+      },
+    });
+    this.files.push({ fd, outlet });
+    return outlet;
+  }
+}
+
+const complain = (text: string): void => void process.stderr.write(`provium: ${text}\n`);
