@@ -8,6 +8,7 @@ import type { Args } from "../lua/args.ts";
 import { defineClass, type Method, method } from "../lua/native.ts";
 import { LuaTable } from "../lua/table.ts";
 import type { LuaValue } from "../lua/values.ts";
+import type { Op } from "../sys/op.ts";
 import { durationMs, optionTable, unwrapped } from "./arguments.ts";
 import type { Api } from "./context.ts";
 import { VmHandle } from "./handles.ts";
@@ -75,11 +76,11 @@ const include = (self: LabHandle, args: Args): void => {
   }
 };
 
-const claim = (self: LabHandle, args: Args): void => {
+const claim = (self: LabHandle, args: Args): Op<void> => {
   const table = args.table(1, "claim");
   table.only(["memory", "cpus"]);
   const memory = table.get("memory");
-  self.api.scopes.claim(
+  return self.api.scopes.claim(
     memory === undefined ? 0 : memorySize(unwrapped(memory), "lab", "claim: memory"),
     table.optCount("cpus") ?? 0,
   );
@@ -138,7 +139,7 @@ export const LAB_METHODS: LabMethods = {
   name: labMethod("(): string", 'The lab\'s name; "provium" for the root.', (self) => self.lab.name),
   claim: labMethod(
     "(amount: {memory?: size, cpus?: integer})",
-    "States once what the file needs, for the scheduler.",
+    "States once what the file needs: waits until the pool has it, and keeps it to the end of the file; machines draw on it. A claim of literals at the top of the file is reserved before the file starts.",
     claim,
   ),
   barrier: labMethod(

@@ -16,6 +16,8 @@ import { bootService, guestProfiles } from "./boot.ts";
 import { EXIT_PASSED, EXIT_UNABLE, exitStatus } from "./exit.ts";
 import { accelerationHost, cacheDirectory, machineryOf } from "./machinery.ts";
 import type { RunOptions } from "./options.ts";
+import { Past } from "./past.ts";
+import { hostPressure } from "./pressure.ts";
 import { Reporting } from "./reporting.ts";
 import { locationOf } from "./rerun.ts";
 import { Interruption } from "./signals.ts";
@@ -88,9 +90,19 @@ const executeRound = async (
 
   stream.emit("stream_started", { protocol_version: EVENT_PROTOCOL_VERSION, host_version: version });
   for (const warning of options.config.warnings) stream.emit("notice", { level: "warning", text: warning });
-  for (const { file, path, dialect } of files) {
-    const location = locationOf(file, options.directory);
-    stream.emit("file_discovered", { path, dialect, fixture_refs: [], location });
+  const cacheDir = cacheDirectory(environment, directory);
+  const past = new Past(cacheDir);
+  for (const file of files) {
+    const { path, dialect, claim } = file;
+    const ms = past.timeOf(file);
+    stream.emit("file_discovered", {
+      path,
+      dialect,
+      fixture_refs: [],
+      location: locationOf(file.file, options.directory),
+      ...(claim === undefined ? {} : { declared_claim: claim }),
+      ...(ms === undefined ? {} : { expected_ns: ms * 1e6 }),
+    });
   }
   const end = (interrupted: boolean): void =>
     stream.emit("run_completed", {
@@ -109,7 +121,6 @@ const executeRound = async (
     wrapper: assetPath("wrapper", directory.path, environment),
     helper: assetPath("helper", directory.path, environment),
   };
-  const cacheDir = cacheDirectory(environment, directory);
   const settled = machineryOf(options, accelerationHost(environment, cacheDir, assets.helper));
   for (const text of settled.notices) stream.emit("notice", { level: "info", text });
   const profiles = guestProfiles(options.config.profiles);
@@ -129,15 +140,16 @@ const executeRound = async (
   });
   const { accel, transport } = settled;
   const jobs = options.jobs ?? defaultJobs();
-  const pool = poolSize(options.memoryBytes, options.cpus);
+  const pool = poolSize(options.memoryBytes, options.cpus, options.cpuOvercommit);
   stream.emit("run_started", { jobs, pool, vmm: options.vmm, accel, transport, rerun: options.rerun });
   const boot = bootService(
     { assets, cacheDir },
     options.vmm === "qemu" ? { profiles, accel, transport } : undefined,
   );
+  using throttle = hostPressure(options, (text) => stream.emit("notice", { level: "info", text }));
   const dispatcher = new Dispatcher(
     {
-      files,
+      files: past.inOrder(files),
       jobs,
       pool,
       timeoutMs: options.timeoutMs,
@@ -151,6 +163,7 @@ const executeRound = async (
       startRunner: runnerStarter(runnerCommand(assets.helper), environment),
       directory: (name) => join(directory.path, name),
       boot,
+      pressure: throttle.pressure,
     },
   );
   interruption.listen((reason) => dispatcher.interrupt(reason));
@@ -161,6 +174,8 @@ const executeRound = async (
   for (const { path } of files)
     if (!outcome.statuses.has(path))
       stream.emit("file_completed", { path, status: "not_run", duration_ns: 0, error: why });
+  const forgotten = past.remember(files, outcome);
+  if (forgotten !== undefined) stream.emit("notice", { level: "warning", text: forgotten });
   end(outcome.interrupted);
   return exitStatus(outcome, interruption.status);
 };

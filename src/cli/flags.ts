@@ -90,6 +90,30 @@ export const RUN_FLAGS = {
     group: "How they run",
     description: "CPUs for all machines together (all of the host's)",
   },
+  "cpu-overcommit": {
+    type: "string",
+    valueHint: "FACTOR",
+    group: "How they run",
+    description: "so many times the CPUs, 0.5 to 8 (1)",
+  },
+  "cpu-pressure": {
+    type: "string",
+    valueHint: "PERCENT",
+    group: "How they run",
+    description: "two files at a time while tasks of this host wait longer for a CPU (50; 100 is never)",
+  },
+  "mem-pressure": {
+    type: "string",
+    valueHint: "PERCENT",
+    group: "How they run",
+    description: "one file at a time while tasks of this host wait longer for memory (20; 100 is never)",
+  },
+  ksm: {
+    type: "boolean",
+    group: "How they run",
+    description: "merge equal pages of machines while the run lasts (needs root)",
+  },
+  "no-ksm": { type: "boolean", group: "How they run", description: "do not; as without --ksm" },
   vmm: {
     type: "enum",
     options: ["qemu", "local"],

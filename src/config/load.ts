@@ -42,6 +42,8 @@ const readSettings = (section: Section, directory: string, environment: NodeJS.P
     accel: section.oneOf("accel", ACCELS),
     transport: section.oneOf("transport", TRANSPORTS),
     jobs: section.count("jobs", 1),
+    cpuPressure: section.number("cpu_pressure", 0, 100),
+    memoryPressure: section.number("mem_pressure", 0, 100),
     timeoutMs: section.duration("timeout"),
     reporters: section.texts("reporters"),
   };

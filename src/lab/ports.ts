@@ -352,5 +352,7 @@ export interface BootArtefacts {
 export interface Services {
   /** Waits for memory and CPUs of the pool; `release` gives them back. */
   draw(vm: string, memoryBytes: number, cpus: number): Op<{ release(): void }>;
+  /** Waits until the pool holds so much for the file, to its end; machines draw on it first. */
+  claim(memoryBytes: number, cpus: number): Op<void>;
   boot(request: BootRequest): Op<BootArtefacts>;
 }

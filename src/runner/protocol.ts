@@ -47,6 +47,7 @@ export interface Job {
 /** A runner asks the dispatcher for what needs the whole run's view. */
 export type Request =
   | { readonly what: "draw"; readonly vm: string; readonly memoryBytes: number; readonly cpus: number }
+  | { readonly what: "claim"; readonly memoryBytes: number; readonly cpus: number }
   | { readonly what: "release"; readonly grant: number }
   | { readonly what: "boot"; readonly boot: BootRequest };
 

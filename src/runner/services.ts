@@ -22,6 +22,11 @@ export class DispatcherServices implements Services {
     };
   }
 
+  *claim(memoryBytes: number, cpus: number): Op<void> {
+    // The dispatcher takes it back when the file ends, whether or not anybody still waits for the answer.
+    yield* this.link.ask({ what: "claim", memoryBytes, cpus }, () => {});
+  }
+
   *boot(request: BootRequest): Op<BootArtefacts> {
     return (yield* this.link.ask({ what: "boot", boot: request }, () => {})) as BootArtefacts;
   }

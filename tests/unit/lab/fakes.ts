@@ -227,6 +227,7 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
               },
             };
           }),
+        claim: () => at(() => {}),
         boot: (request) =>
           at(() => {
             all.requests.push(request);
