@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "signals.h"
@@ -45,9 +46,10 @@ int exec_command(int argc, char **argv) {
   /* A parent that ended before the prctl will not be missed by the kernel any more. */
   if (parent > 0 && getppid() != (pid_t)parent) return complain("parent", "has ended already", STATUS_OWN);
   if (batch) {
-    /* Advice only: a machine computes for long and may give way to whoever waits for an answer (sched(7)). */
+    /* Advice only: a machine computes for long and may give way to whoever waits for an answer (sched(7)). By its
+       number, because musl's sched_setscheduler only returns ENOSYS. */
     struct sched_param none = {.sched_priority = 0};
-    (void)sched_setscheduler(0, SCHED_BATCH, &none);
+    (void)syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &none);
   }
   reset_signals();
   execvp(argv[first], argv + first);

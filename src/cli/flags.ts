@@ -100,13 +100,13 @@ export const RUN_FLAGS = {
     type: "string",
     valueHint: "PERCENT",
     group: "How they run",
-    description: "two files at a time while tasks of this host wait longer for a CPU (50; 100 is never)",
+    description: "fewer files at a time while the host is busier (50; 100 is never)",
   },
   "mem-pressure": {
     type: "string",
     valueHint: "PERCENT",
     group: "How they run",
-    description: "one file at a time while tasks of this host wait longer for memory (20; 100 is never)",
+    description: "the same for memory that tasks wait for (20)",
   },
   ksm: {
     type: "boolean",

@@ -5,7 +5,7 @@
 
 import { parseSize } from "../config/units.ts";
 import type { ResourceAmount } from "../events/types.ts";
-import { type Token, tokens } from "../runner/tokens.ts";
+import { type Token, tokens } from "../source/tokens.ts";
 
 /** The value of a literal and the index behind it; undefined: it is none, or an expression goes on. */
 const literal = (list: readonly Token[], at: number): { value: number; next: number } | undefined => {

@@ -78,8 +78,8 @@ export const simulate = (
   };
   const enterPhase = (file: Live): void => {
     const phase = file.load.phases[file.phase];
-    if (phase === undefined) return end(file.load.path);
-    if (phase.machine === undefined) timers.push({ at: now + phase.ms, path: file.load.path });
+    if (phase === undefined) end(file.load.path);
+    else if (phase.machine === undefined) timers.push({ at: now + phase.ms, path: file.load.path });
     else {
       const id = ++serial;
       asked.set(id, file.load.path);
