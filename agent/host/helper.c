@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "exec.h"
-#include "switch/switch.h"
 #include "tsc.h"
 
 /** provium-helper: small jobs on the host that need C. One subcommand each, in a file of its own. */
@@ -14,7 +13,6 @@ struct subcommand {
 
 static const struct subcommand subcommands[] = {
     {"exec", exec_command},
-    {"switch", switch_command},
     {"tsc", tsc_command},
 };
 
@@ -22,8 +20,7 @@ int main(int argc, char **argv) {
   for (size_t i = 0; argc > 1 && i < sizeof subcommands / sizeof subcommands[0]; i++) {
     if (strcmp(argv[1], subcommands[i].name) == 0) return subcommands[i].run(argc - 2, argv + 2);
   }
-  fputs("usage: provium-helper exec [--parent PID] [--ask] [--batch] [--] PROGRAM ARGUMENTS...\n"
-        "       provium-helper switch\n"
+  fputs("usage: provium-helper exec [--parent PID] [--ask] [--] PROGRAM ARGUMENTS...\n"
         "       provium-helper tsc\n",
         stderr);
   return 2;

@@ -124,7 +124,6 @@ export class QemuVmm implements Vmm {
           descriptors: wiring.map,
           helper: this.host.helper,
           ownGroup: true,
-          batch: true,
         },
         reactor,
       );
