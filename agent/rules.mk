@@ -11,16 +11,17 @@ AGENT_COMMON := $(wildcard agent/common/*.c) build/agent/generated/messages.c
 AGENT_WRAPPER_ONLY := agent/guest/wrapper.c agent/guest/modules.c agent/guest/init.c agent/guest/cmdline.c
 AGENT_GUEST := $(filter-out $(AGENT_WRAPPER_ONLY),$(wildcard agent/guest/*.c))
 AGENT_WRAPPER := $(AGENT_WRAPPER_ONLY) agent/guest/pseudofs.c agent/guest/poweroff.c
-AGENT_HELPER := $(wildcard agent/host/*.c agent/host/*/*.c agent/common/*.c) build/agent/generated/disk_messages.c
+AGENT_HELPER := $(wildcard agent/host/*.c agent/host/*/*.c agent/common/*.c) build/agent/generated/disk_messages.c \
+	build/agent/generated/switch_messages.c
 AGENT_CODEC_TEST := tests/unit/agent/codec.c
 
 AGENT_BINARIES := build/agent/provium-agent build/agent/provium-wrapper build/agent/provium-helper
 AGENT_TEST_BINARIES := build/agent-asan/provium-agent build/agent-asan/provium-helper build/agent-asan/codec
 
-build/agent/generated/messages.h: agent/common/generate.ts src/guest/messages.ts src/disk/messages.ts package.json | $(BUN)
+build/agent/generated/messages.h: agent/common/generate.ts src/guest/messages.ts src/disk/messages.ts src/net/switch-messages.ts package.json | $(BUN)
 	$(BUN) agent/common/generate.ts build/agent/generated
 
-build/agent/generated/messages.c build/agent/generated/disk_messages.c: build/agent/generated/messages.h ;
+build/agent/generated/messages.c build/agent/generated/disk_messages.c build/agent/generated/switch_messages.c: build/agent/generated/messages.h ;
 
 build/agent/provium-agent: $(AGENT_GUEST) $(AGENT_COMMON) $(AGENT_HEADERS) build/agent/generated/messages.h
 	$(AGENT_STATIC) $(AGENT_CFLAGS) -o $@ $(AGENT_GUEST) $(AGENT_COMMON)

@@ -3,7 +3,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import "../src/api/install.ts";
-import { fixtureFunctions } from "../src/api/fixture.ts";
 import { JSON_FUNCTIONS } from "../src/api/json.ts";
 import { LAB_METHODS } from "../src/api/lab.ts";
 import { packFunctions } from "../src/api/pack-functions.ts";
@@ -96,7 +95,6 @@ export const manual = (): string =>
     "\n## lab\n",
     "A name space of machines. The names of the file are visible in its tests; what a test declares ends with it.\n",
     entries("lab:", LAB_METHODS),
-    entries("lab:", fixtureFunctions(null as never, null as never)),
     "\n## vm\n",
     BOOT_OPTIONS,
     ...Object.entries(VM_METHOD_GROUPS).map(

@@ -1,7 +1,7 @@
 /**
  * Writes the C side of our wires, each from its one table: for src/guest/messages.ts `messages.h` with a struct for
  * each request, push and reply, and `messages.c` with the table that message.c decodes and encodes by; for
- * src/disk/messages.ts `disk_messages.h` and `disk_messages.c` likewise, every name with `disk_` in front.
+ * src/disk/messages.ts and src/net/switch-messages.ts likewise, every name with `disk_` or `switch_` in front.
  *
  *   bun agent/common/generate.ts OUTPUT_DIRECTORY
  */
@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { DISK_MESSAGES } from "../../src/disk/messages.ts";
 import type { FieldType, MessageSpec } from "../../src/guest/messages.ts";
 import * as wire from "../../src/guest/messages.ts";
+import * as ethernet from "../../src/net/switch-messages.ts";
 
 /** Type of the struct member, and the field type and optionality that the decoder needs. */
 const C_TYPES: Readonly<Record<FieldType, readonly [member: string, type: string, optional: boolean]>> = {
@@ -130,6 +131,12 @@ enum actor_id {
 const TABLES = [
   { table: wire.MESSAGES, prefix: "", origin: "src/guest/messages.ts", constants: guestConstants },
   { table: DISK_MESSAGES, prefix: "disk_", origin: "src/disk/messages.ts", constants: "" },
+  {
+    table: ethernet.SWITCH_MESSAGES,
+    prefix: "switch_",
+    origin: "src/net/switch-messages.ts",
+    constants: `#define CONTROL_FD ${ethernet.CONTROL_FD}\n#define PAIR_FIELDS ${ethernet.PAIR_FIELDS}\n`,
+  },
 ] as const;
 
 const directory = process.argv[2];

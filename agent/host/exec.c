@@ -1,11 +1,13 @@
 #include "exec.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "signals.h"
@@ -32,12 +34,23 @@ int exec_command(int argc, char **argv) {
     death = SIGTERM;
     first++;
   }
+  int batch = 0;
+  if (first < argc && strcmp(argv[first], "--batch") == 0) {
+    batch = 1;
+    first++;
+  }
   if (first < argc && strcmp(argv[first], "--") == 0) first++;
-  if (first >= argc) return complain("usage", "exec [--parent PID] [--ask] [--] PROGRAM ARGUMENTS...", STATUS_OWN);
+  if (first >= argc) return complain("usage", "exec [--parent PID] [--ask] [--batch] [--] PROGRAM ARGUMENTS...", STATUS_OWN);
 
   if (prctl(PR_SET_PDEATHSIG, death) < 0) return complain("prctl", strerror(errno), STATUS_OWN);
   /* A parent that ended before the prctl will not be missed by the kernel any more. */
   if (parent > 0 && getppid() != (pid_t)parent) return complain("parent", "has ended already", STATUS_OWN);
+  if (batch) {
+    /* Advice only: a machine computes for long and may give way to whoever waits for an answer (sched(7)). By its
+       number, because musl's sched_setscheduler only returns ENOSYS. */
+    struct sched_param none = {.sched_priority = 0};
+    (void)syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &none);
+  }
   reset_signals();
   execvp(argv[first], argv + first);
   int status = errno == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "exec.h"
+#include "switch/switch.h"
 #include "tsc.h"
 
 /** provium-helper: small jobs on the host that need C. One subcommand each, in a file of its own. */
@@ -13,6 +14,7 @@ struct subcommand {
 
 static const struct subcommand subcommands[] = {
     {"exec", exec_command},
+    {"switch", switch_command},
     {"tsc", tsc_command},
 };
 
@@ -20,7 +22,8 @@ int main(int argc, char **argv) {
   for (size_t i = 0; argc > 1 && i < sizeof subcommands / sizeof subcommands[0]; i++) {
     if (strcmp(argv[1], subcommands[i].name) == 0) return subcommands[i].run(argc - 2, argv + 2);
   }
-  fputs("usage: provium-helper exec [--parent PID] [--ask] [--] PROGRAM ARGUMENTS...\n"
+  fputs("usage: provium-helper exec [--parent PID] [--ask] [--batch] [--] PROGRAM ARGUMENTS...\n"
+        "       provium-helper switch\n"
         "       provium-helper tsc\n",
         stderr);
   return 2;

@@ -3,8 +3,6 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { ApiError } from "../errors/errors.ts";
-import type { Recorder } from "../fixture/recorder.ts";
-import type { Services } from "../lab/ports.ts";
 import type { Flavour } from "../lab/quantities.ts";
 import type { Scopes } from "../lab/scopes.ts";
 import type { NativeFunction } from "../lua/native.ts";
@@ -26,9 +24,6 @@ export class Api {
     readonly project: string,
     /** Makes the table of an exec result. */
     readonly execTable: (fields: Record<string, unknown>) => LuaTable,
-    readonly services: Services,
-    /** The file is a fixture that is being built: what it uses is noted. */
-    readonly recorder: Recorder | undefined,
   ) {
     const strings = state.table("string");
     this.pack = packFunctions({ pack: strings.func("pack"), unpack: strings.func("unpack") });

@@ -4,7 +4,6 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Profile } from "../config/schema.ts";
 import type { Emit } from "../events/types.ts";
-import type { Recorder } from "../fixture/recorder.ts";
 import type { OpenGuest, Services, Vmm } from "../lab/ports.ts";
 import { Scopes } from "../lab/scopes.ts";
 import { consoleText } from "../lab/session.ts";
@@ -12,11 +11,9 @@ import { LuaFunction } from "../lua/function.ts";
 import { fn } from "../lua/native.ts";
 import type { LuaState } from "../lua/state.ts";
 import type { LuaTable } from "../lua/table.ts";
-import type { LuaValue } from "../lua/values.ts";
 import type { Op } from "../sys/op.ts";
 import type { Reactor } from "../sys/reactor.ts";
 import { Api, checkHostFile } from "./context.ts";
-import { type FixtureSnapshot, fixtureResult } from "./fixture-machines.ts";
 import { JSON_FUNCTIONS } from "./json.ts";
 import { PRELUDE, PRELUDE_NAME } from "./prelude.ts";
 import { Provium } from "./provium.ts";
@@ -47,8 +44,6 @@ export interface ApiContext {
   readonly emit: Emit;
   readonly reactor: Reactor;
   readonly state: LuaState;
-  /** The file is a fixture to be built. */
-  readonly recorder?: Recorder | undefined;
 }
 
 export interface Surface {
@@ -63,10 +58,6 @@ export interface Surface {
   /** The last 4 KiB of the console of each VM that runs or has died, labelled; "" without any. */
   consoleExcerpt(): string;
   readonly settings: { readonly timeoutMs: number | undefined; readonly resetBetweenTests: boolean };
-  /** The snapshot that the results of a fixture's file stand for; taken below `staging` where it is not there yet. */
-  fixtureResult(values: readonly LuaValue[], staging: string): Op<FixtureSnapshot>;
-  /** Names of the profiles of its VMs. */
-  profilesUsed(): readonly string[];
   /** `provium.timeout` was assigned. */
   onTimeoutSet(listener: (ms: number | undefined) => void): void;
 }
@@ -83,7 +74,7 @@ const directoryName = (vm: string): string =>
     .slice(0, 64);
 
 export const installApi = (context: ApiContext): Surface => {
-  const { job, state, recorder } = context;
+  const { job, state } = context;
   let lives = 0;
   const scopes = new Scopes(
     {
@@ -100,10 +91,7 @@ export const installApi = (context: ApiContext): Surface => {
         mkdirSync(path, { recursive: true, mode: 0o700 });
         return path;
       },
-      checkHostFile: (path, what) => {
-        recorder?.reads(path);
-        checkHostFile(path, what);
-      },
+      checkHostFile,
     },
     job.profiles,
   );
@@ -115,8 +103,6 @@ export const installApi = (context: ApiContext): Surface => {
     job.file,
     job.project,
     (fields) => execTable.call(fields)[0] as LuaTable,
-    context.services,
-    recorder,
   );
   const provium = new Provium(api, job.dialect);
   state.setGlobal("provium", provium);
@@ -144,8 +130,6 @@ export const installApi = (context: ApiContext): Surface => {
       },
       resetBetweenTests: false,
     },
-    fixtureResult: (values, staging) => fixtureResult(api, values, staging),
-    profilesUsed: () => [...new Set(scopes.vms().map((vm) => vm.profile.name))],
     onTimeoutSet: (listener) => provium.onTimeoutSet(listener),
   };
 };

@@ -8,17 +8,15 @@ import type { Args } from "../lua/args.ts";
 import { defineClass, type Method, method } from "../lua/native.ts";
 import { LuaTable } from "../lua/table.ts";
 import type { LuaValue } from "../lua/values.ts";
+import type { Op } from "../sys/op.ts";
 import { durationMs, optionTable, unwrapped } from "./arguments.ts";
 import type { Api } from "./context.ts";
-import { fixtureFunctions } from "./fixture.ts";
 import { VmHandle } from "./handles.ts";
 
 const BARRIER_MS = 60_000;
 
 export class LabHandle {
   private static readonly known = new WeakMap<Lab, LabHandle>();
-  /** `vm_fixture` and `lab_fixture`. */
-  readonly fixtures = fixtureFunctions(this, (lab) => LabHandle.of(this.api, lab));
 
   protected constructor(
     readonly api: Api,
@@ -78,15 +76,11 @@ const include = (self: LabHandle, args: Args): void => {
   }
 };
 
-const claim = (self: LabHandle, args: Args): void => {
-  if (self.api.recorder !== undefined)
-    throw new ApiError("claim: a fixture states no claim", {
-      hint: "Its machines draw what they need when they boot; the file that uses it may claim.",
-    });
+const claim = (self: LabHandle, args: Args): Op<void> => {
   const table = args.table(1, "claim");
   table.only(["memory", "cpus"]);
   const memory = table.get("memory");
-  self.api.scopes.claim(
+  return self.api.scopes.claim(
     memory === undefined ? 0 : memorySize(unwrapped(memory), "lab", "claim: memory"),
     table.optCount("cpus") ?? 0,
   );
@@ -145,7 +139,7 @@ export const LAB_METHODS: LabMethods = {
   name: labMethod("(): string", 'The lab\'s name; "provium" for the root.', (self) => self.lab.name),
   claim: labMethod(
     "(amount: {memory?: size, cpus?: integer})",
-    "States once what the file needs, for the scheduler.",
+    "States once what the file needs: waits until the pool has it, and keeps it to the end of the file; machines draw on it. A claim of literals at the top of the file is reserved before the file starts.",
     claim,
   ),
   barrier: labMethod(
@@ -160,9 +154,9 @@ export const LAB_METHODS: LabMethods = {
   ),
   depends_on_file: labMethod(
     "(path: string)",
-    "Names a host file that a fixture depends on: when it changes, the fixture is built anew. A relative path starts at the calling Lua file.",
-    (self, args) => {
-      self.api.recorder?.reads(self.api.hostPath(args.text(1, "path"), "lab"));
+    "Names a host file that a fixture depends on; without effect while it runs.",
+    (_self, args) => {
+      args.text(1, "path");
     },
   ),
 };
@@ -172,7 +166,7 @@ defineClass<LabHandle>({
   of: LabHandle as never as abstract new () => LabHandle,
   doc: "A name space of VMs and sub-labs. `lab.<name>` is the member of that name, or nil.",
   methods: LAB_METHODS,
-  get: (self, key) => self.api.pack[key] ?? self.fixtures[key] ?? self.member(key),
+  get: (self, key) => self.api.pack[key] ?? self.member(key),
   set: (_self, key) => {
     throw new ApiError(`cannot assign to \`${key}\` of a lab`, {
       hint: "Only `provium` keeps values of your own.",

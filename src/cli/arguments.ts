@@ -122,6 +122,21 @@ export const countFlag = (args: Arguments, flag: string): number | undefined => 
   return count;
 };
 
+/** A number between `least` and `greatest`, both included. */
+export const numberFlag = (
+  args: Arguments,
+  flag: string,
+  least: number,
+  greatest: number,
+): number | undefined => {
+  const text = args.text(flag);
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!/^\d*\.?\d+$/.test(text) || value < least || value > greatest)
+    throw new UsageError(`--${flag} must be a number from ${least} to ${greatest}; it is \`${text}\``);
+  return value;
+};
+
 export type Accel = (typeof ACCELS)[number];
 
 /** `PROVIUM_ACCEL`, checked like the flag. */

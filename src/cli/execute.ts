@@ -2,21 +2,35 @@
 
 import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { isCompiled } from "../assets/embedded.ts";
+import { assetPath } from "../assets/extract.ts";
 import { discover, type TestFile } from "../dispatch/discover.ts";
 import { Dispatcher, type Outcome } from "../dispatch/dispatcher.ts";
-import { runnerMemory } from "../dispatch/host.ts";
+import { defaultJobs, poolSize, runnerMemory } from "../dispatch/host.ts";
+import { runnerStarter } from "../dispatch/runner-process.ts";
 import { EVENT_PROTOCOL_VERSION, type EventStream } from "../events/stream.ts";
-import { referenceTitle } from "../fixture/names.ts";
-import { fixtureReferences } from "../fixture/references.ts";
 import { dialectOf } from "../runner/dialect.ts";
+import type { Job } from "../runner/protocol.ts";
 import { RunDirectory, runBase, sweepDeadRuns } from "../sys/directory.ts";
+import { bootService, guestProfiles } from "./boot.ts";
 import { EXIT_PASSED, EXIT_UNABLE, exitStatus } from "./exit.ts";
+import { accelerationHost, cacheDirectory, machineryOf } from "./machinery.ts";
 import type { RunOptions } from "./options.ts";
+import { Past } from "./past.ts";
+import { hostPressure } from "./pressure.ts";
 import { Reporting } from "./reporting.ts";
 import { locationOf } from "./rerun.ts";
 import { Interruption } from "./signals.ts";
 import { version } from "./version.ts";
-import { openWorkshop } from "./workshop.ts";
+
+/** Megabytes that the Lua state of one file may hold. */
+const LUA_MEMORY_MB = 512;
+
+/** The command line of a runner: this program again, behind the helper that ties its life to ours. */
+const runnerCommand = (helper: string): string[] => {
+  const self = isCompiled() ? [process.execPath] : [process.execPath, join(import.meta.dir, "../main.ts")];
+  return [helper, "exec", "--parent", String(process.pid), "--", ...self];
+};
 
 /** What a run works on. */
 export interface Given {
@@ -76,12 +90,19 @@ const executeRound = async (
 
   stream.emit("stream_started", { protocol_version: EVENT_PROTOCOL_VERSION, host_version: version });
   for (const warning of options.config.warnings) stream.emit("notice", { level: "warning", text: warning });
-  const places = { project, roots };
-  const references = new Map(files.map(({ file, path }) => [path, fixtureReferences(file, places)]));
-  for (const { file, path, dialect } of files) {
-    const location = locationOf(file, options.directory);
-    const refs = (references.get(path) ?? []).map((reference) => referenceTitle(reference, places));
-    stream.emit("file_discovered", { path, dialect, fixture_refs: refs, location });
+  const cacheDir = cacheDirectory(environment, directory);
+  const past = new Past(cacheDir);
+  for (const file of files) {
+    const { path, dialect, claim } = file;
+    const ms = past.timeOf(file);
+    stream.emit("file_discovered", {
+      path,
+      dialect,
+      fixture_refs: [],
+      location: locationOf(file.file, options.directory),
+      ...(claim === undefined ? {} : { declared_claim: claim }),
+      ...(ms === undefined ? {} : { expected_ns: ms * 1e6 }),
+    });
   }
   const end = (interrupted: boolean): void =>
     stream.emit("run_completed", {
@@ -95,25 +116,55 @@ const executeRound = async (
     return EXIT_PASSED;
   }
 
-  const workshop = openWorkshop(options, environment, directory, { roots, project }, stream);
-  const { settled, pool, jobs } = workshop;
+  const assets = {
+    agent: assetPath("agent", directory.path, environment),
+    wrapper: assetPath("wrapper", directory.path, environment),
+    helper: assetPath("helper", directory.path, environment),
+  };
+  const settled = machineryOf(options, accelerationHost(environment, cacheDir, assets.helper));
+  for (const text of settled.notices) stream.emit("notice", { level: "info", text });
+  const profiles = guestProfiles(options.config.profiles);
+  const job = (file: TestFile): Omit<Job, "directory"> => ({
+    ...file,
+    roots,
+    project,
+    profiles,
+    filter: options.tests,
+    vmm: options.vmm,
+    accel: settled.accel,
+    transport: settled.transport,
+    operations: options.output.operations,
+    timeoutMs: options.timeoutMs,
+    luaMemoryMb: LUA_MEMORY_MB,
+    assets,
+  });
   const { accel, transport } = settled;
+  const jobs = options.jobs ?? defaultJobs();
+  const pool = poolSize(options.memoryBytes, options.cpus, options.cpuOvercommit);
   stream.emit("run_started", { jobs, pool, vmm: options.vmm, accel, transport, rerun: options.rerun });
-  const { boot, startRunner } = workshop;
+  const boot = bootService(
+    { assets, cacheDir },
+    options.vmm === "qemu" ? { profiles, accel, transport } : undefined,
+  );
+  using throttle = hostPressure(options, (text) => stream.emit("notice", { level: "info", text }));
   const dispatcher = new Dispatcher(
     {
-      files,
+      files: past.inOrder(files),
       jobs,
       pool,
       timeoutMs: options.timeoutMs,
       failFast: options.failFast,
       runnerMemory: runnerMemory(),
       draws: options.vmm === "qemu",
-      job: (file) => workshop.job(file),
-      fixtures: workshop.fixtures,
-      fixturesOf: ({ path }) => references.get(path) ?? [],
+      job,
     },
-    { stream, startRunner, directory: (name) => join(directory.path, name), boot },
+    {
+      stream,
+      startRunner: runnerStarter(runnerCommand(assets.helper), environment),
+      directory: (name) => join(directory.path, name),
+      boot,
+      pressure: throttle.pressure,
+    },
   );
   interruption.listen((reason) => dispatcher.interrupt(reason));
   const outcome: Outcome = await dispatcher.run();
@@ -123,6 +174,8 @@ const executeRound = async (
   for (const { path } of files)
     if (!outcome.statuses.has(path))
       stream.emit("file_completed", { path, status: "not_run", duration_ns: 0, error: why });
+  const forgotten = past.remember(files, outcome);
+  if (forgotten !== undefined) stream.emit("notice", { level: "warning", text: forgotten });
   end(outcome.interrupted);
   return exitStatus(outcome, interruption.status);
 };

@@ -90,6 +90,30 @@ export const RUN_FLAGS = {
     group: "How they run",
     description: "CPUs for all machines together (all of the host's)",
   },
+  "cpu-overcommit": {
+    type: "string",
+    valueHint: "FACTOR",
+    group: "How they run",
+    description: "so many times the CPUs, 0.5 to 8 (1)",
+  },
+  "cpu-pressure": {
+    type: "string",
+    valueHint: "PERCENT",
+    group: "How they run",
+    description: "fewer files at a time while the host is busier (50; 100 is never)",
+  },
+  "mem-pressure": {
+    type: "string",
+    valueHint: "PERCENT",
+    group: "How they run",
+    description: "the same for memory that tasks wait for (20)",
+  },
+  ksm: {
+    type: "boolean",
+    group: "How they run",
+    description: "merge equal pages of machines while the run lasts (needs root)",
+  },
+  "no-ksm": { type: "boolean", group: "How they run", description: "do not; as without --ksm" },
   vmm: {
     type: "enum",
     options: ["qemu", "local"],

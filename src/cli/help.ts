@@ -50,7 +50,6 @@ export const mainHelp = (): string =>
     "       provium test [PATHS] [FLAGS]     every *.lua below PATHS but fixtures and modules",
     "       provium demo                     a tour: small tests, one feature each",
     "       provium list [PATHS]             the files that would run",
-    "       provium fixture list|build|…     the cache of fixtures",
     "       provium doctor                   what this host offers, and what to do about the rest",
     "",
     "A test file:",

@@ -3,6 +3,7 @@
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import type { Form } from "../dispatch/discover.ts";
+import { DEFAULT_LIMITS, type Pressure } from "../dispatch/pressure.ts";
 import type { TestFilter } from "../runner/protocol.ts";
 import {
   type Accel,
@@ -10,6 +11,7 @@ import {
   accelFromEnvironment,
   countFlag,
   durationFlag,
+  numberFlag,
   sizeFlag,
 } from "./arguments.ts";
 import { type OutputOptions, outputOptions } from "./output.ts";
@@ -30,6 +32,10 @@ export interface RunOptions {
   readonly jobs: number | undefined;
   readonly memoryBytes: number | undefined;
   readonly cpus: number | undefined;
+  readonly cpuOvercommit: number;
+  /** From where on the host counts as pressed. */
+  readonly pressure: Pressure;
+  readonly ksm: boolean;
   readonly timeoutMs: number;
   readonly failFast: boolean;
   readonly output: OutputOptions;
@@ -69,6 +75,12 @@ export const runOptions = (
     jobs: countFlag(args, "jobs") ?? config.jobs,
     memoryBytes: sizeFlag(args, "mem"),
     cpus: countFlag(args, "cpus"),
+    cpuOvercommit: numberFlag(args, "cpu-overcommit", 0.5, 8) ?? 1,
+    pressure: {
+      cpu: numberFlag(args, "cpu-pressure", 0, 100) ?? config.cpuPressure ?? DEFAULT_LIMITS.cpu,
+      memory: numberFlag(args, "mem-pressure", 0, 100) ?? config.memoryPressure ?? DEFAULT_LIMITS.memory,
+    },
+    ksm: args.has("ksm") && !args.has("no-ksm"),
     timeoutMs: durationFlag(args, "timeout") ?? config.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     failFast: args.has("fail-fast"),
     output: outputOptions(args, directory, config),

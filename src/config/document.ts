@@ -161,6 +161,15 @@ export class Section {
     return value;
   }
 
+  /** A number between `least` and `greatest`, both included. */
+  number(key: string, least: number, greatest: number): number | undefined {
+    const value = this.take(key);
+    if (value === undefined) return undefined;
+    if (typeof value !== "number" || !(value >= least && value <= greatest))
+      throw this.wrong(key, `a number from ${least} to ${greatest}`, value);
+    return value;
+  }
+
   texts(key: string): readonly string[] | undefined {
     const value = this.take(key);
     if (value === undefined) return undefined;

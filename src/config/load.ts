@@ -26,7 +26,6 @@ export const defaultConfig = (directory: string, environment: NodeJS.ProcessEnv)
   roots: [],
   cacheDir: defaultCache(environment),
   cacheMaxSize: DEFAULT_CACHE_BYTES,
-  cacheCompress: false,
   profiles: { default: embeddedProfile() },
   warnings: [],
 });
@@ -40,10 +39,11 @@ const readSettings = (section: Section, directory: string, environment: NodeJS.P
         ? defaultCache(environment)
         : resolve(directory, expandHome(cacheDir, environment)),
     cacheMaxSize: section.size("cache_max_size") ?? DEFAULT_CACHE_BYTES,
-    cacheCompress: section.boolean("cache_compress") ?? false,
     accel: section.oneOf("accel", ACCELS),
     transport: section.oneOf("transport", TRANSPORTS),
     jobs: section.count("jobs", 1),
+    cpuPressure: section.number("cpu_pressure", 0, 100),
+    memoryPressure: section.number("mem_pressure", 0, 100),
     timeoutMs: section.duration("timeout"),
     reporters: section.texts("reporters"),
   };

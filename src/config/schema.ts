@@ -33,12 +33,13 @@ export interface Config {
   readonly roots: readonly string[];
   readonly cacheDir: string;
   readonly cacheMaxSize: number;
-  /** Fixtures are stored compressed. */
-  readonly cacheCompress: boolean;
   readonly profiles: Readonly<Record<string, Profile>>;
   readonly accel?: "auto" | "kvm" | "tcg" | undefined;
   readonly transport?: "auto" | "vsock" | "serial" | undefined;
   readonly jobs?: number | undefined;
+  /** Percent of the time that tasks may wait for a CPU, or for memory, before fewer files run. */
+  readonly cpuPressure?: number | undefined;
+  readonly memoryPressure?: number | undefined;
   /** Per file, milliseconds; 0 for none. */
   readonly timeoutMs?: number | undefined;
   /** `NAME` or `NAME=FILE` each, as --reporter takes them. */

@@ -11,6 +11,8 @@
 import { readdirSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { UsageError } from "../errors/errors.ts";
+import type { ResourceAmount } from "../events/types.ts";
+import { declaredClaim } from "./claim.ts";
 
 export type Form = "lab" | "classic";
 
@@ -20,6 +22,8 @@ export interface TestFile {
   /** Relative to its root; names the file in events and reports, unique within a run. */
   readonly path: string;
   readonly dialect: "classic" | "lab";
+  /** What it says that it needs, as far as that can be read from its text. */
+  readonly claim?: ResourceAmount | undefined;
 }
 
 export interface DiscoveryPlan {
@@ -62,7 +66,7 @@ const targetOf = (link: string): Stats | undefined => {
 };
 
 /** Every `*.lua` below a directory, sorted by path; a directory that is reached twice through links counts once. */
-export const luaFilesBelow = (directory: string, seen: Set<string> = new Set()): string[] => {
+const luaFilesBelow = (directory: string, seen: Set<string>): string[] => {
   const real = realpathSync(directory);
   if (seen.has(real)) return [];
   seen.add(real);
@@ -123,7 +127,7 @@ export const discover = (plan: DiscoveryPlan): TestFile[] => {
     if (info.isFile()) candidates.set(path, { file: path, named: true });
     else {
       directories.push(path);
-      for (const file of luaFilesBelow(path))
+      for (const file of luaFilesBelow(path, new Set()))
         if (isTest(plan.form, path, file) && !candidates.has(file))
           candidates.set(file, { file, named: false });
     }
@@ -147,7 +151,8 @@ export const discover = (plan: DiscoveryPlan): TestFile[] => {
     let path = pathOf(file, places);
     if (taken.has(path)) path = file;
     taken.add(path);
-    files.push({ file, path, dialect: plan.dialectOf(sources.get(file) as string, file) });
+    const source = sources.get(file) as string;
+    files.push({ file, path, dialect: plan.dialectOf(source, file), claim: declaredClaim(source) });
   }
   return files;
 };

@@ -1,36 +1,32 @@
 /**
  * Hands test files to runners until none is left, and sees to it that every file comes to an end: by itself, at its
- * deadline, by the death of its runner, or because the run is stopped.
+ * deadline, by the death of its runner, or because the run is stopped. Who may start when is decided by the schedule.
  */
 
 import { formatDuration, formatSize } from "../config/units.ts";
-import { HostError } from "../errors/errors.ts";
 import type { EventStream } from "../events/stream.ts";
 import type { FileStatus, ResourceAmount } from "../events/types.ts";
-import type { FixtureReference } from "../fixture/scan.ts";
-import type { Job, Request } from "../runner/protocol.ts";
+import type { Job, Request, Up } from "../runner/protocol.ts";
+import { NOTHING } from "./amount.ts";
+import { Crew, type Worker } from "./crew.ts";
 import type { TestFile } from "./discover.ts";
 import { FileRun } from "./file-run.ts";
-import type { FixturePlan, Fixtures } from "./fixtures.ts";
-import { openRequests } from "./open-requests.ts";
-import { FILE_OVERHEAD, Pool } from "./pool.ts";
-import { type BootArtefactsFor, type RequestContext, serveRequest } from "./requests.ts";
-import type { Runner, StartRunner } from "./runner-process.ts";
+import { allowedFiles, type Pressure } from "./pressure.ts";
+import { type BootArtefactsFor, serveRequest } from "./requests.ts";
+import type { StartRunner } from "./runner-process.ts";
+import { type Action, Schedule, type Step } from "./schedule.ts";
 
 /** How long a runner may take to end its file after it was asked to. */
 const STOP_GRACE_MS = 2000;
 
 /** How often the memory of busy runners is looked at. */
 const MEMORY_CHECK_MS = 250;
-/** A runner is there in a twentieth of a second; on a host that swaps it may take longer. */
-const START_MS = 30_000;
-/** How long no file may end, while one runs, before another runner is started. */
-const PATIENCE_MS = 100;
 
-/** Runners that end before they ever took a file: more than this in a row and the run is given up. */
-const START_FAILURES = 3;
+/** How often a file may be overtaken by smaller ones for each file that may run at a time. */
+const OVERTAKES_PER_JOB = 4;
 
 export interface RunPlan {
+  /** In the order in which they are to start. */
   readonly files: readonly TestFile[];
   /** Files that run at the same time. */
   readonly jobs: number;
@@ -42,10 +38,6 @@ export interface RunPlan {
   readonly runnerMemory: number;
   /** Machines of the local VMM boot no kernel and draw nothing from the pool. */
   readonly draws: boolean;
-  /** Absent where machines cannot be snapshotted. */
-  readonly fixtures?: FixturePlan | undefined;
-  /** The fixtures that a file names, to be built ahead. */
-  readonly fixturesOf?: ((file: TestFile) => readonly FixtureReference[]) | undefined;
   /** Everything about a file's job but its directory. */
   readonly job: (file: TestFile) => Omit<Job, "directory">;
 }
@@ -56,296 +48,251 @@ export interface Surroundings {
   /** The path of a private directory below the run's. The runner makes it when a machine needs it. */
   readonly directory: (name: string) => string;
   readonly boot: BootArtefactsFor;
+  /** How hard the host is pressed, and from where on that counts. Absent: nothing is held back. */
+  readonly pressure?: { readonly read: () => Pressure | undefined; readonly limits: Pressure } | undefined;
 }
 
 export interface Outcome {
   readonly statuses: ReadonlyMap<string, FileStatus>;
+  /** Milliseconds that each file took. */
+  readonly times: ReadonlyMap<string, number>;
   readonly interrupted: boolean;
   readonly notRun: number;
 }
 
-/** One runner process and what it is doing. */
-interface Slot {
-  runner: Runner;
-  idle: boolean;
-  running: FileRun | undefined;
-  /** Has taken a file at least once. */
-  used: boolean;
-  /** Was told to go; takes no file any more. */
-  retired: boolean;
-  readonly gone: PromiseWithResolvers<void>;
-  /** It has said that it is there, or will not any more. */
-  greeted: () => void;
-}
-
 export class Dispatcher {
-  private readonly slots = new Set<Slot>();
-  private readonly queue: TestFile[];
-  private readonly pool: Pool;
-  private readonly fixtures: Fixtures | undefined;
-  private readonly requests: RequestContext;
+  private readonly crew: Crew;
+  private readonly schedule: Schedule;
+  private readonly files: ReadonlyMap<string, TestFile>;
   private readonly statuses = new Map<string, FileStatus>();
-  private readonly blocked = new Set<string>();
+  private readonly times = new Map<string, number>();
+  /** Requests that wait for the schedule, and how they are answered. */
+  private readonly asked = new Map<number, (action: Extract<Action, { id: number }>) => void>();
+  private readonly excesses = new Set<string>();
   private interruptions = 0;
   private halted = false;
-  private startFailures = 0;
-  /** Runs out when no file has ended for a while and another runner would help. */
-  private patience: ReturnType<typeof setTimeout> | undefined;
   private serial = 0;
+  private requests = 0;
   private settled: PromiseWithResolvers<void> = Promise.withResolvers();
 
   constructor(
     private readonly plan: RunPlan,
     private readonly around: Surroundings,
   ) {
-    this.queue = [...plan.files];
-    this.pool = new Pool(plan.pool);
-    this.requests = openRequests(plan.fixtures, this.pool, plan.draws, around);
-    this.fixtures = this.requests.fixtures;
+    this.files = new Map(plan.files.map((file) => [file.path, file]));
+    this.schedule = new Schedule(plan.pool, plan.jobs * OVERTAKES_PER_JOB);
+    const start: StartRunner = (listener) => {
+      const runner = around.startRunner(listener);
+      if (around.stream.congested) runner.listen(false);
+      return runner;
+    };
+    this.crew = new Crew(start, {
+      ready: () => this.advance(),
+      message: (worker, running, message) => this.receive(worker, running, message),
+      lost: (running, how, overdue, said) => this.lost(running, how, overdue, said),
+      hopeless: (error) => {
+        if (this.halted) return;
+        this.halt();
+        this.settled.reject(error);
+      },
+    });
   }
 
   /** Runs every file. Throws `HostError` when no runner can be started. All runners have ended when it returns. */
   async run(): Promise<Outcome> {
-    const ticker = setInterval(
-      () => this.around.stream.emit("pool_state", { used: this.pool.used, available: this.pool.available }),
-      1000,
-    );
-    ticker.unref();
+    const ticker = setInterval(() => this.tick(), 1000);
     const guard = setInterval(() => this.checkMemory(), MEMORY_CHECK_MS);
-    guard.unref();
     const unhook = this.around.stream.onCongestion((congested) => {
-      for (const slot of this.slots) slot.runner.listen(!congested);
+      for (const { runner } of this.crew.workers) runner.listen(!congested);
     });
     try {
-      this.buildAhead();
+      this.feelPressure();
+      for (const { path, claim } of this.plan.files)
+        this.take({ event: "queued", path, claim: (this.plan.draws ? claim : undefined) ?? NOTHING });
       this.advance();
       await this.settled.promise;
     } finally {
       clearInterval(ticker);
       clearInterval(guard);
       unhook();
-      this.beContent();
-      await this.endRunners();
-      await this.fixtures?.close();
+      this.halt();
+      await this.crew.end();
     }
-    return { statuses: this.statuses, interrupted: this.interruptions > 0, notRun: this.queue.length };
+    return {
+      statuses: this.statuses,
+      times: this.times,
+      interrupted: this.interruptions > 0,
+      notRun: this.schedule.waitingFiles,
+    };
   }
 
   /** First call: no new files, the running ones are asked to end. Second call: everything ends now. */
   interrupt(reason: string): void {
     this.interruptions++;
-    this.halted = true;
-    this.fixtures?.stop(reason);
-    for (const slot of this.slots) {
-      if (slot.running === undefined || this.interruptions > 1) slot.runner.kill();
-      else this.stop(slot, reason, "failed");
+    this.halt();
+    for (const worker of this.crew.workers) {
+      if (worker.running === undefined || this.interruptions > 1) worker.runner.kill();
+      else this.stop(worker, worker.running, reason, "failed");
     }
     this.advance();
   }
 
-  private buildAhead(): void {
-    const wanted = this.plan.files.flatMap((asker) =>
-      (this.plan.fixturesOf?.(asker) ?? []).map((reference) => ({ reference, asker })),
-    );
-    this.fixtures?.ahead(wanted);
+  /** No file is started any more. */
+  private halt(): void {
+    this.halted = true;
+    this.take({ event: "runners", idle: 0 });
   }
 
-  // --- runners ---------------------------------------------------------------------------------------------
+  // --- schedule --------------------------------------------------------------------------------------------
+
+  /** Tells the schedule what happened and does what it answers. */
+  private take(step: Step): void {
+    for (const action of this.schedule.step(step)) this.act(action);
+  }
+
+  private act(action: Action): void {
+    const { stream } = this.around;
+    switch (action.act) {
+      case "dispatch":
+        this.dispatch(action.path, action.reservation);
+        return;
+      case "grant":
+      case "refuse":
+        this.asked.get(action.id)?.(action);
+        this.asked.delete(action.id);
+        return;
+      case "blocked": {
+        const { path, waitingFor, reason } = action;
+        stream.emit("file_blocked", { path, waiting_for: waitingFor, reason });
+        return;
+      }
+      case "overdrawn": {
+        const { path, excess } = action;
+        if (this.excesses.has(path)) return;
+        this.excesses.add(path);
+        const over = [
+          ...(excess.memory_bytes > 0 ? [`${formatSize(excess.memory_bytes)} of memory`] : []),
+          ...(excess.cpus > 0 ? [`${excess.cpus} CPUs`] : []),
+        ].join(" and ");
+        const text = `${path} goes ahead with ${over} more than the pool has: every running file waited`;
+        stream.emit("notice", { level: "info", text });
+      }
+    }
+  }
 
   /** Starts runners and files as far as there is room, and notices the end. */
   private advance(): void {
     if (!this.halted) {
-      for (const slot of this.slots) if (slot.idle && !this.dispatchTo(slot)) break;
-      this.startRunners();
-    }
-    if (this.busy() === 0 && (this.halted || this.queue.length === 0)) this.settled.resolve();
-  }
-
-  /**
-   * One runner at once, a further one whenever no file has ended for a moment. Files that take milliseconds are
-   * through sooner in one warm process than in several that all have to warm up.
-   */
-  private startRunners(): void {
-    const wanted = (): boolean =>
-      !this.halted && this.live() < Math.min(this.plan.jobs, this.busy() + this.queue.length);
-    if (this.live() === 0 && wanted()) this.startSlot();
-    if (this.patience !== undefined || this.busy() === 0 || !wanted()) return;
-    this.patience = setTimeout(() => {
-      this.patience = undefined;
-      if (wanted()) this.startSlot();
-      this.advance();
-    }, PATIENCE_MS);
-  }
-
-  /** A file has ended: the runners that there are come along. */
-  private beContent(): void {
-    clearTimeout(this.patience);
-    this.patience = undefined;
-  }
-
-  private busy(): number {
-    let count = 0;
-    for (const slot of this.slots) if (slot.running !== undefined) count++;
-    return count;
-  }
-
-  private live(): number {
-    let count = 0;
-    for (const slot of this.slots) if (!slot.retired) count++;
-    return count;
-  }
-
-  private retire(slot: Slot): void {
-    slot.retired = true;
-    slot.idle = false;
-    slot.runner.kill();
-  }
-
-  private startSlot(): void {
-    const slot: Slot = {
-      runner: undefined as never,
-      idle: false,
-      running: undefined,
-      used: false,
-      retired: false,
-      gone: Promise.withResolvers(),
-      greeted: () => {},
-    };
-    slot.runner = this.around.startRunner({
-      message: (message) => {
-        if (message.type === "idle") {
-          slot.greeted();
-          slot.idle = slot.running === undefined && !slot.retired;
-          this.startFailures = 0;
-          this.advance();
-        } else if (slot.running !== undefined) {
-          if (message.type === "event") slot.running.admit(message.event);
-          else if (message.type === "request") this.serve(slot, slot.running, message.id, message.request);
-          else this.finished(slot, slot.running, message);
-        }
-      },
-      gone: (how, overdue) => this.lost(slot, how, overdue),
-    });
-    if (this.around.stream.congested) slot.runner.listen(false);
-    this.slots.add(slot);
-    const overdue = setTimeout(() => slot.runner.kill(), START_MS);
-    slot.greeted = () => clearTimeout(overdue);
-  }
-
-  private lost(slot: Slot, how: string, overdue: boolean): void {
-    this.slots.delete(slot);
-    slot.greeted();
-    slot.gone.resolve();
-    if (slot.running !== undefined) {
-      const { stopped } = slot.running;
-      const said = slot.runner.complaints.trim();
-      const reason = stopped?.reason ?? `the runner ${how}${said === "" ? "" : `; it said:\n${said}`}`;
-      this.complete(slot.running, stopped?.status ?? (overdue ? "timed_out" : "crashed"), reason);
-      slot.running = undefined;
-    } else if (!slot.used && !this.halted && ++this.startFailures >= START_FAILURES) {
-      this.halted = true;
-      const said = slot.runner.complaints.trim();
-      this.settled.reject(
-        new HostError(`no runner can be started: the last one ${how}${said === "" ? "" : `\n${said}`}`),
+      this.take({ event: "runners", idle: Math.min(this.crew.idle, this.plan.jobs - this.crew.busy) });
+      this.crew.grow(() =>
+        this.halted ? 0 : Math.min(this.plan.jobs, this.crew.busy + this.schedule.waitingFiles),
       );
+    }
+    if (this.crew.busy === 0 && (this.halted || this.schedule.waitingFiles === 0)) this.settled.resolve();
+  }
+
+  private tick(): void {
+    const { used, available } = this.schedule;
+    this.around.stream.emit("pool_state", { used, available });
+    this.feelPressure();
+  }
+
+  private feelPressure(): void {
+    const { pressure } = this.around;
+    if (pressure === undefined || this.halted) return;
+    this.take({ event: "pressure", allowed: allowedFiles(pressure.read(), pressure.limits) });
+  }
+
+  // --- runners ---------------------------------------------------------------------------------------------
+
+  private receive(worker: Worker, running: FileRun, message: Exclude<Up, { type: "idle" }>): void {
+    if (message.type === "event") running.admit(message.event);
+    else if (message.type === "request") this.serve(worker, running, message.id, message.request);
+    else this.finished(worker, running, message);
+  }
+
+  private lost(running: FileRun | undefined, how: string, overdue: boolean, said: string): void {
+    if (running !== undefined) {
+      const { stopped } = running;
+      const reason = stopped?.reason ?? `the runner ${how}${said === "" ? "" : `; it said:\n${said}`}`;
+      this.complete(running, stopped?.status ?? (overdue ? "timed_out" : "crashed"), reason);
     }
     this.advance();
   }
 
-  private async endRunners(): Promise<void> {
-    this.halted = true;
-    for (const slot of this.slots) this.retire(slot);
-    await Promise.all([...this.slots].map((slot) => slot.gone.promise));
-  }
-
   // --- files -----------------------------------------------------------------------------------------------
 
-  /** Gives the next file to an idle runner. False: there is none, or no room for it now. */
-  private dispatchTo(slot: Slot): boolean {
-    const file = this.queue[0];
-    if (file === undefined) return false;
-    if (!this.pool.enter(file.path)) {
-      if (!this.blocked.has(file.path)) {
-        this.blocked.add(file.path);
-        this.around.stream.emit("file_blocked", {
-          path: file.path,
-          waiting_for: FILE_OVERHEAD,
-          reason: "pool_full",
-        });
-      }
-      return false;
-    }
-    this.queue.shift();
-    const directory = this.around.directory(`file-${++this.serial}`);
-    const running = new FileRun(file, { ...this.plan.job(file), directory }, this.around.stream);
-    slot.idle = false;
-    slot.used = true;
-    slot.running = running;
-    this.around.stream.emit("file_dispatched", { path: file.path, reservation: FILE_OVERHEAD });
-    if (this.plan.timeoutMs > 0) {
-      const reason = `the file's deadline of ${formatDuration(this.plan.timeoutMs)} has passed`;
-      running.after(this.plan.timeoutMs, () => this.stop(slot, reason, "timed_out"));
-    }
-    slot.runner.send({ type: "run", job: running.job });
-    return true;
+  private dispatch(path: string, reservation: ResourceAmount): void {
+    const { plan, around } = this;
+    const file = this.files.get(path) as TestFile;
+    const directory = around.directory(`file-${++this.serial}`);
+    const running = new FileRun(file, { ...plan.job(file), directory }, around.stream);
+    around.stream.emit("file_dispatched", { path, reservation });
+    const worker = this.crew.employ(running);
+    if (plan.timeoutMs === 0) return;
+    const reason = `the file's deadline of ${formatDuration(plan.timeoutMs)} has passed`;
+    running.after(plan.timeoutMs, () => this.stop(worker, running, reason, "timed_out"));
   }
 
   /** Asks a runner to end its file and kills it when it does not. */
-  private stop(slot: Slot, reason: string, status: FileStatus): void {
-    const { running } = slot;
-    if (running === undefined || running.stopped !== undefined) return;
+  private stop(worker: Worker, running: FileRun, reason: string, status: FileStatus): void {
+    if (running.stopped !== undefined) return;
     running.stopped = { reason, status };
-    slot.runner.send({ type: "stop", reason });
-    running.after(STOP_GRACE_MS, () => slot.runner.kill());
+    worker.runner.send({ type: "stop", reason });
+    running.after(STOP_GRACE_MS, () => worker.runner.kill());
   }
 
   /** A test that allocates without end takes its own file down, not the host. */
   private checkMemory(): void {
-    for (const slot of this.slots) {
-      const bytes = slot.running === undefined ? 0 : slot.runner.memory();
-      if (slot.running === undefined || bytes <= this.plan.runnerMemory) continue;
-      const reason = `the file has filled ${formatSize(bytes)} of memory on the host; ${formatSize(this.plan.runnerMemory)} are allowed`;
-      slot.running.stopped = { reason, status: "crashed" };
-      slot.runner.kill();
+    const { runnerMemory } = this.plan;
+    for (const { runner, running } of this.crew.workers) {
+      const bytes = running === undefined ? 0 : runner.memory();
+      if (running === undefined || bytes <= runnerMemory) continue;
+      const reason = `the file has filled ${formatSize(bytes)} of memory on the host; ${formatSize(runnerMemory)} are allowed`;
+      running.stopped = { reason, status: "crashed" };
+      runner.kill();
     }
   }
 
   private finished(
-    slot: Slot,
+    worker: Worker,
     running: FileRun,
     end: { readonly status: FileStatus; readonly clean: boolean; readonly error?: string | undefined },
   ): void {
-    slot.running = undefined;
-    const status =
-      end.status === "passed" || running.stopped === undefined ? end.status : running.stopped.status;
-    this.complete(
-      running,
-      status,
-      end.error ?? (status === "timed_out" ? running.stopped?.reason : undefined),
-    );
+    worker.running = undefined;
+    const { stopped } = running;
+    const status = end.status === "passed" || stopped === undefined ? end.status : stopped.status;
+    this.complete(running, status, end.error ?? (status === "timed_out" ? stopped?.reason : undefined));
     // The runner says `idle` when it is ready for the next one. A dirty one goes, and so does one that was stopped.
-    if (!end.clean || running.stopped !== undefined) this.retire(slot);
+    if (!end.clean || stopped !== undefined) this.crew.retire(worker);
     this.advance();
   }
 
   private complete(running: FileRun, status: FileStatus, error: string | undefined): void {
     const { path } = running.file;
-    running.end(status, error);
-    this.beContent();
+    this.times.set(path, running.end(status, error));
+    this.crew.beContent();
     this.statuses.set(path, status);
-    this.pool.leave(path);
-    this.fixtures?.fileEnded(path);
-    if (this.plan.failFast && status !== "passed") this.halted = true;
+    if (this.plan.failFast && status !== "passed") this.halt();
+    this.take({ event: "ended", path });
   }
 
-  private serve(slot: Slot, running: FileRun, id: number, request: Request): void {
-    serveRequest(id, request, running.job, this.requests, (message) => {
+  private serve(worker: Worker, running: FileRun, id: number, request: Request): void {
+    const { boot } = this.around;
+    const context = { boot, draws: this.plan.draws, schedule: this.scheduled };
+    serveRequest(id, request, running.job, context, (message) => {
       // The file may have ended while its request was being worked on.
-      const waiting = slot.running === running;
-      if (waiting) slot.runner.send(message);
-      return waiting;
+      if (worker.running === running) worker.runner.send(message);
     });
-    // What a machine gave back may be room for the next file.
-    if (request.what === "release") this.advance();
   }
+
+  /** Puts a wish to the schedule; `settle` hears how it was decided. */
+  private readonly scheduled = (
+    step: (id: number) => Step,
+    settle?: (action: Extract<Action, { id: number }>) => void,
+  ): void => {
+    const id = ++this.requests;
+    if (settle !== undefined) this.asked.set(id, settle);
+    this.take(step(id));
+  };
 }

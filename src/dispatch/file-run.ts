@@ -38,8 +38,9 @@ export class FileRun {
     for (const admitted of this.ledger.admit(event)) this.stream.pass(admitted);
   }
 
-  /** Settles what is open, says that the file is over, and removes its directory. Called once. */
-  end(status: FileStatus, error: string | undefined): void {
+  /** Settles what is open, says that the file is over, and removes its directory. Called once; the milliseconds that it took. */
+  end(status: FileStatus, error: string | undefined): number {
+    const ms = performance.now() - this.started;
     for (const timer of this.timers) clearTimeout(timer);
     const reason = error ?? "the runner ended the file without ending this test";
     for (const owed of this.ledger.settle(reason)) this.stream.pass(owed);
@@ -48,7 +49,7 @@ export class FileRun {
     this.stream.emit("file_completed", {
       path: this.file.path,
       status,
-      duration_ns: Math.round((performance.now() - this.started) * 1e6),
+      duration_ns: Math.round(ms * 1e6),
       ...(text === undefined ? {} : { error: text }),
       ...(completion?.detail === undefined ? {} : { detail: completion.detail }),
     });
@@ -57,5 +58,6 @@ export class FileRun {
     } catch {
       // A machine of a killed runner may still be on its way out; the end of the run removes the rest.
     }
+    return ms;
   }
 }

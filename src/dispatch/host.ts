@@ -32,10 +32,14 @@ export const runnerMemory = (): number => Math.min(4 * 2 ** 30, Math.floor(hostM
 /** CPUs that this process may run on. */
 export const hostCpus = (): number => availableParallelism();
 
-/** The pool of a run: what was asked for, else 80 % of the memory and every CPU. */
-export const poolSize = (memoryBytes: number | undefined, cpus: number | undefined): ResourceAmount => ({
+/** The pool of a run: what was asked for, else 80 % of the memory and every CPU, these `overcommit` times. */
+export const poolSize = (
+  memoryBytes: number | undefined,
+  cpus: number | undefined,
+  overcommit: number,
+): ResourceAmount => ({
   memory_bytes: memoryBytes ?? Math.floor(hostMemory() * MEMORY_SHARE),
-  cpus: cpus ?? hostCpus(),
+  cpus: Math.max(1, Math.floor((cpus ?? hostCpus()) * overcommit)),
 });
 
 /** Files at a time: as many as there are CPUs, but two at least, since a file spends much of its time waiting. */

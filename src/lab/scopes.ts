@@ -27,6 +27,8 @@ export class Scopes {
   private readonly tests: Scope[] = [];
   private readonly perProfile = new Map<string, number>();
   private readonly everyVm = new Set<Vm>();
+  /** The file has made its claim, and has it or waits for it. */
+  private claiming = false;
   private claimed: ResourceAmount | undefined;
 
   constructor(
@@ -83,12 +85,19 @@ export class Scopes {
     yield* all(this.vms().map((vm) => vm.shutdown()));
   }
 
-  /** Takes the one claim of the file and says so. */
-  claim(memoryBytes: number, cpus: number): void {
-    if (this.claimed !== undefined)
+  /** Takes the one claim of the file, once the pool has it, and says so. */
+  *claim(memoryBytes: number, cpus: number): Op<void> {
+    if (this.claiming)
       throw new ApiError("claim already taken", {
         hint: "A file states what it needs once, at its beginning.",
       });
+    this.claiming = true;
+    try {
+      yield* this.host.services.claim(memoryBytes, cpus);
+    } catch (error) {
+      this.claiming = false;
+      throw error;
+    }
     this.claimed = { memory_bytes: memoryBytes, cpus };
     this.host.emit("claim_acquired", { path: this.host.file, amount: this.claimed });
   }

@@ -5,7 +5,6 @@
  */
 
 import { renderFailure } from "./failure.ts";
-import { fixtureLine } from "./fixtures.ts";
 import { countTests, type FileRecord, recordRun, type TestRecord } from "./record.ts";
 import type { Reporter, ReporterOptions } from "./reporter.ts";
 import { summarize } from "./summary.ts";
@@ -72,10 +71,6 @@ export const plainReporter: Reporter = (options) =>
         options.writeNotice(`${options.colour.odd("provium: warning:")} ${visible(text)}\n`);
       else if (options.detail !== "quiet")
         options.writeNotice(`${options.colour.faint(`provium: ${visible(text)}`)}\n`);
-    },
-    fixture(event) {
-      if (options.detail === "verbose")
-        options.writeNotice(`${options.colour.faint(`provium: ${fixtureLine(event)}`)}\n`);
     },
     file(record) {
       if (options.detail === "quiet" && record.status === "passed") return;

@@ -6,8 +6,6 @@ import type { Vmm } from "../lab/ports.ts";
 import { Reactor } from "../sys/reactor.ts";
 import { createLocalVmm } from "../vmm/local.ts";
 import { QemuVmm } from "../vmm/qemu.ts";
-import type { SessionHost } from "./chunk.ts";
-import { buildFixture } from "./fixture.ts";
 import { Link } from "./link.ts";
 import type { Job } from "./protocol.ts";
 import { DispatcherServices } from "./services.ts";
@@ -26,20 +24,13 @@ const vmmOf = (job: Job, reactor: Reactor): Vmm => {
 
 const runJob = (job: Job, link: Link, reactor: Reactor): void => {
   const services = new DispatcherServices(link);
-  const { emit } = link;
-  const vmm = vmmOf(job, reactor);
-  const host: SessionHost = {
+  const outcome = runFile(job, {
     reactor,
-    emit,
+    emit: link.emit,
     stopped: () => link.stopped,
-    install: (state, recorder) =>
-      installApi({ job, vmm, openGuest, services, emit, reactor, state, recorder }),
-  };
-  if (job.staging !== undefined) {
-    link.send({ type: "finished", ...buildFixture(job, job.staging, host) });
-    return;
-  }
-  const outcome = runFile(job, host);
+    install: (state) =>
+      installApi({ job, vmm: vmmOf(job, reactor), openGuest, services, emit: link.emit, reactor, state }),
+  });
   const lean = process.memoryUsage.rss() < LARGEST_REUSED_BYTES;
   link.send({ type: "finished", ...outcome, clean: outcome.clean && lean });
 };

@@ -51,6 +51,8 @@ export interface SpawnOptions {
   readonly helper?: string | undefined;
   /** With `helper`: it then gets SIGTERM instead of SIGKILL, because it has something to end first. */
   readonly asked?: boolean;
+  /** With `helper`: it runs under SCHED_BATCH (sched(7)), so that whoever waits for an answer comes first. */
+  readonly batch?: boolean;
   /** A process group of its own, so that Ctrl-C in the terminal does not reach it. */
   readonly ownGroup?: boolean;
   /** Where unnamed stdout and stderr go: to the bounded tail (default), to ours, or to /dev/null. */
@@ -319,6 +321,7 @@ export const spawn = (options: SpawnOptions, reactor: Reactor): Child => {
             "--parent",
             String(process.pid),
             ...(options.asked ? ["--ask"] : []),
+            ...(options.batch ? ["--batch"] : []),
             "--",
             ...argv,
           ],

@@ -124,6 +124,7 @@ export class QemuVmm implements Vmm {
           descriptors: wiring.map,
           helper: this.host.helper,
           ownGroup: true,
+          batch: true,
         },
         reactor,
       );

@@ -59,6 +59,16 @@ describe("provium-helper exec", () => {
     expect(stdout.toString()).toBe("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
   });
 
+  test("with --batch the program runs under SCHED_BATCH", () => {
+    // Field 41 of stat is the policy: 0 is SCHED_OTHER, 3 is SCHED_BATCH.
+    const policy = (args: string[]) =>
+      run(["exec", ...args, "--", "cat", "/proc/self/stat"])
+        .stdout?.split(") ")[1]
+        ?.split(" ")[38];
+    expect(policy([])).toBe("0");
+    expect(policy(["--batch"])).toBe("3");
+  });
+
   test("what cannot be executed is named", () => {
     expect(run(["exec", "no-such-program"])).toMatchObject({
       exitCode: 127,

@@ -2,11 +2,16 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Dispatcher, type Outcome, type RunPlan } from "../../../src/dispatch/dispatcher.ts";
+import {
+  Dispatcher,
+  type Outcome,
+  type RunPlan,
+  type Surroundings,
+} from "../../../src/dispatch/dispatcher.ts";
 import { runnerStarter } from "../../../src/dispatch/runner-process.ts";
 import { HostError } from "../../../src/errors/errors.ts";
 import { EventStream } from "../../../src/events/stream.ts";
-import type { EventKind, ProviumEvent } from "../../../src/events/types.ts";
+import type { EventKind, ProviumEvent, ResourceAmount } from "../../../src/events/types.ts";
 import { RunDirectory } from "../../../src/sys/directory.ts";
 
 const FAKE = join(import.meta.dir, "fake-runner.ts");
@@ -28,15 +33,17 @@ const run = async (
   options: Partial<RunPlan> & {
     environment?: NodeJS.ProcessEnv;
     onEvent?: (event: ProviumEvent, dispatcher: Dispatcher) => void;
+    pressure?: Surroundings["pressure"];
   } = {},
+  claim?: ResourceAmount,
 ): Promise<Seen> => {
   using directory = RunDirectory.open(base);
   const events: ProviumEvent[] = [];
   const stream = new EventStream();
-  const { environment, onEvent, ...plan } = options;
+  const { environment, onEvent, pressure, ...plan } = options;
   const dispatcher = new Dispatcher(
     {
-      files: names.map((name) => ({ file: `/t/${name}`, path: name, dialect: "lab" as const })),
+      files: names.map((name) => ({ file: `/t/${name}`, path: name, dialect: "lab" as const, claim })),
       jobs: 2,
       pool: { memory_bytes: GIB, cpus: 2 },
       timeoutMs: 0,
@@ -62,6 +69,7 @@ const run = async (
       stream,
       startRunner: runnerStarter([process.execPath, FAKE], { ...process.env, ...environment }),
       directory: (name) => join(directory.path, name),
+      pressure,
       boot: () => ({ kernel: "/k", initrd: "/i", cmdline: "c" }),
     },
   );
@@ -210,6 +218,31 @@ describe("dispatcher", () => {
   test("a claim larger than the pool is refused with both figures", async () => {
     const { events } = await run(["greedy1"]);
     expect(completed(events, "greedy1")?.error).toMatch(/asks for 8192 TiB of memory; the pool has 974 MiB/);
+  });
+
+  test("a claim that was read from the file is reserved before it starts, and is granted when it is made", async () => {
+    const big = { memory_bytes: 900 * 2 ** 20, cpus: 1 };
+    const { outcome, events } = await run(["states1", "states2"], {}, big);
+    expect([...outcome.statuses.values()]).toEqual(["passed", "passed"]);
+    expect(of(events, "file_dispatched").map((event) => event.payload.reservation)).toEqual([
+      { memory_bytes: 950 * 2 ** 20, cpus: 1 },
+      { memory_bytes: 950 * 2 ** 20, cpus: 1 },
+    ]);
+  });
+
+  test("under pressure files run one after another", async () => {
+    let most = 0;
+    let running = 0;
+    const { outcome } = await run(["slow1", "slow2", "slow3"], {
+      jobs: 3,
+      pressure: { read: () => ({ cpu: 0, memory: 99 }), limits: { cpu: 50, memory: 20 } },
+      onEvent: ({ kind }) => {
+        if (kind === "file_dispatched") most = Math.max(most, ++running);
+        if (kind === "file_completed") running--;
+      },
+    });
+    expect(outcome.statuses.size).toBe(3);
+    expect(most).toBe(1);
   });
 
   test("a boot request is answered with the artefacts", async () => {

@@ -102,6 +102,13 @@ const run = (job: Job): unknown => {
       return receive();
     case "claimer":
       return finish(draw("big", 900 * 2 ** 20).type === "answer" ? "passed" : "failed");
+    case "states":
+      send({ type: "request", id: 1, request: { what: "claim", memoryBytes: 900 * 2 ** 20, cpus: 1 } });
+      return finish(receive().type === "answer" ? "passed" : "failed");
+    case "slow":
+      emit("test_started", { path, name: "one", meta: {} });
+      Bun.sleepSync(400);
+      return finish("passed");
     case "deaf":
       spawned(job);
       emit("test_started", { path, name: "one", meta: {} });

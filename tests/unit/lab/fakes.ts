@@ -2,7 +2,6 @@
 
 import type { Channel, ChannelListener } from "../../../src/channel/channel.ts";
 import type { Profile } from "../../../src/config/schema.ts";
-import { HostError } from "../../../src/errors/errors.ts";
 import type { Emit, EventKind } from "../../../src/events/types.ts";
 import type {
   Actor,
@@ -228,16 +227,12 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
               },
             };
           }),
+        claim: () => at(() => {}),
         boot: (request) =>
           at(() => {
             all.requests.push(request);
             return { kernel: "/k", initrd: "/i", cmdline: "rdinit=/sbin/provium-wrapper" };
           }),
-        fixture: () =>
-          at(() => {
-            throw new HostError("no fixtures here");
-          }),
-        fixtureRestored: () => {},
       },
       emit: ((eventKind: EventKind, payload: Record<string, unknown>) => {
         all.events.push({ kind: eventKind, payload });

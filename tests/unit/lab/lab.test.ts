@@ -123,8 +123,8 @@ describe("scopes", () => {
 
   test("a file claims once", () => {
     const { scopes, world } = setUp();
-    scopes.claim(2 ** 30, 2);
-    expect(() => scopes.claim(1, 1)).toThrow("claim already taken");
+    run(scopes.claim(2 ** 30, 2));
+    expect(() => run(scopes.claim(1, 1))).toThrow("claim already taken");
     expect(world.events.map((event) => event.kind)).toEqual(["claim_acquired"]);
   });
 
