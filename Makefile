@@ -11,6 +11,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
+# OFFLINE=1 builds without network, from the source archive of a release.
 # GUEST=default embeds the default guest, GUEST=none leaves it out (distribution packages).
 GUEST ?= default
 PREFIX ?= /usr/local
@@ -29,7 +30,7 @@ help:
 	@echo 'make test     build, lint, and every test'
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make lint     formatter, linter, types, layers'
-	@echo 'make dist     dist/ with the executable and its SHA256SUMS'
+	@echo 'make dist     dist/release: executables for every machine, sources, bill of materials, checksums'
 	@echo 'make install  DESTDIR= PREFIX=$(PREFIX)'
 	@echo 'make clean    remove build/ and dist/'
 
@@ -42,6 +43,21 @@ build/setup.stamp: embed/setup.sh
 	@sh embed/setup.sh
 	@touch $@
 
+ifeq ($(OFFLINE),1)
+# From the source archive of a release, which carries in vendor/ what is fetched otherwise.
+export KERNEL_DEB := $(firstword $(wildcard $(CURDIR)/vendor/guest/linux-image-*.deb))
+export BUSYBOX_DEB := $(firstword $(wildcard $(CURDIR)/vendor/guest/busybox-static_*.deb))
+VENDORED_BUN := vendor/bun/oven-bun-linux-$(if $(filter aarch64,$(shell uname -m)),aarch64,x64)-$(BUN_VERSION).tgz
+
+$(BUN): | build/setup.stamp
+	@test -e $(VENDORED_BUN) || { echo '$(VENDORED_BUN) is missing: OFFLINE=1 builds from the source archive of a release (make dist)' >&2; exit 1; }
+	@mkdir -p $(@D)
+	tar -xzf $(VENDORED_BUN) -C $(@D) --strip-components=2 package/bin/bun
+
+node_modules/.stamp: package.json bun.lock $(wildcard patches/*.patch) | $(BUN)
+	$(BUN) embed/offline.ts
+	@touch $@
+else
 $(BUN): | build/setup.stamp
 	@mkdir -p $(TOOLS)
 	npm install --loglevel=error --no-audit --no-fund --prefix $(TOOLS) bun@$(BUN_VERSION)
@@ -49,6 +65,7 @@ $(BUN): | build/setup.stamp
 node_modules/.stamp: package.json bun.lock $(wildcard patches/*.patch) | $(BUN)
 	$(BUN) install --frozen-lockfile --silent
 	@touch $@
+endif
 
 # --- the pieces ---------------------------------------------------------------------------------------------
 
@@ -90,8 +107,8 @@ bench: build
 
 # --- shipping -----------------------------------------------------------------------------------------------
 
-dist: build
-	cd dist && sha256sum provium > SHA256SUMS
+dist: build $(AGENT_BINARIES_ARM64)
+	$(BUN) embed/dist.ts
 
 install: build
 	install -D -m 0755 dist/provium $(DESTDIR)$(PREFIX)/bin/provium

@@ -3,7 +3,7 @@
 
 AGENT_WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 AGENT_CFLAGS := -std=c11 -D_GNU_SOURCE $(AGENT_WARNINGS) -Iagent/common -Iagent/guest -Iagent/host/disk -Ibuild/agent/generated
-AGENT_STATIC := musl-gcc -static -s -O2 -g0 -ffunction-sections -fdata-sections -Wl,--gc-sections
+AGENT_STATIC := -static -s -O2 -g0 -ffunction-sections -fdata-sections -Wl,--gc-sections
 AGENT_SANITIZED := gcc -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 AGENT_HEADERS := $(wildcard agent/common/*.h agent/guest/*.h agent/host/*.h agent/host/*/*.h)
@@ -16,6 +16,7 @@ AGENT_HELPER := $(wildcard agent/host/*.c agent/host/*/*.c agent/common/*.c) bui
 AGENT_CODEC_TEST := tests/unit/agent/codec.c
 
 AGENT_BINARIES := build/agent/provium-agent build/agent/provium-wrapper build/agent/provium-helper
+AGENT_BINARIES_ARM64 := $(AGENT_BINARIES:build/agent/%=build/agent-arm64/%)
 AGENT_TEST_BINARIES := build/agent-asan/provium-agent build/agent-asan/provium-helper build/agent-asan/codec
 
 build/agent/generated/messages.h: agent/common/generate.ts src/guest/messages.ts src/disk/messages.ts src/net/switch-messages.ts package.json | $(BUN)
@@ -23,16 +24,28 @@ build/agent/generated/messages.h: agent/common/generate.ts src/guest/messages.ts
 
 build/agent/generated/messages.c build/agent/generated/disk_messages.c build/agent/generated/switch_messages.c: build/agent/generated/messages.h ;
 
-build/agent/provium-agent: $(AGENT_GUEST) $(AGENT_COMMON) $(AGENT_HEADERS) build/agent/generated/messages.h
-	$(AGENT_STATIC) $(AGENT_CFLAGS) -o $@ $(AGENT_GUEST) $(AGENT_COMMON)
+# $(call agent_programs,DIRECTORY,COMPILER): agent, wrapper and helper for one architecture.
+define agent_programs
+$(1)/provium-agent: $$(AGENT_GUEST) $$(AGENT_COMMON) $$(AGENT_HEADERS) build/agent/generated/messages.h
+	@mkdir -p $$(@D)
+	$(2) $$(AGENT_CFLAGS) -o $$@ $$(AGENT_GUEST) $$(AGENT_COMMON)
 
-build/agent/provium-wrapper: $(AGENT_WRAPPER) $(AGENT_HEADERS)
-	@mkdir -p $(@D)
-	$(AGENT_STATIC) $(AGENT_CFLAGS) -o $@ $(AGENT_WRAPPER)
+$(1)/provium-wrapper: $$(AGENT_WRAPPER) $$(AGENT_HEADERS)
+	@mkdir -p $$(@D)
+	$(2) $$(AGENT_CFLAGS) -o $$@ $$(AGENT_WRAPPER)
 
-build/agent/provium-helper: $(AGENT_HELPER) $(AGENT_HEADERS) build/agent/generated/messages.h
-	@mkdir -p $(@D)
-	$(AGENT_STATIC) $(AGENT_CFLAGS) -o $@ $(AGENT_HELPER)
+$(1)/provium-helper: $$(AGENT_HELPER) $$(AGENT_HEADERS) build/agent/generated/messages.h
+	@mkdir -p $$(@D)
+	$(2) $$(AGENT_CFLAGS) -o $$@ $$(AGENT_HELPER)
+endef
+
+$(eval $(call agent_programs,build/agent,musl-gcc $(AGENT_STATIC)))
+$(eval $(call agent_programs,build/agent-arm64,aarch64-linux-gnu-gcc -specs=build/cross/arm64/musl.specs $(AGENT_STATIC)))
+
+$(AGENT_BINARIES_ARM64): build/cross/arm64/musl.specs
+
+build/cross/arm64/musl.specs: embed/cross/musl-arm64.sh
+	embed/cross/musl-arm64.sh $(@D)
 
 build/agent-asan/provium-agent: $(AGENT_GUEST) $(AGENT_COMMON) $(AGENT_HEADERS) build/agent/generated/messages.h
 	@mkdir -p $(@D)

@@ -2,7 +2,11 @@
  * Makes the one executable: `bun embed/compile.ts OUTFILE`.
  *
  * Writes a module that registers everything to be embedded (with size and SHA-256, checked again at extraction) and
- * an entry that imports it before the program, and compiles them with bytecode. `GUEST=none` leaves the default guest out.
+ * an entry that imports it before the program, and compiles them with bytecode. From the environment:
+ *
+ *   GUEST=none        leaves the default guest out
+ *   PROGRAMS=DIR      agent, wrapper and helper (build/agent)
+ *   TARGET, RUNTIME   for another machine: Bun's name of it, and the Bun executable to put the program into
  */
 
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
@@ -11,7 +15,9 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 const root = resolve(import.meta.dir, "..");
 const build = join(root, "build");
 const outfile = resolve(process.argv[2] ?? join(root, "dist/provium"));
-const generated = join(build, "entry");
+const programs = resolve(root, process.env.PROGRAMS ?? "build/agent");
+const target = process.env.TARGET;
+const generated = join(build, target === undefined ? "entry" : `entry-${target}`);
 
 const GUEST_FILES = ["manifest", "vmlinux.zst", "initrd.cpio.zst", "modules.cpio.zst"];
 
@@ -27,7 +33,7 @@ const below = (directory: string, prefix: string): [string, string][] =>
 const assets: [string, string][] = [
   ...["agent", "wrapper", "helper"].map((name): [string, string] => [
     name,
-    join(build, "agent", `provium-${name}`),
+    join(programs, `provium-${name}`),
   ]),
   ...(process.env.GUEST === "none"
     ? []
@@ -62,7 +68,16 @@ writeFileSync(entry, `import "./embedded.ts";\nimport ${JSON.stringify(join(sour
 // Appears under its name when it is whole; stacks show the name that it was compiled under.
 const draft = join(generated, basename(outfile));
 const bundler = Bun.spawnSync(
-  [process.execPath, "build", "--compile", "--minify", "--bytecode", "--outfile", draft, entry],
+  [
+    ...[process.execPath, "build", "--compile", "--minify", "--bytecode"],
+    // What happens to lie in the directory where somebody runs provium is none of its business.
+    ...["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"],
+    // Where it was built is nobody's business either, and would make two builds of one commit differ.
+    ...["--define", 'import.meta.dir="/provium/src/room"', "--define", '__dirname="/provium"'],
+    ...(target === undefined ? [] : [`--target=${target}`]),
+    ...(process.env.RUNTIME === undefined ? [] : [`--compile-executable-path=${process.env.RUNTIME}`]),
+    ...["--outfile", draft, entry],
+  ],
   { cwd: root, stdout: "pipe", stderr: "pipe" },
 );
 if (bundler.exitCode !== 0) {

@@ -1,0 +1,56 @@
+/**
+ * The source archive: the tree of HEAD and, below vendor/, everything that `make build OFFLINE=1` would else fetch:
+ *
+ *   vendor/bun/        npm packages of the Bun that builds, for x64 and arm64
+ *   vendor/npm/        packages inside the executable, as npm published them (patches/ are applied at build)
+ *   vendor/guest/      Debian packages of the default guest
+ */
+
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import manifest from "../package.json" with { type: "json" };
+import { packageFile, root, runtimePackages } from "./lock.ts";
+import { fetchPackage, run } from "./runtime.ts";
+
+const BUILDERS = ["bun", "@oven/bun-linux-x64", "@oven/bun-linux-aarch64"];
+
+/** Writes `NAME.tar.gz` whose members lie below `name/`. The same commit and packages give the same bytes. */
+export const sourceArchive = (path: string, name: string): void => {
+  const work = mkdtempSync(join(tmpdir(), "provium-sources-"));
+  try {
+    const tree = join(work, name);
+    mkdirSync(tree);
+    run(["sh", "-c", 'git archive --format=tar HEAD | tar -x -C "$1"', "sh", tree]);
+    const into = (part: string): string => {
+      const directory = join(tree, "vendor", part);
+      mkdirSync(directory, { recursive: true });
+      return directory;
+    };
+    const bun = into("bun");
+    for (const builder of BUILDERS) fetchPackage(`${builder}@${manifest.devDependencies.bun}`, bun);
+    const npm = into("npm");
+    for (const item of runtimePackages()) {
+      if (fetchPackage(`${item.name}@${item.version}`, npm, item.integrity) !== packageFile(item))
+        throw new Error(`npm named the package file of ${item.name} otherwise than expected`);
+    }
+    const guest = into("guest");
+    const packages = join(root, "build/guest/packages");
+    for (const file of readdirSync(packages)) copyFileSync(join(packages, file), join(guest, file));
+    const time = run(["git", "log", "-1", "--format=@%ct"]).trim();
+    run(
+      [
+        "sh",
+        "-c",
+        'tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="$3" --mode=go-w -cf - "$1" | gzip -9n >"$2"',
+        "sh",
+        name,
+        path,
+        time,
+      ],
+      { cwd: work },
+    );
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+};
