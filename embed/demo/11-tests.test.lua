@@ -30,3 +30,11 @@ test("JSON keeps what JavaScript would lose", function(t)
   t:assert_eq(json.decode("[9223372036854775807]")[1], math.maxinteger)
   t:assert_eq(json.encode({ name = "x" }), '{"name":"x"}')
 end)
+
+test("a test has parts, and keeps what tells its story", function(t)
+  for _, n in ipairs({ 2, 3 }) do
+    t:subtest(n .. " squared", function(part) part:assert_eq(shapes.area(n, n), n * n) end)
+  end
+  t:ktap("ok 1 first\nok 2 second # SKIP not here") -- results of a kernel selftest become parts too
+  t:attach("numbers.json", json.encode({ areas = { 4, 9 } })) -- provium --reporter html=report.html shows it
+end)

@@ -137,6 +137,16 @@ export const numberFlag = (
   return value;
 };
 
+/** A 64-bit number. */
+export const seedFlag = (args: Arguments): bigint | undefined => {
+  const text = args.text("seed");
+  if (text === undefined) return undefined;
+  const seed = /^(\d+|0x[0-9a-f]+)$/i.test(text) ? BigInt(text) : undefined;
+  if (seed === undefined || seed >= 2n ** 64n)
+    throw new UsageError(`--seed must be a whole number below 2^64; it is \`${text}\``);
+  return seed;
+};
+
 export type Accel = (typeof ACCELS)[number];
 
 /** `PROVIUM_ACCEL`, checked like the flag. */

@@ -8,7 +8,7 @@ import { discover, type TestFile } from "../dispatch/discover.ts";
 import { Dispatcher, type Outcome } from "../dispatch/dispatcher.ts";
 import { defaultJobs, poolSize, runnerMemory } from "../dispatch/host.ts";
 import { runnerStarter } from "../dispatch/runner-process.ts";
-import { EVENT_PROTOCOL_VERSION, type EventStream } from "../events/stream.ts";
+import { EVENT_PROTOCOL_VERSION } from "../events/stream.ts";
 import { dialectOf } from "../runner/dialect.ts";
 import type { Job } from "../runner/protocol.ts";
 import { RunDirectory, runBase, sweepDeadRuns } from "../sys/directory.ts";
@@ -66,7 +66,7 @@ export const execute = async (
   const reporting = await Reporting.open(options.output, environment);
   let status = EXIT_UNABLE;
   try {
-    status = await executeRound(options, environment, supply, reporting.stream);
+    status = await executeRound(options, environment, supply, reporting);
   } finally {
     // A report or a record that is incomplete must not look like success.
     if (!(await reporting.close()) && status === EXIT_PASSED) status = EXIT_UNABLE;
@@ -74,15 +74,17 @@ export const execute = async (
   return status;
 };
 
-/** One round of a run: `stream` gets everything from `stream_started` to `run_completed`. */
+/** One round of a run: the stream gets everything from `stream_started` to `run_completed`. */
 const executeRound = async (
   options: RunOptions,
   environment: NodeJS.ProcessEnv,
   supply: (directory: RunDirectory) => Given,
-  stream: EventStream,
+  reporting: Reporting,
 ): Promise<number> => {
+  const { stream } = reporting;
   const started = performance.now();
   using interruption = new Interruption();
+  interruption.announce = (text) => reporting.complain(text);
   const base = runBase(environment);
   sweepDeadRuns(base);
   using directory = RunDirectory.open(base);
@@ -133,6 +135,7 @@ const executeRound = async (
     vmm: options.vmm,
     accel: settled.accel,
     transport: settled.transport,
+    seed: options.seed,
     operations: options.output.operations,
     timeoutMs: options.timeoutMs,
     luaMemoryMb: LUA_MEMORY_MB,
@@ -141,7 +144,8 @@ const executeRound = async (
   const { accel, transport } = settled;
   const jobs = options.jobs ?? defaultJobs();
   const pool = poolSize(options.memoryBytes, options.cpus, options.cpuOvercommit);
-  stream.emit("run_started", { jobs, pool, vmm: options.vmm, accel, transport, rerun: options.rerun });
+  const { vmm, rerun, seed } = options;
+  stream.emit("run_started", { jobs, pool, vmm, accel, transport, rerun, seed: String(seed) });
   const boot = bootService(
     { assets, cacheDir },
     options.vmm === "qemu" ? { profiles, accel, transport } : undefined,

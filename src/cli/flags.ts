@@ -114,6 +114,12 @@ export const RUN_FLAGS = {
     description: "merge equal pages of machines while the run lasts (needs root)",
   },
   "no-ksm": { type: "boolean", group: "How they run", description: "do not; as without --ksm" },
+  seed: {
+    type: "string",
+    valueHint: "N",
+    group: "How they run",
+    description: "start of every random sequence; a failure names the seed that it ran with",
+  },
   vmm: {
     type: "enum",
     options: ["qemu", "local"],

@@ -1,5 +1,6 @@
 /** What a command line, the environment and `provium.toml` say together: the flag wins, then the environment, then the file. */
 
+import { randomInt } from "node:crypto";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import type { Form } from "../dispatch/discover.ts";
@@ -12,6 +13,7 @@ import {
   countFlag,
   durationFlag,
   numberFlag,
+  seedFlag,
   sizeFlag,
 } from "./arguments.ts";
 import { type OutputOptions, outputOptions } from "./output.ts";
@@ -39,6 +41,8 @@ export interface RunOptions {
   readonly timeoutMs: number;
   readonly failFast: boolean;
   readonly output: OutputOptions;
+  /** Where the random sequences of all files start: 64 bits. */
+  readonly seed: bigint;
   /** The command line that repeats one file; see `run_started`. */
   readonly rerun: readonly string[];
 }
@@ -84,6 +88,7 @@ export const runOptions = (
     timeoutMs: durationFlag(args, "timeout") ?? config.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     failFast: args.has("fail-fast"),
     output: outputOptions(args, directory, config),
+    seed: seedFlag(args) ?? BigInt(randomInt(2 ** 32)),
     rerun: rerunWords(args, form),
   };
 };

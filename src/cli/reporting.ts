@@ -6,26 +6,45 @@ import { UsageError } from "../errors/errors.ts";
 import { Outlet } from "../events/outlet.ts";
 import { EventSinks } from "../events/sinks.ts";
 import { EventStream } from "../events/stream.ts";
-import { palette, plainPalette } from "../report/colours.ts";
+import { type Palette, palette, plainPalette } from "../report/colours.ts";
+import { githubReporter } from "../report/github.ts";
 import { jsonReporter } from "../report/json.ts";
+import { junitReporter } from "../report/junit.ts";
+import { LiveView } from "../report/live.ts";
 import { plainReporter } from "../report/plain.ts";
+import { Progress } from "../report/progress.ts";
 import type { Reporter, Write } from "../report/reporter.ts";
+import { tapReporter } from "../report/tap.ts";
 import type { OutputOptions, ReporterChoice, ReporterName } from "./output.ts";
 
 type Terminal = NodeJS.WriteStream;
 
-const MAKE: Readonly<Record<ReporterName, Reporter>> = { plain: plainReporter, json: jsonReporter };
+const MAKE: Readonly<Record<ReporterName, Reporter>> = {
+  plain: plainReporter,
+  json: jsonReporter,
+  junit: junitReporter,
+  tap: tapReporter,
+  github: githubReporter(),
+};
+
+/** A terminal on which lines can be painted over, and somebody who looks at it. */
+const canLive = (terminal: Terminal, environment: NodeJS.ProcessEnv): boolean =>
+  terminal.isTTY === true && environment.TERM !== "dumb" && environment.TERM !== undefined && !environment.CI;
 
 export class Reporting {
   readonly stream = new EventStream();
   private sinks: EventSinks | undefined;
   private readonly files: { readonly fd: number; readonly outlet: Outlet }[] = [];
   private lost = false;
+  private view: LiveView | undefined;
+  private readonly toError: Write;
 
   private constructor(
     private readonly options: OutputOptions,
     private readonly environment: NodeJS.ProcessEnv,
-  ) {}
+  ) {
+    this.toError = this.toTerminal(process.stderr);
+  }
 
   /** Throws `UsageError` for a file or socket that cannot be had. */
   static async open(options: OutputOptions, environment: NodeJS.ProcessEnv): Promise<Reporting> {
@@ -35,7 +54,7 @@ export class Reporting {
       file: options.saveEvents,
       stdout: options.eventsStdout,
       socket: options.eventsSocket,
-      complain,
+      complain: (text) => reporting.complain(text),
     });
     for (const choice of options.reporters) reporting.subscribe(choice);
     return reporting;
@@ -43,6 +62,8 @@ export class Reporting {
 
   /** Waits until everything is written. False: something that was to be kept is lost, and that has been said. */
   async close(): Promise<boolean> {
+    this.view?.close();
+    this.view = undefined;
     await Promise.all([this.sinks?.close(), ...this.files.map(({ outlet }) => outlet.flushed())]);
     for (const { fd } of this.files.splice(0)) closeSync(fd);
     return !(this.lost || this.sinks?.lost === true);
@@ -53,10 +74,11 @@ export class Reporting {
     if (file === undefined) {
       const terminal = eventsStdout ? process.stderr : process.stdout;
       const colour = palette(terminal, this.environment);
-      const write = this.toTerminal(terminal);
-      this.stream.subscribe(
-        MAKE[name]({ detail, colour, write, writeNotice: this.toTerminal(process.stderr) }),
-      );
+      const plainly = this.toTerminal(terminal);
+      if (name === "plain" && detail !== "quiet" && canLive(terminal, this.environment))
+        this.openView(terminal, plainly, colour);
+      const write: Write = (text) => (this.view === undefined ? plainly(text) : this.view.print(text));
+      this.stream.subscribe(MAKE[name]({ detail, colour, write, writeNotice: this.notice }));
     } else {
       const outlet = this.openFile(name, file);
       const write: Write = (text) => outlet.write(Buffer.from(text));
@@ -66,6 +88,11 @@ export class Reporting {
       });
       this.stream.subscribe(MAKE[name]({ detail, colour: plainPalette, write, writeNotice: () => {} }));
     }
+  }
+
+  /** Tells people something that is no event: how to end the run now, what went wrong with a report. */
+  complain(text: string): void {
+    this.notice(`provium: ${text}\n`);
   }
 
   /** Text that waits for a slow terminal or pipe counts as backlog. */
@@ -91,6 +118,20 @@ export class Reporting {
     };
   }
 
+  /** The view goes first: what is printed about an event is followed by a view that knows of it. */
+  private openView(terminal: Terminal, write: Write, colour: Palette): void {
+    const progress = new Progress();
+    this.stream.subscribe(progress.consume);
+    const screen = { columns: () => terminal.columns || 80, rows: () => terminal.rows || 24, write };
+    this.view = new LiveView(progress, screen, colour);
+  }
+
+  /** Notices go to standard error; when that is the terminal with the view, the view makes room. */
+  private readonly notice: Write = (text) => {
+    if (this.view !== undefined && process.stderr.isTTY === true) this.view.print(text);
+    else this.toError(text);
+  };
+
   private openFile(name: ReporterName, path: string): Outlet {
     const what = `--reporter ${name}=${path}`;
     let fd: number;
@@ -105,12 +146,10 @@ export class Reporting {
       failed: (error) => {
         if (error.code === "EPIPE") return;
         this.lost = true;
-        complain(`${what}: ${error.message}; this report is incomplete`);
+        this.complain(`${what}: ${error.message}; this report is incomplete`);
       },
     });
     this.files.push({ fd, outlet });
     return outlet;
   }
 }
-
-const complain = (text: string): void => void process.stderr.write(`provium: ${text}\n`);

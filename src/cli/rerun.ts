@@ -3,19 +3,18 @@
 import { isAbsolute, relative } from "node:path";
 import type { Form } from "../dispatch/discover.ts";
 import type { Arguments } from "./arguments.ts";
-import { type Flag, RUN_FLAGS } from "./flags.ts";
+import { RUN_FLAGS } from "./flags.ts";
 
-/** Flags that choose files and tests, spread the work or write reports: repeating one test needs none of them. */
-const LEFT_OUT: ReadonlySet<string> = new Set(["timeout", "fail-fast", "jobs", "mem", "cpus"]);
+/** What a test may notice. How the work is spread does not matter to one test; whoever tells of a failure adds the seed. */
+const KEPT: ReadonlySet<string> = new Set(["vmm", "accel", "transport", "network", "include-slow"]);
 
 /** Words, with `{file}` where the file belongs. */
 export const rerunWords = (args: Arguments, form: Form): readonly string[] => {
   const words = form === "classic" ? ["provium", "test", "{file}"] : ["provium", "{file}"];
   const config = args.text("config");
   if (config !== undefined) words.push("--config", config);
-  for (const [name, flag] of Object.entries(RUN_FLAGS) as [string, Flag][]) {
-    const shapes = flag.group === "How they run" ? !LEFT_OUT.has(name) : name === "include-slow";
-    if (!shapes) continue;
+  for (const name of Object.keys(RUN_FLAGS)) {
+    if (!KEPT.has(name)) continue;
     const value = args.text(name);
     if (value !== undefined) words.push(`--${name}`, value);
     else if (args.has(name)) words.push(`--${name}`);

@@ -6,6 +6,8 @@ type Name = keyof typeof SIGNALS;
 export class Interruption {
   /** Exit status that tells which signal came first; undefined while none came. */
   status: number | undefined;
+  /** Tells people what goes on; replaced by whoever has painted on the terminal. */
+  announce = (text: string): void => void process.stderr.write(`\nprovium: ${text}\n`);
   private listener: ((reason: string) => void) | undefined;
   private readonly handlers = new Map<Name, () => void>();
 
@@ -30,8 +32,7 @@ export class Interruption {
   private received(name: Name): void {
     const again = this.status !== undefined;
     this.status ??= SIGNALS[name];
-    if (name === "SIGINT")
-      process.stderr.write(again ? "\n" : "\nprovium: ending the run; once more ends it now\n");
+    if (name === "SIGINT" && !again) this.announce("ending the run; once more ends it now");
     if (this.listener !== undefined) this.listener(`the run was interrupted by ${name}`);
     // Nothing has been started yet that would have to be ended first.
     else if (again) process.exit(this.status);

@@ -1,8 +1,9 @@
 /** The JSON reporter: one object a line for each file; notices and the summary go to the text side (stderr). */
 
 import type { MetaValue } from "../events/types.ts";
-import { recordRun } from "./record.ts";
+import { type RunInfo, recordRun } from "./record.ts";
 import type { Reporter } from "./reporter.ts";
+import { rerunCommand } from "./rerun.ts";
 import { summarize } from "./summary.ts";
 
 /** Metadata in JSON: bytes as their base64, integers beyond what every reader holds exactly as text. */
@@ -16,9 +17,20 @@ const jsonValue = (value: MetaValue): unknown => {
     : value;
 };
 
+/** JSON escapes the control characters below 32 itself; these may act on a terminal too. */
+const harmless = (json: string): string =>
+  json.replace(
+    /[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+
 /** A consumer that writes the JSON report. */
-export const jsonReporter: Reporter = (options) =>
-  recordRun({
+export const jsonReporter: Reporter = (options) => {
+  let info: RunInfo | undefined;
+  return recordRun({
+    info(given) {
+      info = given;
+    },
     notice(level, text) {
       options.writeNotice(`provium: ${level === "warning" ? "warning: " : ""}${text}\n`);
     },
@@ -42,14 +54,16 @@ export const jsonReporter: Reporter = (options) =>
           duration_ns: test.durationNs,
           parent: test.parent ?? null,
           flaky: test.flaky,
+          rerun: test.status === "failed" ? (rerunCommand(info, record, test) ?? null) : null,
           meta: jsonValue(test.meta),
           ...(test.status === "failed" ? { detail: test.detail, console_excerpt: test.consoleExcerpt } : {}),
         })),
         output: record.output,
       };
-      options.write(`${JSON.stringify(object)}\n`);
+      options.write(`${harmless(JSON.stringify(object))}\n`);
     },
     run(record) {
       options.writeNotice(`${summarize(record)}\n`);
     },
   });
+};

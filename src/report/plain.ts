@@ -5,8 +5,9 @@
  */
 
 import { renderFailure } from "./failure.ts";
-import { countTests, type FileRecord, recordRun, type TestRecord } from "./record.ts";
+import { countTests, type FileRecord, type RunInfo, recordRun, type TestRecord } from "./record.ts";
 import type { Reporter, ReporterOptions } from "./reporter.ts";
+import { rerunCommand } from "./rerun.ts";
 import { summarize } from "./summary.ts";
 import { indent, visible } from "./text.ts";
 
@@ -14,13 +15,18 @@ const LABEL = { passed: "PASS", failed: "FAIL", timed_out: "TIME", crashed: "FAI
 
 const seconds = (ns: number): string => `${(ns / 1e9).toFixed(2)} s`;
 
-const renderTest = (test: TestRecord, options: ReporterOptions): string | undefined => {
+const renderTest = (
+  test: TestRecord,
+  options: ReporterOptions,
+  rerun: string | undefined,
+): string | undefined => {
   const { colour } = options;
   const name = visible(test.name).replaceAll("\n", " ");
   if (test.status === "failed") {
-    const failure = renderFailure({ ...test, message: test.message ?? "" }, "        ", colour);
+    const failure = renderFailure({ ...test, message: test.message ?? "", rerun }, "        ", colour);
     return `    ${colour.bad("FAIL")} ${name}\n${failure}`;
   }
+  if (test.flaky) return `    ${colour.odd("FLAKY")} ${name} ${colour.faint("(failed before it passed)")}`;
   if (options.detail !== "verbose") return undefined;
   if (test.status === "passed")
     return `    ${colour.good("PASS")} ${name} ${colour.faint(`(${seconds(test.durationNs)})`)}`;
@@ -29,14 +35,15 @@ const renderTest = (test: TestRecord, options: ReporterOptions): string | undefi
   return `    ${colour.odd("SKIP")} ${name}${reason}`;
 };
 
-const renderFile = (file: FileRecord, options: ReporterOptions): string => {
+const renderFile = (file: FileRecord, options: ReporterOptions, info: RunInfo | undefined): string => {
   const { colour } = options;
   const { passed, failed, skipped } = countTests(file.tests);
+  const attempts = file.attempts > 1 ? ` in ${file.attempts} attempts` : "";
   const label = LABEL[file.status];
   const paint =
     file.status === "passed" ? colour.good : file.status === "timed_out" ? colour.odd : colour.bad;
   const lines = [
-    `${paint(label)} ${visible(file.path)} (${passed} passed, ${failed} failed, ${skipped} skipped)`,
+    `${paint(label)} ${visible(file.path)} (${passed} passed, ${failed} failed, ${skipped} skipped)${attempts}`,
   ];
   if (options.detail === "verbose")
     for (const machine of file.machines)
@@ -46,14 +53,24 @@ const renderFile = (file: FileRecord, options: ReporterOptions): string => {
         ),
       );
   for (const test of file.tests) {
-    const line = renderTest(test, options);
+    const line = renderTest(
+      test,
+      options,
+      test.status === "failed" ? rerunCommand(info, file, test) : undefined,
+    );
     if (line !== undefined) lines.push(line);
   }
   // What ended the file has often ended a test, which has said so already.
   if (file.error !== undefined && !file.tests.some((test) => test.message === file.error))
     lines.push(
       renderFailure(
-        { message: file.error, detail: file.detail, consoleExcerpt: "", log: [] },
+        {
+          message: file.error,
+          detail: file.detail,
+          consoleExcerpt: "",
+          log: [],
+          rerun: rerunCommand(info, file),
+        },
         "    ",
         colour,
       ),
@@ -64,8 +81,12 @@ const renderFile = (file: FileRecord, options: ReporterOptions): string => {
 };
 
 /** A consumer that writes the text report. */
-export const plainReporter: Reporter = (options) =>
-  recordRun({
+export const plainReporter: Reporter = (options) => {
+  let info: RunInfo | undefined;
+  return recordRun({
+    info(given) {
+      info = given;
+    },
     notice(level, text) {
       if (level === "warning")
         options.writeNotice(`${options.colour.odd("provium: warning:")} ${visible(text)}\n`);
@@ -73,11 +94,13 @@ export const plainReporter: Reporter = (options) =>
         options.writeNotice(`${options.colour.faint(`provium: ${visible(text)}`)}\n`);
     },
     file(record) {
-      if (options.detail === "quiet" && record.status === "passed") return;
-      options.write(renderFile(record, options));
+      if (options.detail === "quiet" && record.status === "passed" && !record.flaky) return;
+      options.write(renderFile(record, options, info));
     },
     run(record) {
       const paint = record.badFiles === 0 && !record.interrupted ? options.colour.good : options.colour.bad;
-      options.write(`\n${paint(summarize(record))}\n`);
+      const seed = info?.seed === undefined || record.badFiles === 0 ? "" : `\nseed ${info.seed}`;
+      options.write(`\n${paint(summarize(record))}${seed}\n`);
     },
   });
+};

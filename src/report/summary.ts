@@ -11,5 +11,7 @@ export const summarize = (run: RunRecord): string => {
   const left = run.discovered - run.files;
   if (run.interrupted) lines.push(`interrupted${left > 0 ? `; ${left} file(s) not run` : ""}`);
   else if (left > 0) lines.push(`${left} file(s) not run`);
+  if (run.flakyFiles > 0)
+    lines.push(`${run.flakyFiles} file(s) flaky: they passed after an attempt that had failed`);
   return lines.join("\n");
 };

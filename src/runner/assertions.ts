@@ -7,8 +7,8 @@ import { showPair } from "../lua/show.ts";
 import type { LuaState } from "../lua/state.ts";
 import { LuaTable } from "../lua/table.ts";
 import type { LuaValue } from "../lua/values.ts";
+import { AssertionError, compared } from "./assertion-error.ts";
 import { containsBytes } from "./context.ts";
-import { AssertionError } from "./running.ts";
 
 const DEEPEST = 100;
 
@@ -36,8 +36,12 @@ export const globalAssertions = (state: LuaState) => ({
     (args) => {
       const [a, b] = [args.any(1), args.any(2)];
       if (same(state, a, b)) return;
-      const [left, right] = showPair(a, b, (value) => state.textOf(value));
-      throw new AssertionError(withMessage(state, args, 3, `assert_eq: ${left} ~= ${right}`));
+      const text = (value: LuaValue): string => state.textOf(value);
+      const [left, right] = showPair(a, b, text);
+      throw new AssertionError(
+        withMessage(state, args, 3, `assert_eq: ${left} ~= ${right}`),
+        compared(["expected", "actual"], [a, b], text),
+      );
     },
   ),
   assert_contains: fn(

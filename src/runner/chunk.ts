@@ -65,6 +65,7 @@ export class Chunk {
     captureOutput(state, (text) => host.emit("output", { path: job.path, text }));
     refuseUnfit(state);
     for (const [name, value] of Object.entries(globalAssertions(state))) state.setGlobal(name, value);
+    if (job.seed !== undefined) seedRandom(state, BigInt(job.seed), job.path);
     state.setGlobal("co", state.global("coroutine"));
     if (job.dialect === "classic") installClassicNames(state);
     this.guard();
@@ -134,4 +135,10 @@ const installClassicNames = (state: LuaState): void => {
     "getn",
     fn("getn", "(t: table): integer", "The length of a sequence.", (args) => args.table(1).length),
   );
+};
+
+/** `math.random` starts where seed and path say: it differs from file to file and repeats with the seed. */
+const seedRandom = (state: LuaState, seed: bigint, path: string): void => {
+  const start = BigInt.asIntN(64, Bun.hash(`${seed}:${path}`) as bigint);
+  state.table("math").func("randomseed").call(start);
 };

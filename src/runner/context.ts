@@ -10,7 +10,9 @@ import { showPair } from "../lua/show.ts";
 import type { LuaState } from "../lua/state.ts";
 import { type LuaValue, truthy } from "../lua/values.ts";
 import type { Op } from "../sys/op.ts";
+import { compared } from "./assertion-error.ts";
 import { ktapResults, type SubResult } from "./ktap.ts";
+import { mediaTypeOf } from "./media-type.ts";
 import type { RunningTest } from "./running.ts";
 
 /** What a context needs from the framework. */
@@ -18,6 +20,8 @@ export interface ContextHost {
   readonly state: LuaState;
   /** Runs a part of a test under a name of its own. True: it passed or was skipped. */
   subtest(parent: RunningTest, name: string, body: LuaFunction): Op<boolean>;
+  /** Keeps data with the test's result. */
+  attach(test: RunningTest, name: string, data: Uint8Array, mediaType: string): void;
   /** Reports a result that something else has produced. */
   report(parent: RunningTest, result: SubResult): void;
 }
@@ -65,7 +69,12 @@ defineClass<TestContext>({
     assert_eq: method("(a: any, b: any, msg?: string)", "Fails unless `a == b`.", (self, args) => {
       if (self.host.state.equal(args.any(1), args.any(2))) return;
       const [a, b] = pairOf(self, args);
-      self.test.fail(self.host.state, `${messageOr(args, 3, "assertion failed")}: ${a} ~= ${b}`);
+      const text = (value: LuaValue): string => self.host.state.textOf(value);
+      self.test.fail(
+        self.host.state,
+        `${messageOr(args, 3, "assertion failed")}: ${a} ~= ${b}`,
+        compared(["first", "second"], [args.any(1), args.any(2)], text),
+      );
     }),
     assert_neq: method("(a: any, b: any, msg?: string)", "Fails when `a == b`.", (self, args) => {
       if (!self.host.state.equal(args.any(1), args.any(2))) return;
@@ -109,6 +118,17 @@ defineClass<TestContext>({
     log: method("(value: any)", "Adds `tostring(value)` to the test's log.", (self, args) => {
       self.test.say(self.host.state.textOf(args.any(1)));
     }),
+    attach: method(
+      "(name: string, data: string, opts?: {media_type?})",
+      "Keeps `data` (at most 16 MiB, 64 MiB a test) with the test's result, for the HTML report and readers of events. The media type is guessed from the name's ending.",
+      (self, args) => {
+        const name = args.text(1, "name");
+        const data = args.bytes(2, "data");
+        const given = args.absent(3) ? undefined : args.table(3, "opts").optText("media_type");
+        self.test.keep(name, data.byteLength);
+        self.host.attach(self.test, name, data, given ?? mediaTypeOf(name, data));
+      },
+    ),
     subtest: method(
       "(name: string, fn: fun(t)): boolean",
       "Runs a part of the test with a result of its own. A failed part fails the test; the rest of it still runs.",

@@ -6,6 +6,8 @@ import type { FailureDetail } from "../events/types.ts";
 import { LuaError } from "../lua/errors.ts";
 import type { LuaState } from "../lua/state.ts";
 import { type Frame, sourceLine, traceback } from "../lua/trace.ts";
+import { AssertionError } from "./assertion-error.ts";
+import { excerptOf } from "./excerpt.ts";
 
 export interface Failure {
   readonly reason: string;
@@ -34,6 +36,12 @@ const placeOf = (
   return frame?.file === undefined ? {} : { file: frame.file, line: frame.line as number };
 };
 
+/** How Lua names what the failing line called: the frame below the one of that line. */
+const calleeOf = (frames: readonly Frame[], file: string | undefined, line: number): string | undefined => {
+  const at = frames.findIndex((frame) => frame.file === file && frame.line === line);
+  return at <= 0 ? undefined : frames[at - 1]?.what;
+};
+
 /** A failure told by a message and by where Lua was. */
 export const failureAt = (
   state: LuaState,
@@ -44,6 +52,11 @@ export const failureAt = (
   const { file, line } = placeOf(state, message, frames);
   const path = file === undefined ? undefined : state.sources.get(file);
   const source = path === undefined || line === undefined ? undefined : sourceLine(path, line);
+  const excerpt =
+    path === undefined || line === undefined
+      ? undefined
+      : excerptOf(path, line, calleeOf(frames, file, line));
+  const comparison = cause instanceof AssertionError ? cause.comparison?.() : undefined;
   const trace = traceback(frames);
   const hint = cause instanceof ProviumError ? cause.hint : undefined;
   return {
@@ -52,6 +65,8 @@ export const failureAt = (
       ...(file === undefined ? {} : { file }),
       ...(line === undefined ? {} : { line }),
       ...(source === undefined ? {} : { source }),
+      ...(excerpt === undefined ? {} : { excerpt }),
+      ...(comparison === undefined ? {} : { comparison }),
       ...(trace === "" ? {} : { traceback: `stack traceback:\n${trace}` }),
       ...(hint === undefined ? {} : { hint }),
     },

@@ -247,7 +247,7 @@ export class Framework implements ContextHost {
     const name = unique(this.partNames, `${parent.name}/${part}`);
     const { job, state, emit } = this.host;
     const running = new RunningTest(name, {}, undefined);
-    emit("test_started", { path: job.path, name, meta: {} });
+    emit("test_started", { path: job.path, name, meta: {}, parent: parent.name });
     const outer = this.running;
     this.running = running;
     let failure: Failure | undefined;
@@ -269,10 +269,20 @@ export class Framework implements ContextHost {
     return settled === undefined;
   }
 
+  attach(test: RunningTest, name: string, data: Uint8Array, mediaType: string): void {
+    this.host.emit("attachment", {
+      path: this.host.job.path,
+      test: test.name,
+      name,
+      media_type: mediaType,
+      data,
+    });
+  }
+
   report(parent: RunningTest, result: SubResult): void {
     const name = unique(this.partNames, `${parent.name}/${result.name}`);
     const part = new RunningTest(name, {}, undefined);
-    this.host.emit("test_started", { path: this.host.job.path, name, meta: {} });
+    this.host.emit("test_started", { path: this.host.job.path, name, meta: {}, parent: parent.name });
     const failure = result.outcome === "failed" ? { reason: result.reason, detail: {} } : undefined;
     this.finish(part, failure, result.outcome === "skipped" ? result.reason : undefined);
     if (failure !== undefined)

@@ -32,6 +32,8 @@ export interface Job {
   readonly accel: "kvm" | "tcg";
   /** auto is settled by the dispatcher. */
   readonly transport: "vsock" | "serial";
+  /** Of the run: where each file's random sequence starts, together with its path. */
+  readonly seed?: bigint | number;
   /** Every operation in a guest becomes an event. */
   readonly operations?: boolean;
   /** Milliseconds for the whole file, 0 for none. */

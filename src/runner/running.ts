@@ -1,20 +1,21 @@
 /** One test while its body runs: what it logged and what has settled its outcome already. */
 
-import { ProviumError } from "../errors/errors.ts";
-import type { Meta } from "../events/types.ts";
+import { ApiError, ProviumError } from "../errors/errors.ts";
+import type { Comparison, Meta } from "../events/types.ts";
 import type { LuaState } from "../lua/state.ts";
 import type { LuaTable } from "../lua/table.ts";
 import { monotonic } from "../sys/op.ts";
+import { AssertionError } from "./assertion-error.ts";
 import { type Failure, failureAt } from "./failure.ts";
-
-/** A failed assertion: an expected end of a test, whose text is the whole story. */
-export class AssertionError extends ProviumError {}
 
 /** Ends a body that has asked to be skipped. */
 export class SkipSignal extends ProviumError {}
 
 /** What one test may log; it travels in one event. */
 const LONGEST_LOG = 1024 * 1024;
+/** An attachment travels in one event too. */
+const LARGEST_ATTACHMENT = 16 * 1024 * 1024;
+const LARGEST_TOGETHER = 64 * 1024 * 1024;
 
 export class RunningTest {
   readonly log: string[] = [];
@@ -24,6 +25,7 @@ export class RunningTest {
   /** Why the body asked to be skipped. */
   skipped: string | undefined;
   private logged = 0;
+  private attached = 0;
 
   constructor(
     readonly name: string,
@@ -41,12 +43,34 @@ export class RunningTest {
     this.log.push(this.logged > LONGEST_LOG ? "(the log is full: 1 MiB)" : line);
   }
 
+  /** Counts what is attached. Raises when it is too much for one event or one test. */
+  keep(name: string, bytes: number): void {
+    if (bytes > LARGEST_ATTACHMENT)
+      throw new ApiError(
+        `t:attach: \`${name}\` has ${bytes} bytes; at most ${LARGEST_ATTACHMENT} can be kept`,
+        {
+          hint: "attach the part that tells the story, or leave the file in a directory of the host",
+        },
+      );
+    if (this.attached + bytes > LARGEST_TOGETHER)
+      throw new ApiError(
+        `t:attach: with \`${name}\` the test would keep more than ${LARGEST_TOGETHER} bytes`,
+      );
+    this.attached += bytes;
+  }
+
   /** Fails the test for good and raises. */
-  fail(state: LuaState, text: string): never {
+  fail(state: LuaState, text: string, comparison?: () => Comparison): never {
     const frames = state.frames();
     const at = frames.find(({ native, line }) => !native && line !== undefined);
-    this.sticky ??= failureAt(state, at === undefined ? text : `${at.file}:${at.line}: ${text}`, frames);
-    throw new AssertionError(text);
+    const error = new AssertionError(text, comparison);
+    this.sticky ??= failureAt(
+      state,
+      at === undefined ? text : `${at.file}:${at.line}: ${text}`,
+      frames,
+      error,
+    );
+    throw error;
   }
 
   skip(reason: string): never {

@@ -1,0 +1,30 @@
+/** The command that repeats one file or one test of a run. */
+
+import type { FileRecord, RunInfo, TestRecord } from "./record.ts";
+
+/** A word as a shell takes it. */
+const quoted = (word: string): string =>
+  /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+
+/** The test itself, or the one that it is a part of. */
+const wholeTest = (file: FileRecord, test: TestRecord): string => {
+  const parents = new Map(file.tests.map(({ name, parent }) => [name, parent]));
+  let name = test.name;
+  for (let parent = test.parent; parent !== undefined; parent = parents.get(parent)) name = parent;
+  return name;
+};
+
+/** One line; undefined when the stream does not say how it was made. */
+export const rerunCommand = (
+  info: RunInfo | undefined,
+  file: FileRecord,
+  test?: TestRecord,
+): string | undefined => {
+  if (info === undefined || info.rerun.length === 0) return undefined;
+  const words = info.rerun.map((word) =>
+    word === "{file}" ? file.location : word === "{path}" ? file.path : word,
+  );
+  if (info.seed !== undefined) words.push("--seed", info.seed);
+  if (test !== undefined) words.push("--test", wholeTest(file, test));
+  return words.map(quoted).join(" ");
+};
