@@ -71,6 +71,16 @@ Accepted by \`lab:vm(name, profile, opts)\` and \`vm:boot(opts)\`; the later one
 | \`initial_time\` | seconds since the epoch: the guest's clock at boot | the host's time |
 | \`boot_timeout\`, \`agent_timeout\` | duration; times 4 without hardware acceleration | 30 s |`;
 
+const BRIDGES = `Options of \`lab:bridge(name, opts)\` are those of a bridge that does not exist yet; see [networks](networks.md).
+
+| key | value | default |
+|---|---|---|
+| \`subnet\` | an IPv4 network such as \`"10.1.2.0/24"\`, /8 to /28 | the next of 10.89.0.0/24, 10.89.1.0/24, … |
+| \`addressing\` | \`"auto"\`: members get addresses and names; \`"none"\`: their networks are left alone | \`"auto"\` |
+| \`dhcp\` | true: a responder offers the same addresses to the guests' own DHCP clients, and the agent sets none | false |
+| \`mtu\` | 576 to 9216 | 1500 |
+| \`seed\` | integer: what loss and other chances are drawn from | made from the bridge's name |`;
+
 const STRINGS = `## Strings
 
 Every string has what the classic API's output objects have, with a dot or a colon: \`s.value\`, \`s.contains(text)\`, \`s.starts_with(text)\`, \`s.trim()\`.`;
@@ -95,6 +105,9 @@ export const manual = (): string =>
     "\n## lab\n",
     "A name space of machines. The names of the file are visible in its tests; what a test declares ends with it.\n",
     entries("lab:", LAB_METHODS),
+    `\n## Bridge\n\n${BRIDGES}\n\n${classSection("Bridge", "bridge")}`,
+    `\n## Nic\n\n${classSection("Nic", "nic")}`,
+    `\n## Capture\n\n${classSection("Capture", "capture")}`,
     "\n## vm\n",
     BOOT_OPTIONS,
     ...Object.entries(VM_METHOD_GROUPS).map(

@@ -8,6 +8,7 @@
 #include "loop.h"
 
 struct actor;
+struct network_wait;
 struct process;
 struct session;
 
@@ -19,6 +20,8 @@ struct agent {
   /** Every task, the main one among them. */
   struct actor *actors;
   struct actor *main_task;
+  /** Interfaces that are still to come. */
+  struct network_wait *network_waits;
 
   /** False when it serves a test on the host (--fd, --listen-vsock): nothing is rebooted or re-rooted then. */
   bool in_guest;

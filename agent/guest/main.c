@@ -13,6 +13,7 @@
 #include "birth.h"
 #include "channels.h"
 #include "messages.h"
+#include "network.h"
 #include "oom.h"
 #include "orphans.h"
 #include "process.h"
@@ -160,6 +161,7 @@ static void finish(struct agent *agent) {
     agent->sessions->gone = NULL;
     session_close(agent->sessions);
   }
+  network_abandon(agent);
   processes_abandon(agent);
   while (agent->actors != NULL) actor_destroy(agent->actors);
   if (!agent->in_guest) orphans_end(agent->proc_fd);

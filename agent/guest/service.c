@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "messages.h"
+#include "network.h"
 #include "power.h"
 #include "process.h"
 #include "session.h"
@@ -69,6 +70,7 @@ static void cancel(struct session *session, const struct frame_head *head) {
     if (actor_cancel(actor, session, head->request_id)) return;
   }
   process_cancel(session, head->request_id);
+  network_cancel(session, head->request_id);
 }
 
 /** Fields of every request that the I/O process serves. */
@@ -82,6 +84,8 @@ union fields {
   struct proc_close_fields close;
   struct sync_fields sync;
   struct worker_end_fields worker_end;
+  struct net_setup_fields net_setup;
+  struct net_hosts_fields net_hosts;
 };
 
 void service_request(struct session *session, const struct message *message, const struct frame_head *head,
@@ -126,6 +130,12 @@ void service_request(struct session *session, const struct message *message, con
       break;
     case MESSAGE_WORKER_END:
       worker_end_request(session, head, &fields.worker_end);
+      break;
+    case MESSAGE_NET_SETUP:
+      network_setup(session, head, &fields.net_setup);
+      break;
+    case MESSAGE_NET_HOSTS:
+      network_hosts(session, head, &fields.net_hosts);
       break;
     default:
       session_refuse(session, head->actor, head->request_id, 0, message->name, "only a serial port is synchronised");

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "exec.h"
+#include "netns.h"
 #include "switch/switch.h"
 #include "tsc.h"
 
@@ -14,6 +15,7 @@ struct subcommand {
 
 static const struct subcommand subcommands[] = {
     {"exec", exec_command},
+    {"netns", netns_command},
     {"switch", switch_command},
     {"tsc", tsc_command},
 };
@@ -23,6 +25,7 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], subcommands[i].name) == 0) return subcommands[i].run(argc - 2, argv + 2);
   }
   fputs("usage: provium-helper exec [--parent PID] [--ask] [--batch] [--] PROGRAM ARGUMENTS...\n"
+        "       provium-helper netns hold|enter|tap|capture ...\n"
         "       provium-helper switch\n"
         "       provium-helper tsc\n",
         stderr);

@@ -4,6 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Profile } from "../config/schema.ts";
 import type { Emit } from "../events/types.ts";
+import type { NetworkHost } from "../lab/network-host.ts";
 import type { OpenGuest, Services, Vmm } from "../lab/ports.ts";
 import { Scopes } from "../lab/scopes.ts";
 import { consoleText } from "../lab/session.ts";
@@ -18,6 +19,7 @@ import { JSON_FUNCTIONS } from "./json.ts";
 import { PRELUDE, PRELUDE_NAME } from "./prelude.ts";
 import { Provium } from "./provium.ts";
 import { EXEC_ASSERT_OK } from "./result.ts";
+import "./impairments.ts";
 import "./vm.ts";
 import { parseWait, waitUntil } from "./waiting.ts";
 
@@ -41,6 +43,7 @@ export interface ApiContext {
   readonly vmm: Vmm;
   readonly openGuest: OpenGuest;
   readonly services: Services;
+  readonly network: Pick<NetworkHost, "openBackend" | "openUplink" | "openDhcp">;
   readonly emit: Emit;
   readonly reactor: Reactor;
   readonly state: LuaState;
@@ -94,6 +97,7 @@ export const installApi = (context: ApiContext): Surface => {
       checkHostFile,
     },
     job.profiles,
+    context.network,
   );
   const execTable = state.load(PRELUDE, PRELUDE_NAME).call(EXEC_ASSERT_OK)[0];
   if (!(execTable instanceof LuaFunction)) throw new TypeError("the prelude returned no function");

@@ -10,6 +10,7 @@ import { LuaTable } from "../lua/table.ts";
 import type { LuaValue } from "../lua/values.ts";
 import type { Op } from "../sys/op.ts";
 import { durationMs, optionTable, unwrapped } from "./arguments.ts";
+import { BridgeHandle } from "./bridge.ts";
 import type { Api } from "./context.ts";
 import { VmHandle } from "./handles.ts";
 
@@ -36,10 +37,12 @@ export class LabHandle {
     return this.own ?? this.api.scopes.current.lab;
   }
 
-  /** The VM or sub-lab of that name, as Lua sees it. */
-  member(name: string): VmHandle | LabHandle | undefined {
+  /** The VM, bridge or sub-lab of that name, as Lua sees it. */
+  member(name: string): VmHandle | BridgeHandle | LabHandle | undefined {
     const vm = this.lab.findVm(name);
     if (vm !== undefined) return VmHandle.of(this.api, vm, "lab");
+    const bridge = this.lab.findBridge(name);
+    if (bridge !== undefined) return BridgeHandle.of(this.api, bridge, this.lab);
     const lab = this.lab.findLab(name);
     return lab === undefined ? undefined : LabHandle.of(this.api, lab);
   }
@@ -61,17 +64,31 @@ const vmOf = (self: LabHandle, args: Args): VmHandle => {
   return VmHandle.of(self.api, self.api.scopes.createVm(self.lab, name, profile, options), "lab");
 };
 
-/** Adds one VM or lab, or all of an array; nothing is added when one of them cannot be. */
+const bridgeOf = (self: LabHandle, args: Args): BridgeHandle => {
+  const name = args.text(1, "name");
+  const table = args.optTable(2, "bridge: opts");
+  const { lab, api } = self;
+  const found = lab.findBridge(name);
+  if (found !== undefined && table !== undefined)
+    throw new ApiError(`bridge: \`${name}\` exists already; its options are those it was made with`);
+  const bridge = found ?? api.scopes.createBridge(lab, name, table && optionTable(table));
+  return BridgeHandle.of(api, bridge, lab);
+};
+
+/** Adds one VM, bridge or lab, or all of an array; nothing is added when one of them cannot be. */
 const include = (self: LabHandle, args: Args): void => {
   const given = args.any(1);
   const wanted: LuaValue[] = given instanceof LuaTable ? given.items() : [given];
   const { lab } = self;
   for (const value of wanted) {
     if (value instanceof VmHandle) lab.checkVmName(value.vm.name);
-    else if (!(value instanceof LabHandle)) args.fail(1, "a vm, a lab or an array of them expected");
+    else if (value instanceof BridgeHandle) lab.checkBridgeName(value.bridge.name);
+    else if (!(value instanceof LabHandle))
+      args.fail(1, "a vm, a bridge, a lab or an array of them expected");
   }
   for (const value of wanted) {
     if (value instanceof VmHandle) lab.addVm(value.vm);
+    else if (value instanceof BridgeHandle) lab.addBridge(value.bridge);
     else if (value instanceof LabHandle) lab.addLab(value.lab);
   }
 };
@@ -91,6 +108,11 @@ export const LAB_METHODS: LabMethods = {
     "(name: string, profile?: string, opts?: BootOptions): VM",
     "With a profile: a new VM of that name, not booted. Without: the VM of that name, in a test also one of the file.",
     vmOf,
+  ),
+  bridge: labMethod(
+    '(name: string, opts?: {subnet?: string, addressing?: "auto"|"none", dhcp?: boolean, mtu?: integer, seed?: integer}): Bridge',
+    "The bridge of that name, made when there is none. Options: see Networks.",
+    bridgeOf,
   ),
   lab: labMethod(
     "(name?: string): lab",
@@ -116,25 +138,31 @@ export const LAB_METHODS: LabMethods = {
   resume: labMethod("()", "Resumes every VM of the lab; each must be paused.", function* (self) {
     yield* self.lab.resume();
   }),
-  include: labMethod("(member: VM|lab|(VM|lab)[])", "Adds VMs and labs made elsewhere.", include),
+  include: labMethod(
+    "(member: VM|Bridge|lab|(VM|Bridge|lab)[])",
+    "Adds VMs, bridges and labs made elsewhere.",
+    include,
+  ),
   remove: labMethod(
-    "(member: string|VM|lab)",
+    "(member: string|VM|Bridge|lab)",
     "Takes a member out of the lab; it goes on running.",
     (self, args) => {
       if (args.type(1) === "string") self.lab.remove(args.text(1));
       else if (args.isObject(1, VmHandle as never)) self.lab.remove((args.any(1) as VmHandle).vm);
+      else if (args.isObject(1, BridgeHandle as never)) self.lab.remove((args.any(1) as BridgeHandle).bridge);
       else
         self.lab.remove(
-          args.object(1, LabHandle as never as abstract new () => LabHandle, "name, vm or lab").lab,
+          args.object(1, LabHandle as never as abstract new () => LabHandle, "name, vm, bridge or lab").lab,
         );
     },
   ),
   members: labMethod(
     "(): {kind: string, name: string}[]",
-    'Its members; kind is "vm" or "sub_lab".',
+    'Its members; kind is "vm", "bridge" or "sub_lab".',
     (self) => self.lab.members().map(({ kind, name }) => ({ kind, name })),
   ),
   vm_names: labMethod("(): string[]", "Names of its VMs.", (self) => self.lab.vmNames()),
+  bridge_names: labMethod("(): string[]", "Names of its bridges.", (self) => self.lab.bridgeNames()),
   sub_lab_names: labMethod("(): string[]", "Names of its sub-labs.", (self) => self.lab.labNames()),
   name: labMethod("(): string", 'The lab\'s name; "provium" for the root.', (self) => self.lab.name),
   claim: labMethod(
@@ -164,7 +192,7 @@ export const LAB_METHODS: LabMethods = {
 defineClass<LabHandle>({
   name: "lab",
   of: LabHandle as never as abstract new () => LabHandle,
-  doc: "A name space of VMs and sub-labs. `lab.<name>` is the member of that name, or nil.",
+  doc: "A name space of VMs, bridges and sub-labs. `lab.<name>` is the member of that name, or nil.",
   methods: LAB_METHODS,
   get: (self, key) => self.api.pack[key] ?? self.member(key),
   set: (_self, key) => {

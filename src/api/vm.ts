@@ -8,6 +8,7 @@ import { Console } from "./console.ts";
 import { OPEN_FILE_METHODS } from "./file.ts";
 import { type GuestMethods, guestMethod, VmHandle, type VmMethods } from "./handles.ts";
 import { JOB_METHODS } from "./jobs.ts";
+import { NIC_METHODS } from "./nic.ts";
 import { PROCESS_METHODS } from "./process.ts";
 import { COUNT_METHODS } from "./quiescence.ts";
 import { SYSCALL_METHODS } from "./syscall.ts";
@@ -42,6 +43,7 @@ export const GUEST_METHOD_GROUPS: Readonly<Record<string, GuestMethods>> = {
 export const VM_METHOD_GROUPS: Readonly<Record<string, VmMethods>> = {
   "Life of a VM": LIFE_METHODS,
   ...GUEST_METHOD_GROUPS,
+  Network: NIC_METHODS,
   "Workers and what is open": { ...SPAWN_METHODS, ...COUNT_METHODS },
 };
 

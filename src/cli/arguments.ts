@@ -157,3 +157,15 @@ export const accelFromEnvironment = (environment: NodeJS.ProcessEnv): Accel | un
     throw new UsageError(`PROVIUM_ACCEL must be ${ACCELS.join(" or ")}; it is \`${value}\``);
   return value as Accel;
 };
+
+const NETWORKS = ["auto", "kernel", "user"] as const;
+export type NetworkWish = (typeof NETWORKS)[number];
+
+/** `PROVIUM_NETWORK`, checked like the flag. */
+export const networkFromEnvironment = (environment: NodeJS.ProcessEnv): NetworkWish | undefined => {
+  const value = environment.PROVIUM_NETWORK;
+  if (value === undefined || value === "") return undefined;
+  if (!NETWORKS.includes(value as NetworkWish))
+    throw new UsageError(`PROVIUM_NETWORK must be ${NETWORKS.join(" or ")}; it is \`${value}\``);
+  return value as NetworkWish;
+};

@@ -136,6 +136,7 @@ const executeRound = async (
     accel: settled.accel,
     transport: settled.transport,
     seed: options.seed,
+    network: options.network,
     operations: options.output.operations,
     timeoutMs: options.timeoutMs,
     luaMemoryMb: LUA_MEMORY_MB,

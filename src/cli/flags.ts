@@ -138,6 +138,12 @@ export const RUN_FLAGS = {
     group: "How they run",
     description: "the channel to guests; auto takes vsock where it can",
   },
+  network: {
+    type: "enum",
+    options: ["auto", "kernel", "user"],
+    group: "How they run",
+    description: "what carries frames of bridges; auto takes the kernel where it can do everything",
+  },
   verbose: {
     type: "boolean",
     alias: "v",

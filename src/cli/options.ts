@@ -12,6 +12,8 @@ import {
   accelFromEnvironment,
   countFlag,
   durationFlag,
+  type NetworkWish,
+  networkFromEnvironment,
   numberFlag,
   seedFlag,
   sizeFlag,
@@ -31,6 +33,7 @@ export interface RunOptions {
   readonly vmm: "qemu" | "local";
   readonly accel: Accel;
   readonly transport: "auto" | "vsock" | "serial";
+  readonly network: NetworkWish;
   readonly jobs: number | undefined;
   readonly memoryBytes: number | undefined;
   readonly cpus: number | undefined;
@@ -76,6 +79,11 @@ export const runOptions = (
       config.accel ??
       "auto",
     transport: (args.text("transport") as RunOptions["transport"] | undefined) ?? config.transport ?? "auto",
+    network:
+      (args.text("network") as NetworkWish | undefined) ??
+      networkFromEnvironment(environment) ??
+      config.network ??
+      "auto",
     jobs: countFlag(args, "jobs") ?? config.jobs,
     memoryBytes: sizeFlag(args, "mem"),
     cpus: countFlag(args, "cpus"),

@@ -12,6 +12,7 @@ const DEFAULT_CACHE_BYTES = 20 * 2 ** 30;
 
 export const ACCELS = ["auto", "kvm", "tcg"] as const;
 export const TRANSPORTS = ["auto", "vsock", "serial"] as const;
+const NETWORKS = ["auto", "kernel", "user"] as const;
 
 const defaultCache = (environment: NodeJS.ProcessEnv): string =>
   join(environment.XDG_CACHE_HOME || join(environment.HOME || homedir(), ".cache"), "provium", "fixtures");
@@ -41,6 +42,7 @@ const readSettings = (section: Section, directory: string, environment: NodeJS.P
     cacheMaxSize: section.size("cache_max_size") ?? DEFAULT_CACHE_BYTES,
     accel: section.oneOf("accel", ACCELS),
     transport: section.oneOf("transport", TRANSPORTS),
+    network: section.oneOf("network", NETWORKS),
     jobs: section.count("jobs", 1),
     cpuPressure: section.number("cpu_pressure", 0, 100),
     memoryPressure: section.number("mem_pressure", 0, 100),

@@ -36,6 +36,7 @@ export interface Config {
   readonly profiles: Readonly<Record<string, Profile>>;
   readonly accel?: "auto" | "kvm" | "tcg" | undefined;
   readonly transport?: "auto" | "vsock" | "serial" | undefined;
+  readonly network?: "auto" | "kernel" | "user" | undefined;
   readonly jobs?: number | undefined;
   /** Percent of the time that tasks may wait for a CPU, or for memory, before fewer files run. */
   readonly cpuPressure?: number | undefined;

@@ -327,6 +327,29 @@ export const MESSAGES = define({
   CLOCK_SET: { kind: 65, fields: { ns: "int" }, reply: {}, served: "task" },
   /** Adds `ns` (signed) and answers the time after it. */
   CLOCK_ADVANCE: { kind: 66, fields: { ns: "int" }, reply: { ns: "int" }, served: "task" },
+
+  // --- network, in the network namespace of the I/O process, which is that of init -----------------------------------
+  /**
+   * Sets up the interface with the hardware address `mac` (6 bytes): brings it up with `mtu` (0: leaves that as it
+   * is), gives it `addresses` ("10.1.2.3/24", "fd00::3/64"), removes `drop_routes`, adds `routes` ("10.2.0.0/24
+   * 10.1.2.1": to, gateway). All of it may be there already. An interface that has not appeared yet is waited for,
+   * at most `timeout_ms`, then ERROR ENODEV. IPv6 addresses are left out where the guest has no IPv6.
+   */
+  NET_SETUP: {
+    kind: 72,
+    fields: {
+      mac: "bytes",
+      mtu: "int",
+      addresses: "list",
+      routes: "list",
+      drop_routes: "list",
+      timeout_ms: "int",
+    },
+    reply: { name: "bytes", index: "int" },
+    served: "io",
+  },
+  /** Makes `text`, lines of hosts(5), the harness's part of /etc/hosts below the root of PID 1; empty removes it. Guests only. */
+  NET_HOSTS: { kind: 73, fields: { text: "bytes" }, reply: {}, served: "io" },
 });
 
 export type MessageName = keyof typeof MESSAGES;

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import type { Channel } from "../channel/channel.ts";
 import { ProtocolError, TimeoutError, VmDeadError } from "../errors/errors.ts";
-import type { AgentState, Guest, GuestIdentity, OpenGuest } from "../lab/ports.ts";
+import type { AgentState, Guest, GuestIdentity, InterfaceSetup, OpenGuest } from "../lab/ports.ts";
 import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
 import { RemoteActor } from "./actor.ts";
 import { Client } from "./client.ts";
@@ -16,6 +16,8 @@ import { printable } from "./wording.ts";
 /** SYNC is said again after this long: a guest that is reset may lose what was on its way. */
 const SYNC_AGAIN_MS = 500;
 const MAGIC = Uint8Array.from(SYNC_PREAMBLE);
+
+const encoded = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 class RemoteGuest implements Guest {
   readonly main: RemoteActor;
@@ -50,6 +52,25 @@ class RemoteGuest implements Guest {
       queuedBytes: Number(state.queued_bytes),
       rssBytes: Number(state.rss_bytes),
     };
+  }
+
+  *setupInterface(setup: InterfaceSetup): Op<string> {
+    const fields = {
+      mac: Uint8Array.from(setup.mac.split(":"), (part) => Number.parseInt(part, 16)),
+      mtu: setup.mtu,
+      addresses: setup.addresses.map(encoded),
+      routes: setup.routes.map(encoded),
+      drop_routes: setup.dropRoutes.map(encoded),
+      timeout_ms: setup.timeoutMs,
+    };
+    const subject = { call: "set up the interface", object: setup.mac };
+    const reply = yield* this.client.call("NET_SETUP", fields, { actor: ACTOR_IO, subject });
+    return printable(reply.name);
+  }
+
+  *setHosts(lines: string): Op<void> {
+    const subject = { call: "write /etc/hosts" };
+    yield* this.client.call("NET_HOSTS", { text: encoded(lines) }, { actor: ACTOR_IO, subject });
   }
 
   *shutdown(syncMs: number, deadline: Deadline): Op<void> {

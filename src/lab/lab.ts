@@ -4,16 +4,18 @@ import { ApiError } from "../errors/errors.ts";
 import { suggestion } from "../errors/suggest.ts";
 import { all, type Op } from "../sys/op.ts";
 import { Barriers } from "./barrier.ts";
+import type { Bridge } from "./bridge.ts";
 import { checkName, duplicate, shadowed } from "./names.ts";
 import type { Vm } from "./vm.ts";
 
 export interface Member {
-  readonly kind: "vm" | "sub_lab";
+  readonly kind: "vm" | "bridge" | "sub_lab";
   readonly name: string;
 }
 
 export class Lab {
   private readonly vms = new Map<string, Vm>();
+  private readonly bridges = new Map<string, Bridge>();
   private readonly labs = new Map<string, Lab>();
   readonly barriers = new Barriers();
   private nameless = 0;
@@ -26,6 +28,43 @@ export class Lab {
 
   findVm(name: string): Vm | undefined {
     return this.vms.get(name) ?? this.parent?.findVm(name);
+  }
+
+  findBridge(name: string): Bridge | undefined {
+    return this.bridges.get(name) ?? this.parent?.findBridge(name);
+  }
+
+  /** The bridge of that name, here or in the parent. Throws ApiError naming the known ones. */
+  bridge(name: string): Bridge {
+    const bridge = this.findBridge(name);
+    if (bridge !== undefined) return bridge;
+    throw new ApiError(`bridge \`${name}\` not found (${suggestion(name, this.visibleBridges())})`, {
+      hint: `Make it first: lab:bridge("${name}").`,
+    });
+  }
+
+  private visibleBridges(): string[] {
+    return [...new Set([...this.bridges.keys(), ...(this.parent?.visibleBridges() ?? [])])];
+  }
+
+  checkBridgeName(name: string): void {
+    checkName("bridge", name);
+    if (this.bridges.has(name)) throw duplicate("DuplicateBridgeName", name, this.name);
+    if (this.parent?.findBridge(name) !== undefined) throw shadowed("bridge", name, this.parent.name);
+  }
+
+  addBridge(bridge: Bridge): void {
+    this.checkBridgeName(bridge.name);
+    this.bridges.set(bridge.name, bridge);
+  }
+
+  bridgeNames(): string[] {
+    return [...this.bridges.keys()];
+  }
+
+  /** Bridges here and in the parents. */
+  allBridges(): Bridge[] {
+    return [...this.bridges.values(), ...(this.parent?.allBridges() ?? [])];
   }
 
   findLab(name: string): Lab | undefined {
@@ -80,18 +119,21 @@ export class Lab {
     this.labs.set(lab.name, lab);
   }
 
-  /** Takes a member out; the VM or lab itself goes on. A name tries VMs, then sub-labs. */
-  remove(what: string | Vm | Lab): void {
+  /** Takes a member out, which itself goes on. A name tries VMs, then bridges, then sub-labs. */
+  remove(what: string | Vm | Bridge | Lab): void {
     if (typeof what === "string") {
-      if (this.vms.delete(what) || this.labs.delete(what)) return;
+      if (this.vms.delete(what) || this.bridges.delete(what) || this.labs.delete(what)) return;
       const known = this.members().map((member) => member.name);
       throw new ApiError(`lab \`${this.name}\` has no member \`${what}\` (${suggestion(what, known)})`);
     }
-    const held: Map<string, Vm | Lab> = what instanceof Lab ? this.labs : this.vms;
+    const [kind, held]: [string, Map<string, Vm | Bridge | Lab>] =
+      what instanceof Lab
+        ? ["lab", this.labs]
+        : what.kind === "bridge"
+          ? ["bridge", this.bridges]
+          : ["vm", this.vms];
     if (held.get(what.name) !== what)
-      throw new ApiError(
-        `${what instanceof Lab ? "lab" : "vm"} \`${what.name}\` is no member of lab \`${this.name}\``,
-      );
+      throw new ApiError(`${kind} \`${what.name}\` is no member of lab \`${this.name}\``);
     held.delete(what.name);
   }
 
@@ -99,6 +141,12 @@ export class Lab {
   forget(vm: Vm): void {
     if (this.vms.get(vm.name) === vm) this.vms.delete(vm.name);
     for (const lab of this.labs.values()) lab.forget(vm);
+  }
+
+  /** Forgets a bridge that has been closed, here and in every sub-lab. */
+  forgetBridge(bridge: Bridge): void {
+    if (this.bridges.get(bridge.name) === bridge) this.bridges.delete(bridge.name);
+    for (const lab of this.labs.values()) lab.forgetBridge(bridge);
   }
 
   vmNames(): string[] {
@@ -112,6 +160,7 @@ export class Lab {
   members(): Member[] {
     return [
       ...this.vmNames().map((name) => ({ kind: "vm", name }) as const),
+      ...this.bridgeNames().map((name) => ({ kind: "bridge", name }) as const),
       ...this.labNames().map((name) => ({ kind: "sub_lab", name }) as const),
     ];
   }

@@ -14,17 +14,17 @@ export const checkName = (kind: string, name: string): void => {
     });
 };
 
-export const shadowed = (kind: "vm" | "lab", name: string, parent: string): ApiError =>
+export const shadowed = (kind: "vm" | "lab" | "bridge", name: string, parent: string): ApiError =>
   new ApiError(
     `name already declared at parent scope (lab \`${parent}\`). Pick a different name, or use ` +
       `\`provium:${kind}("${name}")\` to reuse it.`,
   );
 
 export const duplicate = (
-  what: "DuplicateVmName" | "DuplicateLabName",
+  what: "DuplicateVmName" | "DuplicateLabName" | "DuplicateBridgeName",
   name: string,
   lab: string,
 ): ApiError =>
   new ApiError(
-    `${what}: lab \`${lab}\` already has ${what === "DuplicateVmName" ? "a vm" : "a lab"} \`${name}\``,
+    `${what}: lab \`${lab}\` already has a ${what.replace(/^Duplicate(\w+)Name$/, "$1").toLowerCase()} \`${name}\``,
   );

@@ -4,6 +4,7 @@
  */
 
 import type { Channel, Transport } from "../channel/channel.ts";
+import type { Wire } from "../net/backend.ts";
 import type { Deadline, Op } from "../sys/op.ts";
 
 /** A Lua or wire integer: a number while it is safe, else a bigint. */
@@ -18,6 +19,18 @@ export interface DiskSpec {
   readonly readonly: boolean;
 }
 
+/** A network interface of a machine. */
+export interface NicSpec {
+  /** Unique in the machine: a letter, then letters, digits and `-`. */
+  readonly id: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** Whether the guest sees a carrier. */
+  readonly up: boolean;
+  /** Stays the caller's, who closes it when the machine has been given its own. */
+  readonly wire: Wire;
+}
+
 /** Everything a VMM needs to start one machine; files exist already. */
 export interface LaunchSpec {
   readonly name: string;
@@ -29,6 +42,7 @@ export interface LaunchSpec {
   /** The whole kernel command line. */
   readonly cmdline: string;
   readonly disks: readonly DiskSpec[];
+  readonly nics?: readonly NicSpec[] | undefined;
   readonly rngSeed?: bigint | undefined;
   /** A virtio-rng beside the CPU's own generator. A seed brings it in any case. */
   readonly hardwareRng?: boolean | undefined;
@@ -73,6 +87,12 @@ export interface Machine {
   /** Warm reset; the caller connects anew. */
   reset(): Op<void>;
   powerButton(): Op<void>;
+  /** Plugs an interface into the running machine. */
+  plugNic(nic: NicSpec): Op<void>;
+  /** Unplugs it: waits a bounded time for the guest to let go, then cuts the wire in any case. False: it did not let go. */
+  unplugNic(id: string): Op<boolean>;
+  /** Sets the carrier that the guest sees. */
+  setLink(id: string, up: boolean): Op<void>;
   /** From now on the end of QEMU is wanted. */
   expectExit(): void;
   /** True when QEMU has exited before the deadline. */
@@ -304,12 +324,27 @@ export interface WorkerActor extends Actor {
   end(): Op<void>;
 }
 
+/** What an interface of the guest is to become. Addresses are "10.1.2.3/24", routes "10.2.0.0/24 10.1.2.1". */
+export interface InterfaceSetup {
+  readonly mac: string;
+  readonly mtu: number;
+  readonly addresses: readonly string[];
+  readonly routes: readonly string[];
+  readonly dropRoutes: readonly string[];
+  /** How long an interface that is not there yet is waited for. */
+  readonly timeoutMs: number;
+}
+
 /** A session with the agent of one machine. */
 export interface Guest {
   readonly identity: GuestIdentity;
   readonly main: Actor;
   echo(data: Uint8Array): Op<Uint8Array>;
   state(): Op<AgentState>;
+  /** Sets an interface up once it is there; answers its name in the guest. */
+  setupInterface(setup: InterfaceSetup): Op<string>;
+  /** Replaces our lines of /etc/hosts. */
+  setHosts(lines: string): Op<void>;
   /** Asks for power-off; returns when the agent has acknowledged. */
   shutdown(syncMs: number, deadline: Deadline): Op<void>;
   /** Why the session is over, once it is. */

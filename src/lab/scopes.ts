@@ -8,8 +8,11 @@ import { ApiError } from "../errors/errors.ts";
 import { nearest } from "../errors/suggest.ts";
 import type { ResourceAmount } from "../events/types.ts";
 import { all, type Op } from "../sys/op.ts";
+import type { Bridge } from "./bridge.ts";
 import { Lab } from "./lab.ts";
-import type { BootOptions } from "./options.ts";
+import { Network } from "./network.ts";
+import type { NetworkHost } from "./network-host.ts";
+import type { BootOptions, OptionTable } from "./options.ts";
 import type { Flavour } from "./quantities.ts";
 import { Registry } from "./registry.ts";
 import { Vm, type VmHost } from "./vm.ts";
@@ -27,6 +30,7 @@ export class Scopes {
   private readonly tests: Scope[] = [];
   private readonly perProfile = new Map<string, number>();
   private readonly everyVm = new Set<Vm>();
+  readonly network: Network;
   /** The file has made its claim, and has it or waits for it. */
   private claiming = false;
   private claimed: ResourceAmount | undefined;
@@ -34,7 +38,10 @@ export class Scopes {
   constructor(
     private readonly host: VmHost,
     private readonly profiles: Readonly<Record<string, Profile>>,
-  ) {}
+    network: Pick<NetworkHost, "openBackend" | "openUplink" | "openDhcp">,
+  ) {
+    this.network = new Network({ ...network, emit: host.emit, file: host.file });
+  }
 
   /** The scope of the running test body, else the file's. */
   get current(): Scope {
@@ -63,7 +70,23 @@ export class Scopes {
     const vm = new Vm(name, this.profile(profileName), options, this.host, "shutdown");
     lab.addVm(vm);
     this.own(vm, this.current);
+    this.network.created(vm, lab.allBridges());
     return vm;
+  }
+
+  /** A bridge, member of `lab`, that ends with the scope that runs now. */
+  createBridge(lab: Lab, name: string, options: OptionTable | undefined): Bridge {
+    lab.checkBridgeName(name);
+    const bridge = this.network.createBridge(name, options);
+    lab.addBridge(bridge);
+    this.current.registry.add(bridge);
+    return bridge;
+  }
+
+  /** Ends a bridge before its scope does. */
+  *closeBridge(bridge: Bridge): Op<void> {
+    this.forgetBridge(bridge);
+    yield* bridge.close();
   }
 
   /** A VM of the classic API: named after its profile (`minimal-1`), in no lab, lasts as long as the file. */
@@ -122,6 +145,7 @@ export class Scopes {
     const failures: Error[] = [];
     while (this.tests.length > 0) failures.push(...(yield* this.leaveTest()));
     failures.push(...(yield* this.closeScope(this.file)));
+    this.network.close();
     if (this.claimed !== undefined)
       this.host.emit("claim_released", { path: this.host.file, amount: this.claimed });
     this.claimed = undefined;
@@ -131,6 +155,14 @@ export class Scopes {
   /** Ends every machine at once. */
   killAll(): void {
     for (const vm of this.everyVm) vm.kill();
+    this.network.close();
+  }
+
+  private forgetBridge(bridge: Bridge): void {
+    for (const { lab, registry } of [this.file, ...this.tests]) {
+      lab.forgetBridge(bridge);
+      registry.remove(bridge);
+    }
   }
 
   private own(vm: Vm, scope: Scope): void {
@@ -140,8 +172,12 @@ export class Scopes {
 
   private *closeScope(scope: Scope): Op<readonly Error[]> {
     const vms = scope.registry.of("vm") as readonly Vm[];
-    const failures = yield* scope.registry.close();
+    const bridges = scope.registry.of("bridge") as readonly Bridge[];
+    for (const vm of vms) this.network.leaving.add(vm);
+    const failures = [...(yield* scope.registry.close()), ...(yield* this.network.forget(vms))];
+    for (const bridge of bridges) this.forgetBridge(bridge);
     for (const vm of vms) {
+      this.network.leaving.delete(vm);
       this.everyVm.delete(vm);
       for (const { lab } of [this.file, ...this.tests]) lab.forget(vm);
     }

@@ -11,6 +11,8 @@ const ALLOWED = {
   resume: ["paused"],
   reset: ["booted"],
   power_button: ["booted"],
+  plug: ["booted"],
+  set_link: ["booted", "paused"],
 } as const satisfies Record<string, readonly VmState[]>;
 
 export type Transition = keyof typeof ALLOWED;

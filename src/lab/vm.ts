@@ -6,7 +6,7 @@ import type { Emit } from "../events/types.ts";
 import { after, monotonic, type Op } from "../sys/op.ts";
 import { type BootOptions, mergeBootOptions } from "./options.ts";
 import { bootBound, bootRequest, cpusOf, kernelCmdline, memoryOf, needsHardwareRng } from "./plan.ts";
-import type { BootArtefacts, ConsolePort, Guest, OpenGuest, Services, Vmm } from "./ports.ts";
+import type { BootArtefacts, ConsolePort, Guest, NicSpec, OpenGuest, Services, Vmm } from "./ports.ts";
 import type { Resource } from "./registry.ts";
 import { consoleLines, Session } from "./session.ts";
 import { allowedStates, type Transition, type VmState, wrongState } from "./states.ts";
@@ -29,6 +29,16 @@ export interface VmHost {
   checkHostFile(path: string, what: string): void;
 }
 
+/** A network interface of a VM, as far as its life is concerned. */
+export interface VmLink {
+  /** Before a launch: what the machine is to get. */
+  prepare(): Op<NicSpec>;
+  /** The launch is over, well or not: what was lent to it may be closed. */
+  handedOver(): void;
+  /** The agent is there: after a boot or a reset. */
+  ready(guest: Guest): Op<void>;
+}
+
 /** Bound of a polite shutdown, the power-off included; afterwards the machine is ended by force. */
 const SHUTDOWN_MS = 10_000;
 /** How long the agent may spend on sync(2) before it powers off. */
@@ -40,6 +50,8 @@ const ns = (ms: number): number => Math.round(ms * 1e6);
 
 export class Vm implements Resource {
   readonly kind = "vm";
+  /** Its network interfaces. */
+  readonly links = new Set<VmLink>();
   private phase: VmState = "created";
   private session: Session | undefined;
   private starting: Session | undefined;
@@ -134,10 +146,12 @@ export class Vm implements Resource {
     const session = yield* this.live("reset");
     const bound = bootBound(this.options, this.emulated);
     const deadline = after(bound.ms);
+    const { links } = this;
     try {
       const restart = function* (): Op<void> {
         yield* session.machine.reset();
         yield* session.reopen(deadline);
+        for (const link of links) yield* link.ready(session.guest);
       };
       yield* this.during("being reset", () => session.order("reset", restart()));
     } catch (error) {
@@ -186,6 +200,42 @@ export class Vm implements Resource {
     else if (this.phase !== "dead") this.enter("dead", "killed");
   }
 
+  /** The machine is there: what changes about it changes now, not at the next boot. */
+  get running(): boolean {
+    return this.state === "booted" || this.state === "paused";
+  }
+
+  /** Throws unless an interface can be attached now: plugged in, or kept for the next boot. */
+  checkPlug(call: string): void {
+    if (this.host.vmm.kind === "local")
+      throw new ApiError(`${call}: ${this.label} has no network: --vmm local boots no machine`, {
+        hint: "Run this file with --vmm qemu.",
+      });
+    if (this.doing !== undefined) throw wrongState(this.name, this.doing, call);
+    if (this.state === "paused") throw wrongState(this.name, "paused", call);
+  }
+
+  *plug(nic: NicSpec): Op<void> {
+    const session = yield* this.live("plug");
+    yield* session.order("attach", session.machine.plugNic(nic));
+  }
+
+  *unplug(id: string): Op<void> {
+    const session = yield* this.live("plug");
+    const { machine } = session;
+    yield* session.order(
+      "detach",
+      (function* () {
+        yield* machine.unplugNic(id);
+      })(),
+    );
+  }
+
+  *setLink(id: string, up: boolean): Op<void> {
+    const session = yield* this.live("set_link");
+    yield* session.order("set_link", session.machine.setLink(id, up));
+  }
+
   /** Used when the scope ends; also `vm:close()`. */
   *close(): Op<void> {
     if (this.session === undefined) return;
@@ -193,7 +243,7 @@ export class Vm implements Resource {
     else yield* this.shutdown();
   }
 
-  private get emulated(): boolean {
+  get emulated(): boolean {
     return this.host.vmm.kind === "qemu" && this.host.accel === "tcg";
   }
 
@@ -243,10 +293,12 @@ export class Vm implements Resource {
     const cpus = cpusOf(profile, options);
     const grant = yield* host.services.draw(this.name, memoryBytes, cpus);
     const bound = bootBound(options, this.emulated);
+    const nics: NicSpec[] = [];
     let session: Session | undefined;
     try {
       const artefacts: BootArtefacts | undefined =
         host.vmm.kind === "local" ? undefined : yield* host.services.boot(bootRequest(profile, options));
+      for (const link of this.links) nics.push(yield* link.prepare());
       const started = monotonic();
       const deadline = after(bound.ms);
       const machine = yield* host.vmm.launch(
@@ -258,6 +310,7 @@ export class Vm implements Resource {
           initrd: artefacts?.initrd,
           cmdline: kernelCmdline(profile, options, artefacts?.cmdline ?? "", this.emulated),
           disks: options.disks ?? [],
+          nics,
           rngSeed: options.rngSeed,
           hardwareRng: needsHardwareRng(profile),
           initialTime: options.initialTime,
@@ -279,6 +332,7 @@ export class Vm implements Resource {
       );
       this.starting = session;
       yield* session.open(deadline);
+      for (const link of this.links) yield* link.ready(session.guest);
       this.begin(session, memoryBytes, monotonic() - started);
     } catch (error) {
       if (session === undefined) grant.release();
@@ -289,6 +343,7 @@ export class Vm implements Resource {
       }
     } finally {
       this.starting = undefined;
+      for (const link of this.links) link.handedOver();
     }
   }
 

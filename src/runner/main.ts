@@ -7,6 +7,7 @@ import { Reactor } from "../sys/reactor.ts";
 import { createLocalVmm } from "../vmm/local.ts";
 import { QemuVmm } from "../vmm/qemu.ts";
 import { Link } from "./link.ts";
+import { networkOf } from "./network.ts";
 import type { Job } from "./protocol.ts";
 import { DispatcherServices } from "./services.ts";
 import { runFile } from "./session.ts";
@@ -29,7 +30,16 @@ const runJob = (job: Job, link: Link, reactor: Reactor): void => {
     emit: link.emit,
     stopped: () => link.stopped,
     install: (state) =>
-      installApi({ job, vmm: vmmOf(job, reactor), openGuest, services, emit: link.emit, reactor, state }),
+      installApi({
+        job,
+        vmm: vmmOf(job, reactor),
+        openGuest,
+        services,
+        network: networkOf(job, reactor),
+        emit: link.emit,
+        reactor,
+        state,
+      }),
   });
   const lean = process.memoryUsage.rss() < LARGEST_REUSED_BYTES;
   link.send({ type: "finished", ...outcome, clean: outcome.clean && lean });

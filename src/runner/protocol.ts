@@ -36,6 +36,8 @@ export interface Job {
   readonly seed?: bigint | number;
   /** Every operation in a guest becomes an event. */
   readonly operations?: boolean;
+  /** Which backend carries the frames of bridges. */
+  readonly network: "auto" | "kernel" | "user";
   /** Milliseconds for the whole file, 0 for none. */
   readonly timeoutMs: number;
   /** Megabytes that the Lua state may hold. */

@@ -8,6 +8,7 @@
 
 import { SERIAL_PORT_NAME } from "../guest/messages.ts";
 import type { DiskSpec, LaunchSpec } from "../lab/ports.ts";
+import { netdev, nic } from "./nics.ts";
 
 /** The numbers under which QEMU finds the descriptors that it inherits. */
 export interface Descriptors {
@@ -23,6 +24,8 @@ export interface Descriptors {
   readonly vsock?: { readonly fd: number; readonly cid: number } | undefined;
   /** Where QEMU asks for the bytes of a seeded virtio-rng; with `rngSeed` only. */
   readonly entropy?: number | undefined;
+  /** The wires of the interfaces, in their order. */
+  readonly nics?: readonly number[] | undefined;
 }
 
 /** What this build of QEMU can do. */
@@ -163,6 +166,10 @@ export const qemuArguments = (
   ...["-device", "pvpanic"],
   ...["-device", `pcie-pci-bridge,id=${PLUG_BUS},bus=pcie.0,addr=0x5`],
   ...spec.disks.flatMap(disk),
+  ...(spec.nics ?? []).flatMap((one, index) => [
+    ...["-netdev", JSON.stringify(netdev(one.id, one.wire.kind, String(descriptors.nics?.[index])))],
+    ...["-device", JSON.stringify(nic(one, PLUG_BUS))],
+  ]),
   ...(spec.kernel === undefined ? [] : ["-kernel", spec.kernel, "-append", spec.cmdline]),
   ...(spec.initrd === undefined ? [] : ["-initrd", spec.initrd]),
   ...spec.qemuArgs,

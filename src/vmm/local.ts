@@ -118,6 +118,21 @@ class LocalMachine implements Machine {
     throw lacks("power button", "use vm:shutdown()");
   }
 
+  // biome-ignore lint/correctness/useYield: an operation that never gets to wait
+  *plugNic(): Op<void> {
+    throw lacks("network interfaces", WITH_QEMU);
+  }
+
+  // biome-ignore lint/correctness/useYield: an operation that never gets to wait
+  *unplugNic(): Op<boolean> {
+    throw lacks("network interfaces", WITH_QEMU);
+  }
+
+  // biome-ignore lint/correctness/useYield: an operation that never gets to wait
+  *setLink(): Op<void> {
+    throw lacks("network interfaces", WITH_QEMU);
+  }
+
   expectExit(): void {
     this.exitWanted = true;
   }
@@ -277,6 +292,7 @@ export class LocalVmm implements Vmm {
       throw new ApiError(`the local VMM has no disks: \`${disk.id}\` cannot be attached`, {
         hint: WITH_QEMU,
       });
+    if (spec.nics?.length) throw lacks("network interfaces", WITH_QEMU);
     return new LocalMachine(this.host, spec.name, spec.transport === "vsock");
   }
 }

@@ -9,15 +9,16 @@ import { openSerial } from "../channel/serial.ts";
 import { connectVsock } from "../channel/vsock.ts";
 import { ProviumError, TimeoutError } from "../errors/errors.ts";
 import { AGENT_PORT, SERIAL_PORT_NAME } from "../guest/messages.ts";
-import type { Machine } from "../lab/ports.ts";
+import type { Machine, NicSpec } from "../lab/ports.ts";
 import { closeFd, dupFd } from "../sys/libc.ts";
 import { after, type Deadline, type Op, until } from "../sys/op.ts";
 import { type Child, exitText, type ProcessExit } from "../sys/process.ts";
 import type { Reactor } from "../sys/reactor.ts";
 import { Timer } from "../sys/timer.ts";
-import { AGENT_DEVICE } from "./arguments.ts";
+import { AGENT_DEVICE, PLUG_BUS } from "./arguments.ts";
 import type { MachineConsole } from "./console.ts";
 import type { EntropyServer } from "./entropy.ts";
+import { netdev, nic, nicDevice, nicWire } from "./nics.ts";
 import type { JsonObject, Qmp, QmpEvent } from "./qmp.ts";
 
 /** How long a panic may go on printing, and a closed agent port or monitor may wait for the real reason. */
@@ -25,6 +26,8 @@ const PANIC_MS = 150;
 const REASON_MS = 100;
 /** A monitor command is answered in a millisecond; a host that swaps may need longer. */
 const COMMAND_MS = 10_000;
+/** How long a guest may take to let go of a device: tens of milliseconds, seconds when it is busy and emulated. */
+const UNPLUG_MS = 10_000;
 
 /** What a launch has put together; the machine takes all of it over. */
 export interface MachineParts {
@@ -51,6 +54,8 @@ export class QemuMachine implements Machine {
   private exitWanted = false;
   /** Between a reset and the agent's return; QEMU restarts the guest meanwhile instead of ending. */
   private resetting = false;
+  /** Devices that the guest has let go of. */
+  private readonly unplugged = new Set<string>();
   /** QEMU has told of a restart. */
   private restarted = false;
   private closed = false;
@@ -125,6 +130,39 @@ export class QemuMachine implements Machine {
     this.agentOpen = false;
   }
 
+  *plugNic(spec: NicSpec): Op<void> {
+    const wire = nicWire(spec.id);
+    this.unplugged.delete(nicDevice(spec.id));
+    const { qmp } = this.parts;
+    yield* this.asked(qmp.giveFd(wire, spec.wire.fd, after(COMMAND_MS)));
+    try {
+      yield* this.command("netdev_add", netdev(spec.id, spec.wire.kind, wire));
+    } catch (error) {
+      qmp.post("closefd", { fdname: wire });
+      throw error;
+    }
+    try {
+      yield* this.command("device_add", nic(spec, PLUG_BUS));
+      if (!spec.up) yield* this.setLink(spec.id, false);
+    } catch (error) {
+      qmp.post("netdev_del", { id: wire });
+      throw error;
+    }
+  }
+
+  *unplugNic(id: string): Op<boolean> {
+    const device = nicDevice(id);
+    yield* this.command("device_del", { id: device });
+    const gone = (): boolean => this.unplugged.has(device) || this.death !== undefined || this.closed;
+    yield* until(gone, after(UNPLUG_MS));
+    yield* this.command("netdev_del", { id: nicWire(id) });
+    return this.unplugged.delete(device);
+  }
+
+  *setLink(id: string, up: boolean): Op<void> {
+    yield* this.command("set_link", { name: nicDevice(id), up });
+  }
+
   expectExit(): void {
     this.exitWanted = true;
   }
@@ -148,8 +186,13 @@ export class QemuMachine implements Machine {
   }
 
   private *command(name: string, args?: JsonObject): Op<void> {
+    yield* this.asked(this.parts.qmp.execute(name, args, after(COMMAND_MS)));
+  }
+
+  /** What the monitor was asked; if the machine died under it, that is the error. */
+  private *asked(op: Op<unknown>): Op<void> {
     try {
-      yield* this.parts.qmp.execute(name, args, after(COMMAND_MS));
+      yield* op;
     } catch (error) {
       throw this.death ?? error;
     }
@@ -165,6 +208,8 @@ export class QemuMachine implements Machine {
       this.die();
     } else if (event.name === "SHUTDOWN") this.shutdownReason = String(data.reason ?? "");
     else if (event.name === "RESET") this.restarted = true;
+    else if (event.name === "DEVICE_DELETED" && typeof data.device === "string")
+      this.unplugged.add(data.device);
   }
 
   private portChanged(open: boolean): void {

@@ -52,12 +52,17 @@ class Wiring {
     return { fd: this.give(fd), cid };
   }
 
-  /** Hands `fd` to QEMU and returns its number there. */
-  give(fd: number): number {
+  /** Lets QEMU inherit `fd`, which stays its owner's. */
+  lend(fd: number): number {
     const number = FIRST_FD + this.map.length;
-    this.theirs.push(fd);
     this.map.push({ from: fd, to: number });
     return number;
+  }
+
+  /** Hands `fd` to QEMU and returns its number there. */
+  give(fd: number): number {
+    this.theirs.push(fd);
+    return this.lend(fd);
   }
 
   /** `fd` has found an owner that will close it. */
@@ -115,6 +120,7 @@ export class QemuVmm implements Vmm {
         agent: agent?.number,
         vsock,
         entropy: seeded?.number,
+        nics: spec.nics?.map(({ wire }) => wiring.lend(wire.fd)),
       };
       const child = spawn(
         {
@@ -164,6 +170,7 @@ export class QemuVmm implements Vmm {
       } catch (error) {
         throw yield* this.launchError(program, child, error);
       }
+      for (const nic of spec.nics ?? []) if (!nic.up) yield* machine.setLink(nic.id, false);
       return machine;
     } catch (error) {
       for (const undo of release.reverse()) undo();

@@ -47,6 +47,7 @@ export const world = (actor: Partial<Actor> = {}, dialect: "classic" | "lab" = "
       return guest;
     },
     services: own.host.services,
+    network: own.network,
     emit: own.host.emit,
     reactor,
     state,

@@ -59,6 +59,7 @@ const run = async (
         vmm: "local",
         accel: "tcg",
         transport: "serial",
+        network: "user",
         timeoutMs: 0,
         luaMemoryMb: 64,
         assets: { agent: "", wrapper: "", helper: "" },

@@ -3,16 +3,22 @@
 import type { Channel, ChannelListener } from "../../../src/channel/channel.ts";
 import type { Profile } from "../../../src/config/schema.ts";
 import type { Emit, EventKind } from "../../../src/events/types.ts";
+import type { LeaseBook, Service } from "../../../src/lab/network-host.ts";
 import type {
   Actor,
   AgentState,
   BootRequest,
   ConsolePort,
   Guest,
+  InterfaceSetup,
   LaunchSpec,
   Machine,
+  NicSpec,
 } from "../../../src/lab/ports.ts";
+import { networkOf, type Subnet } from "../../../src/lab/subnet.ts";
 import type { VmHost } from "../../../src/lab/vm.ts";
+import type { Backend, BackendBridge, Counters, Plan } from "../../../src/net/backend.ts";
+import { closeFd, pipePair, writeSome } from "../../../src/sys/libc.ts";
 import { type Op, Pending, until } from "../../../src/sys/op.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
 
@@ -93,6 +99,12 @@ export class FakeMachine implements Machine {
   resume = (): Op<void> => this.note("resume");
   reset = (): Op<void> => this.note("reset");
   powerButton = (): Op<void> => this.note("powerButton");
+  plugNic = (nic: NicSpec): Op<void> => this.note(`plug ${nic.id}`);
+  *unplugNic(id: string): Op<boolean> {
+    yield* this.note(`unplug ${id}`);
+    return true;
+  }
+  setLink = (id: string, up: boolean): Op<void> => this.note(`link ${id} ${up ? "up" : "down"}`);
   expectExit(): void {
     this.wanted = true;
   }
@@ -147,6 +159,19 @@ export class FakeGuest implements Guest {
   state(): Op<AgentState> {
     return at(() => ({ processes: 0, tasks: 1, ioFds: 3, taskFds: 3, queuedBytes: 0, rssBytes: 0 }));
   }
+  readonly interfaces: InterfaceSetup[] = [];
+  hosts = "";
+  setupInterface(setup: InterfaceSetup): Op<string> {
+    return at(() => {
+      this.interfaces.push(setup);
+      return "eth0";
+    });
+  }
+  setHosts(lines: string): Op<void> {
+    return at(() => {
+      this.hosts = lines;
+    });
+  }
   shutdown(): Op<void> {
     return at(() => {
       this.calls.push("shutdown");
@@ -164,6 +189,86 @@ export class FakeGuest implements Guest {
     this.waiting.add(pending);
     yield* until(() => pending.settled);
     return pending.take();
+  }
+}
+
+/** A backend that only notes. Descriptors are those of pipes, so that closing them means something. */
+export class FakeNetwork {
+  readonly notes: string[] = [];
+  plans: Plan[] = [];
+  opened = 0;
+  death: Error | undefined;
+  counted: Counters = { rxBytes: 1, txBytes: 2, rxPackets: 3, txPackets: 4, errors: 0 };
+  private ports = 0;
+
+  openBackend = (): Op<Backend> =>
+    at(() => {
+      this.opened++;
+      return this.backend();
+    });
+  openUplink = (_bridge: BackendBridge, subnet: Subnet): Op<Service> =>
+    this.service(`uplink ${networkOf(subnet)}`);
+  openDhcp = (_bridge: BackendBridge, book: LeaseBook): Op<Service> => this.service(`dhcp ${book.bridge}`);
+
+  private service(what: string): Op<Service> {
+    return at(() => {
+      this.notes.push(what);
+      return {
+        port: ++this.ports,
+        close: () => at(() => void this.notes.push(`end ${what}`)),
+        abandon: () => void this.notes.push(`abandon ${what}`),
+      };
+    });
+  }
+
+  private backend(): Backend {
+    const network = this;
+    return {
+      kind: "user",
+      get death() {
+        return network.death;
+      },
+      openBridge: (spec) =>
+        at(() => {
+          this.notes.push(`bridge ${spec.name} ${spec.gateway ?? "no gateway"}`);
+          return this.bridge(spec.name);
+        }),
+      route: () => at(() => void this.notes.push("route")),
+      close: () => void this.notes.push("close network"),
+    };
+  }
+
+  private bridge(name: string): BackendBridge {
+    return {
+      openPort: (vm, mac) =>
+        at(() => {
+          const id = ++this.ports;
+          const [reader, writer] = pipePair();
+          closeFd(writer);
+          this.notes.push(`port ${id} ${vm} ${mac}`);
+          return {
+            id,
+            wire: { kind: "stream", fd: reader },
+            counters: () => at(() => this.counted),
+            close: () => at(() => void this.notes.push(`close port ${id}`)),
+          };
+        }),
+      apply: (plan) => at(() => void this.plans.push(plan)),
+      capture: () =>
+        at(() => {
+          const [fd, writer] = pipePair();
+          writeSome(writer, new TextEncoder().encode("pcap"));
+          return {
+            fd,
+            close: () =>
+              at(() => {
+                closeFd(fd);
+                closeFd(writer);
+              }),
+          };
+        }),
+      close: () => at(() => void this.notes.push(`close bridge ${name}`)),
+    };
   }
 }
 
@@ -188,6 +293,8 @@ export interface Fakes {
   readonly requests: BootRequest[];
   /** Memory that the pool has lent and not got back. */
   lent: number;
+  /** Carries no frames, and notes what it is asked for. */
+  readonly network: FakeNetwork;
   /** What the next launch throws. */
   refusal: Error | undefined;
 }
@@ -200,6 +307,7 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
     requests: [],
     lent: 0,
     refusal: undefined,
+    network: new FakeNetwork(),
     host: {
       vmm: {
         kind,

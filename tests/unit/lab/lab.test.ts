@@ -6,7 +6,8 @@ import { at, fakes, profile, run } from "./fakes.ts";
 
 const setUp = () => {
   const world = fakes();
-  const scopes = new Scopes(world.host, { default: profile("default"), minimal: profile("minimal") });
+  const profiles = { default: profile("default"), minimal: profile("minimal") };
+  const scopes = new Scopes(world.host, profiles, world.network);
   return { world, scopes, root: scopes.file.lab };
 };
 

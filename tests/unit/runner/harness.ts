@@ -89,6 +89,7 @@ export const run = (text: string, options: Options = {}): Recording => {
     vmm: "local",
     accel: "tcg",
     transport: "serial",
+    network: "user",
     timeoutMs: 0,
     luaMemoryMb: 64,
     directory,

@@ -1,0 +1,170 @@
+/** The Lua object `Bridge`: membership, routes and captures. What is wrong on it by wish is in impairments.ts. */
+
+import { ApiError } from "../errors/errors.ts";
+import type { Bridge } from "../lab/bridge.ts";
+import type { Lab } from "../lab/lab.ts";
+import type { Vm } from "../lab/vm.ts";
+import type { Args } from "../lua/args.ts";
+import { defineClass, type Method, method } from "../lua/native.ts";
+import { LuaTable } from "../lua/table.ts";
+import type { LuaValue } from "../lua/values.ts";
+import { startCapture } from "./capture.ts";
+import type { Api } from "./context.ts";
+import { VmHandle } from "./handles.ts";
+import { Nic } from "./nic.ts";
+
+export class BridgeHandle {
+  private static readonly known = new WeakMap<Bridge, BridgeHandle>();
+
+  private constructor(
+    readonly api: Api,
+    readonly bridge: Bridge,
+    /** Where it was reached first: names of VMs are looked up there. */
+    private readonly lab: Lab,
+  ) {}
+
+  static of(api: Api, bridge: Bridge, lab: Lab): BridgeHandle {
+    let handle = BridgeHandle.known.get(bridge);
+    if (handle === undefined) {
+      handle = new BridgeHandle(api, bridge, lab);
+      BridgeHandle.known.set(bridge, handle);
+    }
+    return handle;
+  }
+
+  /** The VM of that name, where there is one: among the members, in its lab, in the lab that runs now. */
+  findVm(name: string): Vm | undefined {
+    const member = this.bridge.attachments().find(({ vm }) => vm.name === name);
+    return member?.vm ?? this.lab.findVm(name) ?? this.api.scopes.current.lab.findVm(name);
+  }
+
+  findBridge(name: string): Bridge | undefined {
+    return this.lab.findBridge(name) ?? this.api.scopes.current.lab.findBridge(name);
+  }
+}
+
+const decoder = new TextDecoder();
+
+/** The name that a VM or a string stands for. `refuse` raises about anything else. */
+export const memberName = (value: LuaValue, refuse: (text: string) => never): string => {
+  if (value instanceof VmHandle) return value.vm.name;
+  if (value instanceof Uint8Array && value.length > 0) return decoder.decode(value);
+  return refuse("a vm or its name expected");
+};
+
+/** The name of a member, given as a VM or a string. */
+export const memberArgument = (args: Args, i: number): string =>
+  memberName(args.any(i), (text) => args.fail(i, text));
+
+export type BridgeMethods = Readonly<Record<string, Method<BridgeHandle>>>;
+export const bridgeMethod = method<BridgeHandle>;
+
+const listed = (value: LuaValue): readonly LuaValue[] =>
+  value instanceof LuaTable ? value.items() : [value];
+
+export const MEMBERSHIP_METHODS: BridgeMethods = {
+  attach: bridgeMethod(
+    "(vm: VM|string|(VM|string)[])",
+    "Attaches VMs, each with an interface of its own: at once where the VM runs, else from its boot on. A name that no VM has yet is kept for the VM that gets it. All are checked before the first is attached.",
+    function* (self, args) {
+      const given = args.any(1);
+      const vms = listed(given).map((value) => {
+        if (value instanceof VmHandle) return value.vm;
+        const name = memberName(value, (text) => args.fail(1, `${text}, or an array of them`));
+        return self.findVm(name) ?? name;
+      });
+      if (vms.length === 0 && !(given instanceof LuaTable)) args.fail(1, "a vm or its name expected");
+      yield* self.bridge.attach(vms);
+    },
+  ),
+  detach: bridgeMethod(
+    "(vm: VM|string)",
+    "Takes the VM's interface away, also what was set for its directions. Raises when it is not attached.",
+    function* (self, args) {
+      yield* self.bridge.detach(memberArgument(args, 1));
+    },
+  ),
+  members: bridgeMethod("(): string[]", "Names of the attached VMs.", (self) => self.bridge.members()),
+  name: bridgeMethod("(): string", "The bridge's name.", (self) => self.bridge.name),
+  nic: bridgeMethod("(vm: VM|string): Nic", "The interface of a member.", (self, args) => {
+    const name = memberArgument(args, 1);
+    if (!self.bridge.members().includes(name)) self.bridge.attachment(name, "bridge:nic");
+    return new Nic(self.api, self.bridge, name);
+  }),
+  ip: bridgeMethod(
+    "(vm?: VM|string): string|nil",
+    'The IPv4 address of a member, or of the bridge itself without one; nil with addressing = "none".',
+    (self, args) => {
+      if (!args.absent(1)) return self.bridge.attachment(memberArgument(args, 1), "bridge:ip").ip ?? null;
+      return self.bridge.addressing === "none" ? null : self.bridge.gateway;
+    },
+  ),
+  ip6: bridgeMethod(
+    "(vm: VM|string): string|nil",
+    "The unique local IPv6 address of a member.",
+    (self, args) => self.bridge.attachment(memberArgument(args, 1), "bridge:ip6").ip6 ?? null,
+  ),
+  subnet: bridgeMethod(
+    "(): string",
+    'Its IPv4 network, as in "10.89.0.0/24".',
+    (self) => self.bridge.network4,
+  ),
+  mtu: bridgeMethod("(): integer", "The largest packet that passes, in bytes.", (self) => self.bridge.mtu),
+  backend: bridgeMethod(
+    "(): string|nil",
+    "What carries the frames: `kernel` or `user`; nil before any VM was plugged in.",
+    (self) => self.api.scopes.network.kind ?? null,
+  ),
+  close: bridgeMethod("()", "Detaches every VM and ends the bridge. Repeatable.", function* (self) {
+    yield* self.api.scopes.closeBridge(self.bridge);
+  }),
+};
+
+export const BEYOND_METHODS: BridgeMethods = {
+  route: bridgeMethod(
+    "(bridge: Bridge|string|(Bridge|string)[])",
+    "Lets IPv4 packets pass between this bridge and others, both ways; guests get the routes.",
+    function* (self, args) {
+      const others = listed(args.any(1)).map((value) => {
+        if (value instanceof BridgeHandle) return value.bridge;
+        if (!(value instanceof Uint8Array))
+          return args.fail(1, "a bridge, its name or an array of them expected");
+        const name = decoder.decode(value);
+        const found = self.findBridge(name);
+        if (found === undefined) throw new ApiError(`bridge:route: no bridge \`${name}\` in this lab`);
+        return found;
+      });
+      if (others.length === 0) args.fail(1, "a bridge, its name or an array of them expected");
+      yield* self.bridge.route(others);
+    },
+  ),
+  routes: bridgeMethod("(): string[]", "Names of the bridges that it routes to.", (self) =>
+    self.bridge.routes(),
+  ),
+  enable_uplink: bridgeMethod(
+    "()",
+    "A way out: guests reach what the host reaches, and nothing from there reaches them unasked.",
+    function* (self) {
+      yield* self.bridge.enableUplink();
+    },
+  ),
+  disable_uplink: bridgeMethod("()", "Ends the way out. Repeatable.", function* (self) {
+    yield* self.bridge.disableUplink();
+  }),
+  has_uplink: bridgeMethod("(): boolean", "Whether there is a way out.", (self) => self.bridge.hasUplink),
+  capture: bridgeMethod("(): Capture", "Records everything that passes on the bridge.", function* (self) {
+    return yield* startCapture(self.api, self.bridge, undefined);
+  }),
+};
+
+/** Declares the class with all its methods, those of other files included. */
+export const defineBridge = (more: BridgeMethods): void => {
+  defineClass<BridgeHandle>({
+    name: "Bridge",
+    of: BridgeHandle as never as abstract new () => BridgeHandle,
+    doc: "An Ethernet segment between VMs.",
+    methods: { ...MEMBERSHIP_METHODS, ...more, ...BEYOND_METHODS },
+    equals: (a, b) => a.bridge === b.bridge,
+    text: (self) => self.bridge.label,
+  });
+};

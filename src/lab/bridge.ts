@@ -1,0 +1,406 @@
+/**
+ * A bridge as a test sees it: who is attached, what is wrong on it by wish, and whereto it routes. Settings hold
+ * at once where frames flow already, and from the boot of a member on where it does not run yet.
+ */
+
+import { ApiError } from "../errors/errors.ts";
+import { suggestion } from "../errors/suggest.ts";
+import type { Backend, BackendBridge, ByteSource, Impairment } from "../net/backend.ts";
+import { BRIDGE_PORT } from "../net/backend.ts";
+import { all, type Op } from "../sys/op.ts";
+import type { Attachment, Segment } from "./attachment.ts";
+import type { BridgeOptions } from "./bridge-options.ts";
+import { Conditions, type Direction } from "./conditions.ts";
+import type { BridgeChange, Service } from "./network-host.ts";
+import { Once } from "./once.ts";
+import type { Resource } from "./registry.ts";
+import {
+  addressOf,
+  BRIDGE_HOST,
+  FIRST_GUEST,
+  lastGuest,
+  networkOf,
+  type Subnet,
+  UPLINK_HOST,
+} from "./subnet.ts";
+import type { Vm } from "./vm.ts";
+
+/** Names of what is on a bridge and is no member; no VM can be called so. */
+const ITSELF = "\0bridge";
+const UPLINK = "\0uplink";
+const DHCP = "\0dhcp";
+
+/** The network of the file, as a bridge sees it. */
+export interface BridgeNetwork {
+  /** Frames flow, and nothing has ended what carries them. */
+  readonly alive: boolean;
+  /** VMs that end with their scope just now. */
+  readonly leaving: ReadonlySet<Vm>;
+  open(): Op<Backend>;
+  /** Throws when what carried the frames is gone. */
+  check(): void;
+  attachment(bridge: Bridge, vm: Vm, host: number | undefined): Attachment;
+  openUplink(bridge: Bridge, carrier: BackendBridge): Op<Service>;
+  openDhcp(bridge: Bridge, carrier: BackendBridge): Op<Service>;
+  hostsOf(vm: Vm): string;
+  changed(bridge: Bridge, change: BridgeChange, text: string): void;
+  drop(bridge: Bridge): void;
+}
+
+export class Bridge implements Resource, Segment {
+  readonly kind = "bridge";
+  readonly conditions = new Conditions();
+  /** By name, in order of attachment. */
+  private readonly attached = new Map<string, Attachment>();
+  /** Names of VMs that do not exist yet. */
+  private readonly expected = new Set<string>();
+  private readonly backend: Once<BackendBridge>;
+  private readonly partners = new Set<Bridge>();
+  private uplink: Service | undefined;
+  private dhcp: Service | undefined;
+  private nextHost = FIRST_GUEST;
+  private captures = 0;
+  private closed = false;
+
+  constructor(
+    readonly name: string,
+    readonly network: BridgeNetwork,
+    readonly subnet: Subnet,
+    private readonly options: BridgeOptions,
+  ) {
+    this.backend = new Once(() => this.start());
+  }
+
+  get label(): string {
+    return `bridge \`${this.name}\``;
+  }
+
+  get mtu(): number {
+    return this.options.mtu;
+  }
+
+  get addressing(): BridgeOptions["addressing"] {
+    return this.options.addressing;
+  }
+
+  /** Its own address in the subnet. */
+  get gateway(): string {
+    return addressOf(this.subnet, BRIDGE_HOST);
+  }
+
+  get network4(): string {
+    return networkOf(this.subnet);
+  }
+
+  /** How many captures are open. A VM under capture cannot be snapshotted. */
+  get activeCaptures(): number {
+    return this.captures;
+  }
+
+  members(): string[] {
+    return [...this.attached.keys(), ...this.expected];
+  }
+
+  attachments(): readonly Attachment[] {
+    return [...this.attached.values()];
+  }
+
+  /** The attachment of a VM. Throws ApiError naming who is attached. */
+  attachment(name: string, call: string): Attachment {
+    const found = this.attached.get(name);
+    if (found !== undefined) return found;
+    const known = this.members();
+    throw new ApiError(
+      this.expected.has(name)
+        ? `${call}: vm \`${name}\` on ${this.label} does not exist yet`
+        : `${call}: vm \`${name}\` is not attached to ${this.label} (${suggestion(name, known)})`,
+      { hint: `Call bridge:attach first: provium:bridge("${this.name}"):attach("${name}").` },
+    );
+  }
+
+  /**
+   * Attaches VMs, and names of VMs that are still to come. Everything is checked before anything changes; those
+   * that run get their interface now, the others when they boot.
+   */
+  *attach(vms: readonly (Vm | string)[]): Op<void> {
+    this.alive("attach");
+    const fresh: Attachment[] = [];
+    const names = new Set<string>();
+    for (const vm of vms) {
+      const name = typeof vm === "string" ? vm : vm.name;
+      if (this.attached.has(name) || (typeof vm === "string" && this.expected.has(name)))
+        throw new ApiError(`bridge:attach: vm \`${name}\` is attached to ${this.label} already`);
+      if (names.has(name)) throw new ApiError(`bridge:attach: vm \`${name}\` is named twice`);
+      names.add(name);
+      if (typeof vm !== "string") vm.checkPlug("bridge:attach");
+    }
+    if (this.nextHost + vms.length - 1 > lastGuest(this.subnet) && this.addressing !== "none")
+      throw new ApiError(
+        `bridge:attach: ${this.label} has no address left in ${this.network4} for ${vms.length} more`,
+        { hint: 'Give it a larger subnet: provium:bridge(name, {subnet = "10.1.0.0/16"}).' },
+      );
+    for (const vm of vms)
+      if (typeof vm === "string") this.expected.add(vm);
+      else fresh.push(this.enter(vm));
+    this.network.changed(this, "attached", [...names].join(", "));
+    const running = fresh.filter(({ vm }) => vm.running);
+    try {
+      yield* all(running.map((attachment) => attachment.plug()));
+      yield* this.tellNames(running);
+    } catch (error) {
+      for (const attachment of fresh) this.leave(attachment);
+      yield* all(fresh.map((attachment) => attachment.unplug()));
+      throw error;
+    }
+  }
+
+  /** A VM of this name has come to be: it is attached if that was wished for. It does not run yet. */
+  created(vm: Vm): void {
+    if (this.expected.delete(vm.name)) this.enter(vm);
+  }
+
+  *detach(name: string): Op<void> {
+    if (this.expected.delete(name)) return;
+    const attachment = this.attachment(name, "bridge:detach");
+    this.leave(attachment);
+    this.conditions.forget(name);
+    this.network.changed(this, "detached", name);
+    yield* attachment.unplug();
+    yield* this.tellNames([]);
+    if (attachment.vm.state === "booted")
+      yield* attachment.vm.call("detach", (guest) => guest.setHosts(this.network.hostsOf(attachment.vm)));
+  }
+
+  /** VMs are gone with their scope. */
+  *forget(vms: readonly Vm[]): Op<void> {
+    const gone = this.attachments().filter(({ vm }) => vms.includes(vm));
+    if (gone.length === 0) return;
+    for (const attachment of gone) {
+      this.leave(attachment);
+      this.conditions.forget(attachment.vm.name);
+    }
+    yield* all(gone.map((attachment) => attachment.unplug()));
+    yield* this.tellNames([]);
+  }
+
+  /** Changes what is wrong on the bridge; it holds when this returns. */
+  *change(
+    call: string,
+    kind: BridgeChange,
+    text: string,
+    change: (conditions: Conditions) => void,
+  ): Op<void> {
+    this.alive(call);
+    change(this.conditions);
+    this.network.changed(this, kind, `${call}${text === "" ? "" : ` ${text}`}`);
+    yield* this.apply();
+  }
+
+  /** Both names as a direction, each of a member. */
+  direction(from: string, to: string, call: string): Direction {
+    for (const name of [from, to]) if (!this.expected.has(name)) this.attachment(name, call);
+    if (from === to) throw new ApiError(`${call}: both ends are vm \`${from}\``);
+    return [from, to];
+  }
+
+  /** Every direction between two members, as far as something is wrong with it. */
+  impairments(): { from: string; to: string; cut: boolean; impairment: Impairment }[] {
+    const names = this.members();
+    return names.flatMap((from) =>
+      names
+        .filter((to) => to !== from)
+        .map((to) => ({ from, to, ...this.conditions.between(from, to) }))
+        .filter(({ cut, impairment }) => cut || Object.keys(impairment).length > 0),
+    );
+  }
+
+  /** The bridge that carries frames, made when it is needed first. */
+  *open(): Op<BackendBridge> {
+    this.alive("open");
+    this.network.check();
+    const backend = yield* this.backend.get();
+    // The responder is a port of the bridge like any other.
+    if (this.addressing === "dhcp" && this.dhcp === undefined)
+      this.dhcp = yield* this.network.openDhcp(this, backend);
+    return backend;
+  }
+
+  /** Puts the plan in force; nothing while no frames flow. */
+  *apply(): Op<void> {
+    const backend = this.backend.made;
+    if (backend === undefined) return;
+    this.network.check();
+    const ports = this.attachments().flatMap((attachment) =>
+      attachment.portId === undefined
+        ? []
+        : [{ name: attachment.vm.name, id: attachment.portId, down: !attachment.connected }],
+    );
+    const services = [
+      { name: ITSELF, id: BRIDGE_PORT },
+      ...(this.uplink === undefined ? [] : [{ name: UPLINK, id: this.uplink.port }]),
+      ...(this.dhcp === undefined ? [] : [{ name: DHCP, id: this.dhcp.port }]),
+    ];
+    yield* backend.apply(this.conditions.plan(this.options.seed, [...ports, ...services]));
+  }
+
+  /** Lets IPv4 packets pass between this bridge and others. */
+  *route(others: readonly Bridge[]): Op<void> {
+    this.alive("route");
+    for (const other of others) {
+      if (other === this) throw new ApiError(`bridge:route: ${this.label} cannot be routed to itself`);
+      if (this.addressing === "none" || other.addressing === "none")
+        throw new ApiError(
+          `bridge:route: ${(this.addressing === "none" ? this : other).label} has addressing = "none": nothing can be routed there`,
+        );
+    }
+    for (const other of others) {
+      if (this.partners.has(other)) continue;
+      this.partners.add(other);
+      other.partners.add(this);
+      yield* this.connectRoute(other);
+      yield* this.renewRoutes([]);
+      yield* other.renewRoutes([]);
+      this.network.changed(this, "routed", other.name);
+    }
+  }
+
+  routes(): string[] {
+    return [...this.partners].map(({ name }) => name);
+  }
+
+  /** What guests on this bridge need beside their own network: "10.89.1.0/24 10.89.0.1". */
+  guestRoutes(): string[] {
+    const beyond = [...this.partners].map((other) => `${other.network4} ${this.gateway}`);
+    return this.uplink === undefined ? beyond : [...beyond, this.defaultRoute];
+  }
+
+  /** A way out of the test's network, through the host's. */
+  *enableUplink(): Op<void> {
+    if (this.uplink !== undefined) return;
+    if (this.addressing === "none")
+      throw new ApiError(`bridge:enable_uplink: ${this.label} has addressing = "none"`, {
+        hint: "An uplink needs addresses: leave `addressing` out, or set dhcp = true.",
+      });
+    const backend = yield* this.open();
+    this.uplink = yield* this.network.openUplink(this, backend);
+    this.network.changed(this, "uplink", "enabled");
+    yield* this.apply();
+    yield* this.renewRoutes([]);
+  }
+
+  *disableUplink(): Op<void> {
+    const uplink = this.uplink;
+    if (uplink === undefined) return;
+    this.uplink = undefined;
+    this.network.changed(this, "uplink", "disabled");
+    yield* uplink.close();
+    yield* this.renewRoutes([this.defaultRoute]);
+  }
+
+  get hasUplink(): boolean {
+    return this.uplink !== undefined;
+  }
+
+  /** Everything that passes: through one member's port, or anywhere on the bridge. */
+  *capture(attachment?: Attachment): Op<ByteSource> {
+    const backend = yield* this.open();
+    const source = yield* backend.capture(attachment?.portId);
+    this.captures++;
+    let open = true;
+    const done = (): void => {
+      if (open) this.captures--;
+      open = false;
+    };
+    return {
+      fd: source.fd,
+      *close() {
+        done();
+        yield* source.close();
+      },
+    };
+  }
+
+  /** Takes the interfaces out of VMs that go on, and ends the bridge. Repeatable. */
+  *close(): Op<void> {
+    if (this.closed) return;
+    this.closed = true;
+    const attachments = this.attachments();
+    this.attached.clear();
+    this.network.drop(this);
+    for (const partner of this.partners) partner.partners.delete(this);
+    this.partners.clear();
+    const staying = attachments.filter(({ vm }) => !this.network.leaving.has(vm));
+    for (const { vm } of attachments) for (const link of attachments) vm.links.delete(link);
+    if (this.network.alive) {
+      yield* all(staying.map((attachment) => attachment.unplug()));
+      yield* all(staying.map(({ vm }) => this.rename(vm)));
+    }
+    yield* all(
+      [this.uplink, this.dhcp].flatMap((service) => (service === undefined ? [] : [service.close()])),
+    );
+    this.uplink = undefined;
+    this.dhcp = undefined;
+    const backend = this.backend.made;
+    if (backend !== undefined && this.network.alive) yield* backend.close();
+  }
+
+  private get defaultRoute(): string {
+    return `0.0.0.0/0 ${addressOf(this.subnet, UPLINK_HOST)}`;
+  }
+
+  private alive(call: string): void {
+    if (this.closed) throw new ApiError(`bridge:${call}: ${this.label} is closed`);
+  }
+
+  private *start(): Op<BackendBridge> {
+    const { name, mtu } = this;
+    const gateway = this.addressing === "none" ? undefined : `${this.gateway}/${this.subnet.prefix}`;
+    const carrier = yield* this.network.open();
+    return yield* carrier.openBridge({ name, mtu, gateway });
+  }
+
+  /** Tells the backend of a route as soon as both ends exist. */
+  *connectRoute(other: Bridge): Op<void> {
+    const here = yield* this.open();
+    const there = yield* other.open();
+    const carrier = yield* this.network.open();
+    yield* carrier.route(here, there);
+  }
+
+  private enter(vm: Vm): Attachment {
+    const host = this.addressing === "none" ? undefined : this.nextHost++;
+    const attachment = this.network.attachment(this, vm, host);
+    this.attached.set(vm.name, attachment);
+    vm.links.add(attachment);
+    return attachment;
+  }
+
+  private leave(attachment: Attachment): void {
+    this.attached.delete(attachment.vm.name);
+    attachment.vm.links.delete(attachment);
+  }
+
+  /** Sets the interfaces of running members up anew. */
+  private *renewRoutes(dropRoutes: readonly string[]): Op<void> {
+    if (this.addressing !== "fixed") return;
+    const running = this.attachments().filter(({ vm }) => vm.state === "booted");
+    yield* all(
+      running.map((attachment) =>
+        attachment.vm.call("set up routes", (guest) => attachment.setup(guest, 0, dropRoutes)),
+      ),
+    );
+  }
+
+  /** Brings the hosts files of running members up to date; `but` have them already when nobody else came. */
+  private *tellNames(but: readonly Attachment[]): Op<void> {
+    const behind = this.attachments().filter(
+      (attachment) => attachment.vm.state === "booted" && (but.length > 1 || !but.includes(attachment)),
+    );
+    yield* all(behind.map(({ vm }) => this.rename(vm)));
+  }
+
+  private *rename(vm: Vm): Op<void> {
+    if (vm.state === "booted")
+      yield* vm.call("write /etc/hosts", (guest) => guest.setHosts(this.network.hostsOf(vm)));
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * The kernel backend: real bridges and TAPs in a private network namespace, nftables for cuts and loss, tc for the
+ * rest. What the kernel lacks is found out before the first port, and said when a test asks for it.
+ */
+
+import { createHash } from "node:crypto";
+import { HostError } from "../errors/errors.ts";
+import { closeFd, dupFd } from "../sys/libc.ts";
+import type { Op } from "../sys/op.ts";
+import type { Backend, BackendBridge, BridgeSpec, ByteSource, Counters, Plan, Port } from "./backend.ts";
+import { FEATURE_MODULES, type Features } from "./kernel-features.ts";
+import { type Device, featuresOf, kernelRules, routingFile, shapingBatch } from "./kernel-plan.ts";
+import type { Namespace } from "./namespace.ts";
+
+/** What each quality is called in errors. */
+const WORDS = {
+  latencyNs: "latency",
+  jitterNs: "jitter",
+  duplicate: "duplication",
+  reorder: "reordering",
+  corrupt: "corruption",
+  rateBps: "a bandwidth limit",
+  loss: "loss",
+} as const;
+
+const macOf = (name: string): string =>
+  `52:54:01:${createHash("sha256")
+    .update(name)
+    .digest("hex")
+    .slice(0, 6)
+    .replace(/(..)(..)(..)/, "$1:$2:$3")}`;
+
+class KernelPort implements Port {
+  readonly wire: { readonly kind: "tap"; readonly fd: number };
+  private open = true;
+
+  constructor(
+    readonly id: number,
+    readonly device: Device,
+    /** Keeps the device there while nobody else has it open. */
+    private readonly own: number,
+    handed: number,
+    private readonly namespace: Namespace,
+    private readonly left: (port: KernelPort) => void,
+  ) {
+    this.wire = { kind: "tap", fd: handed };
+  }
+
+  *counters(): Op<Counters> {
+    const text = yield* this.namespace.run([
+      "ip",
+      "-json",
+      "-stats",
+      "link",
+      "show",
+      "dev",
+      this.device.name,
+    ]);
+    const [{ stats64 }] = JSON.parse(text) as [{ stats64: Record<"rx" | "tx", Record<string, number>> }];
+    const { rx, tx } = stats64;
+    const number = (from: Record<string, number>, key: string): number => from[key] ?? 0;
+    return {
+      rxBytes: number(tx, "bytes"),
+      txBytes: number(rx, "bytes"),
+      rxPackets: number(tx, "packets"),
+      txPackets: number(rx, "packets"),
+      errors: number(rx, "errors") + number(tx, "errors"),
+    };
+  }
+
+  *close(): Op<void> {
+    if (!this.open) return;
+    this.open = false;
+    this.left(this);
+    closeFd(this.own);
+    // QEMU may hold the device open a little longer, without a way to anybody.
+    if (this.namespace.death === undefined)
+      yield* this.namespace.run(["sh", "-c", 'ip link del "$0" 2>/dev/null || true', this.device.name]);
+  }
+
+  /** Lets go without a word: the namespace is gone. */
+  abandon(): void {
+    if (this.open) closeFd(this.own);
+    this.open = false;
+  }
+}
+
+class KernelBridge implements BackendBridge {
+  readonly ports = new Map<number, KernelPort>();
+  private readonly shaped = new Map<string, string>();
+  private lastPort = 0;
+  private closed = false;
+
+  constructor(
+    readonly device: Device,
+    private readonly spec: BridgeSpec,
+    private readonly backend: KernelBackend,
+    private readonly left: (bridge: KernelBridge) => void,
+  ) {}
+
+  *openPort(_name: string, mac: string): Op<Port> {
+    const { namespace } = this.backend;
+    const name = this.backend.freshName("t");
+    const own = yield* namespace.tap(name);
+    const port = new KernelPort(++this.lastPort, { name, mac }, own, dupFd(own), namespace, (gone) =>
+      this.ports.delete(gone.id),
+    );
+    try {
+      yield* namespace.batch("ip", [
+        `link set dev ${name} master ${this.device.name} mtu ${this.spec.mtu} up`,
+      ]);
+    } catch (error) {
+      closeFd(port.wire.fd);
+      port.abandon();
+      throw error;
+    }
+    this.ports.set(port.id, port);
+    return port;
+  }
+
+  *apply(plan: Plan): Op<void> {
+    this.backend.checkFeatures(plan);
+    const { namespace } = this.backend;
+    const devices = new Map([...this.ports].map(([id, { device }]) => [id, device]));
+    const { nft, shaping } = kernelRules(plan, this.device, devices);
+    if (this.backend.features.has("nft")) yield* namespace.batch("nft", nft);
+    const batch: string[] = [];
+    for (const device of devices.values()) {
+      const commands = shaping.get(device.name) ?? [];
+      const before = this.shaped.get(device.name) ?? "";
+      const now = commands.join("\n");
+      // A queue that stays as it is keeps what it holds.
+      if (now === before) continue;
+      batch.push(...shapingBatch(device.name, commands, before !== ""));
+      this.shaped.set(device.name, now);
+    }
+    yield* namespace.batch("tc", batch);
+  }
+
+  capture(port?: number): Op<ByteSource> {
+    const device = port === undefined ? this.device : this.ports.get(port)?.device;
+    if (device === undefined) throw new HostError(`no port ${port} on bridge ${this.spec.name}`);
+    return this.backend.namespace.capture(device.name);
+  }
+
+  *close(): Op<void> {
+    if (this.closed) return;
+    this.closed = true;
+    this.left(this);
+    for (const port of [...this.ports.values()]) yield* port.close();
+    if (this.backend.death === undefined)
+      yield* this.backend.namespace.run(["ip", "link", "del", this.device.name]);
+  }
+
+  abandon(): void {
+    for (const port of this.ports.values()) port.abandon();
+  }
+}
+
+export class KernelBackend implements Backend {
+  readonly kind = "kernel";
+  private readonly bridges = new Set<KernelBridge>();
+  private readonly routed: (readonly [string, string])[] = [];
+  private names = 0;
+
+  constructor(
+    readonly namespace: Namespace,
+    readonly features: Features,
+  ) {}
+
+  get death(): Error | undefined {
+    return this.namespace.death;
+  }
+
+  /** From now on nothing is routed but what `route` names. */
+  *start(): Op<void> {
+    if (this.features.has("nft")) yield* this.namespace.batch("nft", routingFile([]));
+  }
+
+  freshName(letter: "b" | "t"): string {
+    return `${letter}${++this.names}`;
+  }
+
+  *openBridge(spec: BridgeSpec): Op<BackendBridge> {
+    const name = this.freshName("b");
+    const mac = macOf(spec.name);
+    yield* this.namespace.batch("ip", [
+      `link add name ${name} address ${mac} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
+      `link set dev ${name} mtu ${spec.mtu} up`,
+      ...(spec.gateway === undefined ? [] : [`address add ${spec.gateway} dev ${name}`]),
+    ]);
+    const bridge = new KernelBridge({ name, mac }, spec, this, (gone) => this.bridges.delete(gone));
+    this.bridges.add(bridge);
+    return bridge;
+  }
+
+  *route(a: BackendBridge, b: BackendBridge): Op<void> {
+    if (!(a instanceof KernelBridge) || !(b instanceof KernelBridge))
+      throw new TypeError("a bridge of another backend");
+    if (!this.features.has("nft")) throw missing("nft", "routing");
+    this.routed.push([a.device.name, b.device.name]);
+    yield* this.namespace.batch("nft", routingFile(this.routed));
+  }
+
+  /** Throws HostError naming what the plan needs and the kernel lacks. */
+  checkFeatures(plan: Plan): void {
+    for (const { cut, impairment } of plan.pairs)
+      for (const feature of featuresOf(impairment, cut)) {
+        if (this.features.has(feature)) continue;
+        const wanted = Object.keys(impairment).find((key) =>
+          featuresOf({ [key]: impairment[key as keyof typeof impairment] }, false).includes(feature),
+        ) as keyof typeof WORDS | undefined;
+        throw missing(feature, wanted === undefined ? "a partition" : WORDS[wanted]);
+      }
+  }
+
+  close(): void {
+    for (const bridge of this.bridges) bridge.abandon();
+    this.bridges.clear();
+    this.namespace.close();
+  }
+}
+
+const missing = (feature: keyof typeof FEATURE_MODULES, what: string): HostError =>
+  new HostError(`this kernel has no ${FEATURE_MODULES[feature]}: ${what} needs \`--network user\``);

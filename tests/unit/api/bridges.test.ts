@@ -1,0 +1,196 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { type World, world } from "./world.ts";
+
+let here: World;
+beforeEach(() => {
+  here = world();
+  here.lua(`a = provium:vm("a", "default"); b = provium:vm("b", "default"); lan = provium:bridge("lan")`);
+});
+afterEach(() => here.close());
+
+const lua = (code: string): unknown => here.lua(code)[0];
+const refusal = (code: string): string =>
+  String(lua(`local ok, why = pcall(function() ${code} end) return why`));
+const lastPairs = () =>
+  here.network.plans.at(-1)?.pairs.map(({ from, to, cut }) => `${from}-${to}${cut ? " cut" : ""}`);
+
+describe("membership", () => {
+  test("a VM that runs is plugged in at once, one that does not when it boots", () => {
+    lua("a:boot() lan:attach({ a, b })");
+    expect(here.machines[0]?.calls).toEqual(["plug n1"]);
+    lua("b:boot()");
+    expect(here.machines[1]?.spec.nics?.map(({ id, up }) => [id, up])).toEqual([["n2", true]]);
+    expect(lua("return table.concat(lan:members(), ' ')")).toBe("a b");
+  });
+
+  test("nothing is opened on the host before a member runs", () => {
+    lua("lan:attach({ a, b }) lan:add_latency(5) lan:partition(a, b)");
+    expect(here.network.opened).toBe(0);
+    lua("a:boot()");
+    expect(here.network.opened).toBe(1);
+  });
+
+  test("the agent is told addresses, and every member's hosts file has every name", () => {
+    lua("provium:boot() lan:attach({ a, b })");
+    expect(here.guests[0]?.interfaces[0]?.addresses).toEqual(["10.89.0.10/24", "fd70:726f:7600:1::a/64"]);
+    for (const guest of here.guests)
+      expect(guest.hosts.split("\n").filter((line) => !line.includes("ip6"))).toEqual([
+        "10.89.0.10\ta.lan a",
+        "10.89.0.11\tb.lan b",
+        "",
+      ]);
+    expect(lua("return lan:ip('b')")).toBe("10.89.0.11");
+  });
+
+  test("a detached VM leaves the hosts files, and loses its interface", () => {
+    lua("provium:boot() lan:attach({ a, b }) lan:detach(b)");
+    expect(here.guests[0]?.hosts).not.toContain("b.lan");
+    expect(here.guests[1]?.hosts).toBe("");
+    expect(here.machines[1]?.calls).toContain("unplug n2");
+    expect(here.network.notes).toContain("close port 2");
+  });
+
+  test("the name of a VM that is still to come attaches it when it does", () => {
+    lua(`lan:attach({ "late" }) late = provium:vm("late", "default"):boot()`);
+    expect(here.machines[0]?.spec.nics).toHaveLength(1);
+    expect(lua("return lan:ip(late)")).toBe("10.89.0.10");
+  });
+
+  test("names resolve to VMs of the lab", () => {
+    lua(`provium:boot() lan:attach({ "a", "b" })`);
+    expect(here.machines.map(({ calls }) => calls)).toEqual([["plug n1"], ["plug n2"]]);
+  });
+
+  test("a bridge is a member of its lab, by name and by dot", () => {
+    expect(lua("return provium.lan == lan and provium:bridge('lan') == lan")).toBe(true);
+    expect(lua("return provium:bridge_names()[1] .. provium:members()[3].kind")).toBe("lanbridge");
+  });
+
+  test("a file's bridge outlives a test, one of a test does not", () => {
+    lua("provium:boot()");
+    here.surface.enterTest("t");
+    lua(`mine = provium:bridge("mine") mine:attach(a) lan:attach(a)`);
+    here.state.reactor.run(here.surface.leaveTest());
+    expect(lua("return provium.mine == nil and #lan:members()")).toBe(1);
+    expect(here.machines[0]?.calls.filter((call) => call.startsWith("unplug"))).toEqual(["unplug n1"]);
+  });
+
+  test("the end of the file ends what carries the frames", () => {
+    lua("provium:boot() lan:attach({ a, b })");
+    here.state.reactor.run(here.surface.closeFile());
+    expect(here.network.notes.at(-1)).toBe("close network");
+  });
+});
+
+describe("bad input", () => {
+  for (const [code, why] of [
+    ["lan:attach(a) lan:attach(a)", "vm `a` is attached to bridge `lan` already"],
+    ["lan:attach({ a, b, a })", "vm `a` is named twice"],
+    ["lan:attach(5)", "a vm or its name"],
+    ["lan:attach({ a, {} })", "a vm or its name"],
+    ["lan:detach(b)", "vm `b` is not attached to bridge `lan` (known: none)"],
+    ["lan:attach(a) lan:partition(a, b)", "vm `b` is not attached to bridge `lan`"],
+    ["lan:attach(a) lan:partition(a, b)", "bridge:attach first"],
+    ["lan:attach(a) lan:partition(a, a)", "both ends are vm `a`"],
+    ["lan:attach({ a, b }) lan:partition({ from = a })", "bridge:partition.to"],
+    ["lan:attach({ a, b }) lan:partition({ from = a, too = b })", "unknown key 'too'"],
+    ["lan:add_latency(-1)", "bridge:add_latency: ms must be milliseconds from 0 to 600000"],
+    ["lan:add_latency(1e9)", "milliseconds from 0 to 600000"],
+    ["lan:add_latency(0/0)", "milliseconds from 0 to 600000"],
+    ["lan:add_latency('soon')", "bad timeout string"],
+    ["lan:drop_rate(101)", "bridge:drop_rate: percent must be a percentage from 0 to 100, got number 101"],
+    ["lan:drop_rate()", "a percentage from 0 to 100, got nil"],
+    ["lan:bandwidth_limit('fast')", "bits per second"],
+    ["lan:bandwidth_limit{ from = 'a', to = 'b', bps = 5 }", "vm `a` is not attached"],
+    ["lan:isolate('ghost')", "vm `ghost` is not attached"],
+    ["provium:bridge('lan', { mtu = 9000 })", "exists already"],
+    ["provium:bridge('x', { mtu = 70000 })", "opts.mtu must be an integer from 576 to 9216"],
+    ["provium:bridge('x', { subnets = '' })", 'unknown key `subnets` (did you mean "subnet"?)'],
+    ["provium:bridge('x', { subnet = '10.89.0.0/16' })", "overlaps 10.89.0.0/24 of bridge `lan`"],
+    ["provium:bridge('x', { dhcp = true, addressing = 'none' })", "exclude each other"],
+    ["provium:bridge('pack')", "`pack` is a reserved name"],
+    [
+      "lan:attach(a) lan:nic(a):capture()",
+      "vm `a` has no TAP on bridge `lan` (not booted?). Call lab:boot() / vm:boot() first.",
+    ],
+    ["lan:attach(a) a:nic('wan')", "has no interface `wan`"],
+    ["lan:route('wan')", "no bridge `wan` in this lab"],
+    ["lan:route(lan)", "cannot be routed to itself"],
+    ["a:boot() a:pause() lan:attach(a)", "vm `a` is paused"],
+    ["lan:close() lan:attach(a)", "bridge `lan` is closed"],
+  ] as const)
+    test(`${code}: ${why}`, () => expect(refusal(code)).toContain(why));
+
+  test("an array with one bad entry attaches nobody", () => {
+    refusal("provium:boot() lan:attach({ a, 5 })");
+    expect(lua("return #lan:members()")).toBe(0);
+  });
+
+  test("a subnet that is full says so", () => {
+    lua(`small = provium:bridge("small", { subnet = "10.1.1.0/28" })`);
+    for (let n = 0; n < 5; n++) lua(`small:attach(provium:vm("v${n}", "default"))`);
+    expect(refusal(`small:attach(a)`)).toContain("no address left in 10.1.1.0/28");
+  });
+});
+
+describe("what is wrong by wish", () => {
+  test("holds at once for running members and is in the plan before a frame can pass", () => {
+    lua("provium:boot() lan:attach({ a, b }) lan:partition({ from = b, to = a })");
+    expect(lastPairs()).toEqual(["2-1 cut"]);
+    expect(lua("return lan:is_partitioned(b, a) and not lan:is_partitioned(a, b)")).toBe(true);
+    lua("lan:unpartition({ from = b, to = a })");
+    expect(lastPairs()).toEqual([]);
+  });
+
+  test("can be read back", () => {
+    lua("lan:attach({ a, b }) lan:add_latency{ from = a, to = b, ms = 80, jitter = 2.5 } lan:isolate(b)");
+    expect(lua("return json.encode(lan:impairments()[1])")).toContain('"latency_ms":80');
+    expect(lua("return lan:impairments()[1].jitter_ms")).toBe(2.5);
+    expect(lua("return lan:impairments()[2].partitioned and lan:latency_ms() == 0")).toBe(true);
+  });
+
+  test("unpartition of detached ends in table form does nothing", () => {
+    expect(refusal("lan:unpartition({ from = 'x', to = 'y' })")).toBe("undefined");
+  });
+
+  test("a pulled cable is seen by the guest and cut in the plan, also when pulled before the boot", () => {
+    lua("lan:attach({ a, b }) lan:nic(a):disconnect() provium:boot()");
+    expect(here.machines[0]?.spec.nics?.[0]?.up).toBe(false);
+    lua("lan:nic(a):reconnect() lan:nic('b'):disconnect()");
+    expect(here.machines[1]?.calls).toContain("link n2 down");
+  });
+
+  test("routes and uplink reach the guests", () => {
+    lua(`wan = provium:bridge("wan") lan:attach(a) wan:attach(b) provium:boot() lan:route(wan)`);
+    expect(here.network.notes).toContain("route");
+    expect(here.guests[0]?.interfaces.at(-1)?.routes).toEqual(["10.89.1.0/24 10.89.0.1"]);
+    lua("lan:enable_uplink()");
+    expect(here.guests[0]?.interfaces.at(-1)?.routes).toContain("0.0.0.0/0 10.89.0.2");
+    lua("lan:disable_uplink()");
+    expect(here.guests[0]?.interfaces.at(-1)?.dropRoutes).toEqual(["0.0.0.0/0 10.89.0.2"]);
+  });
+
+  test("every change is an event", () => {
+    lua("lan:attach({ a, b }) lan:drop_rate(5)");
+    const told = here.events
+      .filter(({ kind }) => kind === "bridge_changed")
+      .map(({ payload }) => payload.change);
+    expect(told).toEqual(["attached", "impaired"]);
+  });
+
+  test("counters are the guest's, zeros before the boot; a capture gives its bytes", () => {
+    lua("lan:attach({ a, b })");
+    expect(lua("return lan:nic(a):counters().tx_bytes")).toBe(0);
+    lua("provium:boot()");
+    expect(lua("return a:nic('eth0'):counters().tx_packets")).toBe(4);
+    expect(
+      lua("local c = lan:nic(a):capture() local s = c:bytes() c:close() return s .. tostring(c:eof())"),
+    ).toBe("pcaptrue");
+  });
+
+  test("a backend that has died is the error of the next call", () => {
+    lua("provium:boot() lan:attach(a)");
+    here.network.death = new Error("the switch is gone");
+    expect(refusal("lan:attach(b)")).toContain("the switch is gone");
+  });
+});

@@ -1,0 +1,9 @@
+local a = provium:vm("a", "default")
+local b = provium:vm("b", "default")
+provium:boot()
+local lan = provium:bridge("lan")
+lan:attach({ a, b })
+
+test("two machines reach each other by name", function(t)
+  a:run("ping -c 1 -W 1 b.lan"):assert_ok()
+end)
