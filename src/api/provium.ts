@@ -14,6 +14,7 @@ import { durationMs } from "./arguments.ts";
 import type { Api } from "./context.ts";
 import { VmHandle } from "./handles.ts";
 import { LAB_METHODS, LabHandle } from "./lab.ts";
+import { PCAP_FUNCTIONS } from "./pcap.ts";
 
 export class Provium extends LabHandle {
   timeoutMs: number | undefined;
@@ -38,7 +39,7 @@ export class Provium extends LabHandle {
     if (reserved !== undefined) return reserved;
     if (key === "timeout") return this.timeoutMs === undefined ? undefined : luaFloat(this.timeoutMs / 1000);
     if (key === "reset_between_tests") return false;
-    return this.member(key) ?? this.classic[key] ?? this.assigned.get(key);
+    return this.member(key) ?? this.classic[key] ?? PCAP_FUNCTIONS[key] ?? this.assigned.get(key);
   }
 
   set(key: string, args: Args): void {
@@ -58,7 +59,11 @@ export class Provium extends LabHandle {
   /** Everything that `pairs` shows: members, classic functions and what the file has assigned. */
   entries(): Map<string, unknown> {
     const entries = new Map<string, unknown>(this.assigned);
-    for (const [name, value] of Object.entries({ ...this.classic, ...this.api.pack }))
+    for (const [name, value] of Object.entries({
+      ...this.classic,
+      ...PCAP_FUNCTIONS,
+      ...this.api.pack,
+    }))
       entries.set(name, value);
     for (const { name } of this.lab.members()) entries.set(name, this.member(name));
     return entries;

@@ -15,7 +15,7 @@ import { dirname, join, relative, resolve } from "node:path";
 const FLOORS: readonly (readonly string[])[] = [
   ["errors"],
   ["sys", "events", "source"],
-  ["lua", "fixture", "channel", "report", "config", "assets"],
+  ["lua", "fixture", "channel", "report", "config", "assets", "packet"],
   ["net/backend.ts"],
   ["lab/ports.ts"],
   ["lab", "guest", "boot"],
