@@ -1,0 +1,220 @@
+-- What is wrong by wish: cut, slow, lossy, doubled, disordered, damaged and narrow ways between three machines.
+local a = provium:vm("a", "default", { memory = "128M" })
+local b = provium:vm("b", "default", { memory = "128M" })
+local c = provium:vm("c", "default", { memory = "128M" })
+local lan = provium:bridge("lan", { seed = 20260101 })
+lan:attach({ a, b, c })
+provium:boot()
+
+local function reaches(from, name)
+  return from:run("ping -c 2 -i 0.2 -W 1 " .. name):ok()
+end
+
+-- A kernel that lacks what a setting needs says so; there is nothing more to see then.
+local function possible(t, set)
+  local ok, why = pcall(set)
+  if ok then return true end
+  if lan:backend() == "kernel" and tostring(why):find("needs `--network user`", 1, true) then
+    t:assert_contains(why, "this kernel has no sch_netem: ")
+    lan:reset()
+    return false
+  end
+  error(why, 0)
+end
+
+-- Smallest round trip in ms of a few pings: noise only adds.
+local function rtt(from, name)
+  local out = from:run("ping -c 8 -i 0.1 -W 5 " .. name).stdout
+  return assert(tonumber(out:match("min/avg/max = ([%d.]+)/")), out)
+end
+
+local function packets(capture, keep)
+  local found = {}
+  for _, packet in ipairs(provium.pcap(capture:bytes())) do
+    if keep(packet) then found[#found + 1] = packet end
+  end
+  return found
+end
+
+local function requests(packet)
+  return packet.icmp and packet.icmp.type == 8
+end
+
+test("before anything is wrong everybody reaches everybody", function(t)
+  for _, from in ipairs({ a, b, c }) do
+    for _, to in ipairs({ "a.lan", "b.lan", "c.lan" }) do t:assert(reaches(from, to), from:name() .. " to " .. to) end
+  end
+  t:assert_eq(#lan:impairments(), 0)
+end)
+
+test("a symmetric partition cuts one pair and leaves the others", function(t)
+  lan:partition(a, b)
+  t:assert(not reaches(a, "b.lan"))
+  t:assert(not reaches(b, "a.lan"))
+  t:assert(reaches(a, "c.lan") and reaches(b, "c.lan"))
+  t:assert(lan:is_partitioned("a", "b") and lan:is_partitioned(b, a))
+  lan:unpartition(a, b)
+  t:assert(reaches(a, "b.lan"))
+end)
+
+test("a one-way cut: what a sends does not arrive, what b sends does", function(t)
+  a:run("ping -c 1 -W 1 b.lan"):assert_ok()
+  lan:partition({ from = a, to = b })
+  t:assert(lan:is_partitioned(a, b) and not lan:is_partitioned(b, a))
+  local at_a, at_b = lan:nic(a):capture(), lan:nic(b):capture()
+  local before = lan:nic(b):counters()
+  t:assert(not reaches(a, "b.lan"))
+  t:assert(#packets(at_a, requests) >= 2, "a has sent its requests")
+  t:assert_eq(#packets(at_b, function(p) return requests(p) and p.ip.src == lan:ip(a) end), 0)
+  at_b:close()
+  local replies = lan:nic(a):capture()
+  t:assert(not reaches(b, "a.lan"))
+  -- Requests of b arrive at a, which answers; the answers are cut.
+  t:assert(#packets(replies, function(p) return requests(p) and p.ip.src == lan:ip(b) end) >= 2)
+  local after = lan:nic(b):counters()
+  t:assert(after.tx_packets > before.tx_packets)
+  lan:unpartition({ from = a, to = b })
+  t:assert(reaches(a, "b.lan"))
+end)
+
+test("all partitioned, all restored; isolation is apart from both", function(t)
+  lan:partition_all()
+  t:assert_eq(#lan:impairments(), 6)
+  t:assert(not reaches(a, "b.lan") and not reaches(b, "c.lan"))
+  lan:isolate(c)
+  lan:restore_all()
+  t:assert(reaches(a, "b.lan"))
+  t:assert(lan:is_isolated("c") and not reaches(a, "c.lan") and not reaches(c, "b.lan"))
+  t:assert(not reaches(c, lan:ip()), "the bridge itself is out of reach too")
+  lan:unisolate(c)
+  t:assert(reaches(a, "c.lan"))
+end)
+
+test("a pulled cable is seen in the guest and lets nothing pass", function(t)
+  local nic = b:nic("lan")
+  nic:disconnect()
+  t:assert_eq(b:read_file("/sys/class/net/eth0/carrier"):trim(), "0")
+  t:assert(not reaches(a, "b.lan"))
+  nic:reconnect()
+  wait_until(function() return b:read_file("/sys/class/net/eth0/carrier"):trim() == "1" end)
+  t:assert(wait_until(function() return reaches(a, "b.lan") end, { timeout = "20s" }))
+end)
+
+test("latency of the bridge counts once each way, that of a direction once", function(t)
+  local base = rtt(a, "b.lan")
+  local function adds(expected)
+    local got = rtt(a, "b.lan") - base
+    t:log(("expected %g ms more, got %g (base %g)"):format(expected, got, base))
+    t:assert(math.abs(got - expected) <= 1 + 0.05 * expected + base, ("%g ms more instead of %g"):format(got, expected))
+  end
+  if not possible(t, function() lan:add_latency(40) end) then return end
+  adds(80)
+  lan:add_latency({ from = a, to = b, ms = 120 })
+  adds(160)
+  lan:add_latency(0)
+  adds(120)
+  lan:add_latency({ from = "a", to = "b", ms = "200ms" })
+  adds(200)
+  lan:reset()
+  adds(0)
+end)
+
+test("loss of a direction is that of the setting, and only there", function(t)
+  lan:drop_rate({ from = a, to = b, p = 30 })
+  local sent, at_b = lan:nic(a):capture(), lan:nic(b):capture()
+  a:run("ping -c 300 -i 0.01 -W 1 b.lan", { timeout = "120s" })
+  local n = #packets(sent, requests)
+  local k = #packets(at_b, requests)
+  local answered = #packets(at_b, function(p) return p.icmp and p.icmp.type == 0 end)
+  t:log(("%d of %d arrived, %d answered"):format(k, n, answered))
+  t:assert_eq(n, 300)
+  t:assert(math.abs(k - 210) <= 5 * math.sqrt(300 * 0.3 * 0.7), k .. " of 300 arrived")
+  t:assert_eq(#packets(sent, function(p) return p.icmp and p.icmp.type == 0 end), answered)
+  sent:close() at_b:close()
+  lan:drop_rate({ from = a, to = b, p = 100 })
+  t:assert(not reaches(a, "b.lan"))
+  lan:reset()
+  t:assert(reaches(a, "b.lan"))
+end)
+
+test("a bandwidth limit holds within ten percent", function(t)
+  local bps = 4000000
+  if not possible(t, function() lan:bandwidth_limit({ from = a, to = b, bps = bps }) end) then return end
+  t:assert_eq(lan:impairments()[1].bandwidth_bps, bps)
+  local cap = lan:nic(b):capture()
+  local sink = b:run_async("nc -l -p 5001 > /dev/null")
+  wait_until(function() return b:run("netstat -ltn | grep -q :5001"):ok() end)
+  a:run("dd if=/dev/zero bs=50000 count=50 2>/dev/null | nc " .. lan:ip(b) .. " 5001", { timeout = "60s" }):assert_ok()
+  sink:wait("30s")
+  local data = packets(cap, function(p) return p.tcp and p.tcp.dst_port == 5001 and p.length > 1000 end)
+  cap:close()
+  lan:reset()
+  -- The first may go out of a full bucket.
+  local bytes = 0
+  for n = 21, #data do bytes = bytes + data[n].length end
+  local rate = bytes * 8 / (data[#data].time - data[20].time)
+  t:log(("%.0f bit/s of %d"):format(rate, bps))
+  t:assert(math.abs(rate - bps) <= 0.1 * bps, ("%.0f bit/s instead of %d"):format(rate, bps))
+end)
+
+test("duplicates, overtaking and damage are in the capture", function(t)
+  local function sequence(capture)
+    local seqs = {}
+    for _, packet in ipairs(packets(capture, requests)) do seqs[#seqs + 1] = packet.icmp.seq end
+    return seqs
+  end
+  if not possible(t, function() lan:duplicate_rate({ from = a, to = b, p = 50 }) end) then return end
+  local cap = lan:nic(b):capture()
+  a:run("ping -c 40 -i 0.02 -W 1 b.lan")
+  local seqs = sequence(cap)
+  t:assert(#seqs > 45 and #seqs < 75, #seqs .. " requests of 40")
+  cap:close()
+  lan:reset()
+  lan:add_latency({ from = a, to = b, ms = 100 })
+  lan:reorder_rate({ from = a, to = b, p = 30 })
+  cap = lan:nic(b):capture()
+  a:run("ping -c 40 -i 0.02 -W 2 b.lan")
+  seqs = sequence(cap)
+  local overtaken = 0
+  for n = 2, #seqs do if seqs[n] < seqs[n - 1] then overtaken = overtaken + 1 end end
+  t:assert(overtaken > 3, overtaken .. " of " .. #seqs .. " overtaken")
+  cap:close()
+  lan:reset()
+  lan:corrupt_rate({ from = a, to = b, p = 100 })
+  t:assert(not reaches(a, "b.lan"), "every frame has a wrong bit")
+  lan:reset()
+  t:assert(reaches(a, "b.lan"))
+end)
+
+test("TCP survives a partition that is healed", function(t)
+  local sink = b:run_async("nc -l -p 5002")
+  wait_until(function() return b:run("netstat -ltn | grep -q :5002"):ok() end)
+  local source = a:run_async("(echo one; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo two) | nc " .. lan:ip(b) .. " 5002")
+  local out = sink:stdout_stream()
+  out:read_until("one\n", "10s")
+  lan:partition(a, b)
+  a:run("touch /tmp/go"):assert_ok()
+  t:assert_eq(#out:drain("1s"), 0)
+  lan:unpartition(a, b)
+  out:read_until("two\n", "60s")
+  source:wait("10s")
+end)
+
+test("settings before the attachment and of several kinds hold together", function(t)
+  lan:detach(c)
+  t:assert_raises(function() lan:partition(a, c) end)
+  lan:attach(c)
+  if not possible(t, function() lan:add_latency({ from = a, to = c, ms = 60 }) end) then return end
+  lan:drop_rate(0)
+  lan:bandwidth_limit(50000000)
+  lan:partition({ from = "c", to = "b" })
+  local base = rtt(a, "b.lan")
+  t:assert(rtt(a, "c.lan") >= 60)
+  t:assert(base < 60)
+  t:assert(not reaches(c, "b.lan"))
+  local entry
+  for _, one in ipairs(lan:impairments()) do if one.from == "a" and one.to == "c" then entry = one end end
+  t:assert_eq(entry.latency_ms, 60)
+  t:assert_eq(entry.bandwidth_bps, 50000000)
+  lan:reset()
+end)
