@@ -75,7 +75,7 @@ GUEST_FILES := build/guest/manifest
 $(GUEST_FILES): $(shell find embed/guest -type f) | build/setup.stamp $(BUN)
 	embed/guest/build.sh build/guest
 
-SOURCES := $(shell find src embed -name '*.ts' -o -name '*.lua' -o -name '*.json')
+SOURCES := $(shell find src embed -name '*.ts' -o -name '*.lua' -o -name '*.json' -o -name '*.html')
 
 ifeq ($(GUEST),none)
 dist/provium: $(SOURCES) $(AGENT_BINARIES) node_modules/.stamp embed/compile.ts

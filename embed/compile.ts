@@ -39,6 +39,7 @@ const assets: [string, string][] = [
     ? []
     : GUEST_FILES.map((name): [string, string] => [`guest/${name}`, join(build, "guest", name)])),
   ...below(join(root, "embed/demo"), "demo/"),
+  ...below(join(root, "embed/report"), "report/"),
 ];
 
 const imports: string[] = [];

@@ -15,7 +15,7 @@ export interface EmbeddedFile {
   readonly size: number;
 }
 
-/** `agent`, `wrapper`, `helper`, `guest/…` (absent when built without a guest) and `demo/…`. */
+/** `agent`, `wrapper`, `helper`, `guest/…` (absent when built without a guest), `demo/…` and `report/…`. */
 export type AssetTable = Readonly<Record<string, EmbeddedFile>>;
 
 let table: AssetTable | undefined;
@@ -34,7 +34,7 @@ const checkout = resolve(import.meta.dir, "../..");
 
 /** Where an asset lies in a checkout. */
 export const checkoutPath = (name: string): string => {
-  if (name.startsWith("demo/")) return join(checkout, "embed", name);
+  if (name.startsWith("demo/") || name.startsWith("report/")) return join(checkout, "embed", name);
   if (name.startsWith("guest/")) return join(checkout, "build", name);
   return join(checkout, "build", "agent", `provium-${name}`);
 };

@@ -6,7 +6,7 @@ import { ConfigError, UsageError } from "../errors/errors.ts";
 import { suggestion } from "../errors/suggest.ts";
 import type { Arguments } from "./arguments.ts";
 
-export const REPORTERS = ["plain", "json", "junit", "tap", "github"] as const;
+export const REPORTERS = ["plain", "json", "junit", "tap", "github", "html"] as const;
 export type ReporterName = (typeof REPORTERS)[number];
 
 export interface ReporterChoice {

@@ -2,12 +2,14 @@
 
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
+import { readAsset } from "../assets/embedded.ts";
 import { UsageError } from "../errors/errors.ts";
 import { Outlet } from "../events/outlet.ts";
 import { EventSinks } from "../events/sinks.ts";
 import { EventStream } from "../events/stream.ts";
 import { type Palette, palette, plainPalette } from "../report/colours.ts";
 import { githubReporter } from "../report/github.ts";
+import { htmlReporter } from "../report/html.ts";
 import { jsonReporter } from "../report/json.ts";
 import { junitReporter } from "../report/junit.ts";
 import { LiveView } from "../report/live.ts";
@@ -25,6 +27,7 @@ const MAKE: Readonly<Record<ReporterName, Reporter>> = {
   junit: junitReporter,
   tap: tapReporter,
   github: githubReporter(),
+  html: htmlReporter(() => new TextDecoder().decode(readAsset("report/template.html"))),
 };
 
 /** A terminal on which lines can be painted over, and somebody who looks at it. */

@@ -1,13 +1,18 @@
 /** The reporters with the options under which their golden outputs were made, and how a stream goes through them. */
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { ProviumEvent } from "../../../src/events/types.ts";
 import { plainPalette } from "../../../src/report/colours.ts";
 import { githubReporter } from "../../../src/report/github.ts";
+import { htmlReporter } from "../../../src/report/html.ts";
 import { jsonReporter } from "../../../src/report/json.ts";
 import { junitReporter } from "../../../src/report/junit.ts";
 import { plainReporter } from "../../../src/report/plain.ts";
 import type { Reporter, ReporterOptions } from "../../../src/report/reporter.ts";
 import { tapReporter } from "../../../src/report/tap.ts";
+
+const TEMPLATE = join(import.meta.dir, "../../../embed/report/template.html");
 
 interface Case {
   readonly reporter: Reporter;
@@ -22,6 +27,7 @@ export const CASES: Readonly<Record<string, Case>> = {
   "report.jsonl": { reporter: jsonReporter },
   "junit.xml": { reporter: junitReporter },
   "report.tap": { reporter: tapReporter },
+  "report.html": { reporter: htmlReporter(() => readFileSync(TEMPLATE, "utf8")) },
   "github.txt": { reporter: githubReporter(() => "0123-4567") },
 };
 
