@@ -87,7 +87,7 @@ test("include and remove move names, not machines", function(t)
   t:assert_eq(#lab:vm_names(), 2)
   lab:remove("shared")
   t:assert_contains(t:assert_raises(function() lab:remove("shared") end), "no member `shared`")
-  t:assert_contains(t:assert_raises(function() lab:include(5) end), "a vm, a lab or an array of them expected")
+  t:assert_contains(t:assert_raises(function() lab:include(5) end), "a vm, a bridge, a lab or an array of them expected")
   c:kill()
 end)
 
