@@ -18,6 +18,7 @@
 #include "orphans.h"
 #include "process.h"
 #include "pseudofs.h"
+#include "restraint.h"
 #include "session.h"
 #include "signals.h"
 
@@ -128,6 +129,7 @@ static bool prepare(struct agent *agent, bool in_guest) {
   agent->proc_fd = in_guest ? pseudofs_open(&pseudofs_proc) : open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   agent->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (!loop_init(&agent->loop) || !set_signals(agent)) return false;
+  if (!in_guest) host_powers_give_up();
   if (!in_guest) orphans_adopt();
   watch_mounts(agent);
   protect(agent);

@@ -1,6 +1,7 @@
 /**
  * The local VMM: the "machine" is an agent process of this host, so that tests of the harness itself, and of
- * things that need no kernel of their own, cost no boot. Nothing is isolated: commands run as this user here.
+ * things that need no kernel of their own, cost no boot. Nothing is isolated: commands run as this user here. Only the
+ * host's clock and power are out of their reach (agent/guest/restraint.h).
  */
 
 import type { Channel } from "../channel/channel.ts";
