@@ -13,6 +13,10 @@ const BENCHES: Readonly<Record<string, { readonly what: string; readonly command
     what: "calls and bulk data against the raw channel",
     command: ["bun", "tests/bench/channel/run.ts"],
   },
+  network: {
+    what: "the userland switch against a process that only copies",
+    command: ["bun", "tests/bench/network/run.ts"],
+  },
   lua: { what: "Lua against stock fengari and PUC Lua", command: ["bun", "tests/bench/lua/run.ts"] },
 };
 

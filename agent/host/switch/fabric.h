@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "loop.h"
+#include "pool.h"
 #include "schedule.h"
 
 /**
@@ -37,6 +38,7 @@ struct fabric {
   /** Ports that have something to write. */
   struct port *dirty;
   size_t flight_bytes;
+  struct pool pool;
   /** Where ports are read into: what was left of the last read, then the new bytes. */
   uint8_t scratch[FRAME_LENGTH_BYTES + FRAME_BYTES_MAX + READ_BYTES];
 };

@@ -44,7 +44,7 @@ static void hand_over(struct pair *pair, const uint8_t *bytes, size_t size) {
 static void release(struct pair *pair, struct delayed *frame) {
   pair->bytes -= frame->size;
   pair->fabric->flight_bytes -= frame->size;
-  free(frame);
+  pool_give(&pair->fabric->pool, frame, sizeof *frame + frame->size);
 }
 
 static struct delayed *take_first(struct pair *pair) {
@@ -80,7 +80,9 @@ static struct delayed *copy_of(struct pair *pair, struct bytes frame) {
   struct fabric *fabric = pair->fabric;
   /* Each pair may take as much as it leaves to the others: a crowd shares, nobody takes all. */
   struct delayed *copy = NULL;
-  if (pair->bytes + frame.size <= FLIGHT_BYTES_MAX - fabric->flight_bytes) copy = malloc(sizeof *copy + frame.size);
+  if (pair->bytes + frame.size <= FLIGHT_BYTES_MAX - fabric->flight_bytes) {
+    copy = pool_take(&fabric->pool, sizeof *copy + frame.size);
+  }
   if (copy == NULL) {
     port_lost(pair->to);
     return NULL;

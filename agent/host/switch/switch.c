@@ -78,6 +78,7 @@ int switch_command(int argc, char **argv) {
   while (fabric->bridges != NULL) bridge_close(fabric->bridges);
   control_end(&control);
   schedule_end(&fabric->schedule);
+  pool_end(&fabric->pool);
   loop_end(&fabric->loop);
 out:
   free(fabric);

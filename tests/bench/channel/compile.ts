@@ -6,7 +6,8 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-const compile = (source: string, output: string): string => {
+/** One C file as a static program. */
+export const compile = (source: string, output: string): string => {
   const result = spawnSync("musl-gcc", ["-static", "-O2", "-o", output, source], { encoding: "utf8" });
   if (result.status !== 0) throw new Error(`musl-gcc: ${result.stderr || result.error?.message}`);
   return output;
