@@ -2,7 +2,7 @@
 # Sets AGENT_BINARIES (what the executable embeds) and AGENT_TEST_BINARIES (what tests run).
 
 AGENT_WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
-AGENT_CFLAGS := -std=c11 -D_GNU_SOURCE $(AGENT_WARNINGS) -Iagent/common -Iagent/guest -Iagent/host/disk -Ibuild/agent/generated
+AGENT_CFLAGS := -std=c11 -D_GNU_SOURCE $(AGENT_WARNINGS) -Iagent/common -Iagent/guest -Ibuild/agent/generated
 AGENT_STATIC := -static -s -O2 -g0 -ffunction-sections -fdata-sections -Wl,--gc-sections
 AGENT_SANITIZED := gcc -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 

@@ -15,6 +15,8 @@ depmod:kmod
 qemu-system-x86_64:qemu-system-x86
 dpkg-deb:dpkg
 lua5.4:lua5.4
+mke2fs:e2fsprogs
+qemu-storage-daemon:qemu-system-common
 '
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /**
- * The event loop of the I/O process: descriptors, timers, and objects that die while events for them may
+ * An event loop: descriptors, timers, and objects that die while events for them may
  * still be in the batch at hand. Watches and timers are embedded in the objects they belong to.
  */
 

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "disk/disk_command.h"
 #include "exec.h"
 #include "netns.h"
 #include "switch/switch.h"
@@ -14,6 +15,7 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
+    {"disk", disk_command},
     {"exec", exec_command},
     {"netns", netns_command},
     {"switch", switch_command},
@@ -27,6 +29,7 @@ int main(int argc, char **argv) {
   fputs("usage: provium-helper exec [--parent PID] [--ask] [--batch] [--] PROGRAM ARGUMENTS...\n"
         "       provium-helper netns hold|enter|tap|capture ...\n"
         "       provium-helper switch\n"
+        "       provium-helper disk CONTROL_FD\n"
         "       provium-helper tsc\n",
         stderr);
   return 2;

@@ -24,6 +24,8 @@ export class Api {
     readonly project: string,
     /** Makes the table of an exec result. */
     readonly execTable: (fields: Record<string, unknown>) => LuaTable,
+    /** Makes a directory for one image that a test makes of a disk, and returns its path. */
+    readonly imageDirectory: () => string,
   ) {
     const strings = state.table("string");
     this.pack = packFunctions({ pack: strings.func("pack"), unpack: strings.func("unpack") });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Profile } from "../config/schema.ts";
 import type { Emit } from "../events/types.ts";
 import type { NetworkHost } from "../lab/network-host.ts";
-import type { OpenGuest, Services, Vmm } from "../lab/ports.ts";
+import type { OpenDisk, OpenGuest, Services, Vmm } from "../lab/ports.ts";
 import { Scopes } from "../lab/scopes.ts";
 import { consoleText } from "../lab/session.ts";
 import { LuaFunction } from "../lua/function.ts";
@@ -42,6 +42,7 @@ export interface ApiContext {
   readonly job: TestFile;
   readonly vmm: Vmm;
   readonly openGuest: OpenGuest;
+  readonly openDisk: OpenDisk;
   readonly services: Services;
   readonly network: Pick<NetworkHost, "openBackend" | "openUplink" | "openDhcp">;
   readonly emit: Emit;
@@ -78,22 +79,24 @@ const directoryName = (vm: string): string =>
 
 export const installApi = (context: ApiContext): Surface => {
   const { job, state } = context;
-  let lives = 0;
+  let directories = 0;
+  const newDirectory = (name: string): string => {
+    const path = join(job.directory, `${directoryName(name)}-${++directories}`);
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return path;
+  };
   const scopes = new Scopes(
     {
       vmm: context.vmm,
       openGuest: context.openGuest,
+      openDisk: context.openDisk,
       services: context.services,
       emit: context.emit,
       operations: job.operations === true,
       file: job.path,
       accel: job.accel,
       transport: job.transport,
-      directory: (vm) => {
-        const path = join(job.directory, `${directoryName(vm)}-${++lives}`);
-        mkdirSync(path, { recursive: true, mode: 0o700 });
-        return path;
-      },
+      directory: newDirectory,
       checkHostFile,
     },
     job.profiles,
@@ -107,6 +110,7 @@ export const installApi = (context: ApiContext): Surface => {
     job.file,
     job.project,
     (fields) => execTable.call(fields)[0] as LuaTable,
+    () => newDirectory("image"),
   );
   const provium = new Provium(api, job.dialect);
   state.setGlobal("provium", provium);

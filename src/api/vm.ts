@@ -5,6 +5,7 @@ import { ASYNC_METHODS } from "./async-call.ts";
 import { Batch } from "./batch.ts";
 import { Clock } from "./clock.ts";
 import { Console } from "./console.ts";
+import { DISK_METHODS } from "./disk.ts";
 import { OPEN_FILE_METHODS } from "./file.ts";
 import { type GuestMethods, guestMethod, VmHandle, type VmMethods } from "./handles.ts";
 import { JOB_METHODS } from "./jobs.ts";
@@ -44,6 +45,7 @@ export const VM_METHOD_GROUPS: Readonly<Record<string, VmMethods>> = {
   "Life of a VM": LIFE_METHODS,
   ...GUEST_METHOD_GROUPS,
   Network: NIC_METHODS,
+  Disks: DISK_METHODS,
   "Workers and what is open": { ...SPAWN_METHODS, ...COUNT_METHODS },
 };
 

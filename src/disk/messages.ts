@@ -11,26 +11,6 @@ import type { MessageSpec } from "../guest/messages.ts";
 
 const define = <const T extends Record<string, MessageSpec>>(table: T): T => table;
 
-/** Numbers of the fault modes on the wire, in the order in which messages list them. */
-export const FAULT_MODES = [
-  "eio_read",
-  "eio_write",
-  "slow",
-  "enospc",
-  "torn_write",
-  "lost_write",
-  "corrupt_read",
-] as const;
-export type FaultMode = (typeof FAULT_MODES)[number];
-
-/** What a flush does about writes that were lost: stores them, fails, or says nothing. */
-export const FLUSH_RULES = ["store", "error", "ignore"] as const;
-export type FlushRule = (typeof FLUSH_RULES)[number];
-
-/** Which writes behind the last flush a crash leaves: none, all, or a seeded choice of them. */
-export const UNFLUSHED = ["none", "all", "random"] as const;
-export type Unflushed = (typeof UNFLUSHED)[number];
-
 /** Most bytes of one READ or WRITE. */
 export const MAX_TRANSFER_BYTES = 8 * 1024 * 1024;
 
@@ -71,7 +51,7 @@ export const DISK_MESSAGES = define({
   LOAD: { kind: 24, fields: { path: "bytes" }, reply: {}, served: "io" },
 
   /**
-   * Adds a rule. `mode` and `on_flush` are indices of the lists above. It concerns requests that touch a byte of
+   * Adds a rule. `mode` and `on_flush` are indices of FAULT_MODES and FLUSH_RULES of `src/lab/disk-faults.ts`. It concerns requests that touch a byte of
    * [first, end); `end` -1: to the end of the disk. `times` -1: for ever. `probability` in units of 2^-32 (2^32: always),
    * drawn from a generator of this rule's own, seeded by `seed`. `delay_ns` of `slow`; `keep` sectors of `torn_write`;
    * `bits` flipped by `corrupt_read`.
@@ -105,7 +85,7 @@ export const DISK_MESSAGES = define({
   LOG_STATE: { kind: 50, fields: {}, reply: { writes: "int", flushes: "int" }, served: "io" },
   /**
    * Makes a raw image of what a crash leaves right after flush number `flush` (0: as the log began), with a choice
-   * (index of UNFLUSHED) of the writes up to the next flush.
+   * (index of UNFLUSHED of `src/lab/ports.ts`) of the writes up to the next flush.
    */
   LOG_IMAGE: {
     kind: 51,

@@ -48,6 +48,19 @@ export class ConfigError extends ProviumError {}
 /** Something the host lacks: QEMU, a device, a capability, a program. */
 export class HostError extends ProviumError {}
 
+/** A disk refused an operation: `errno` of the host, or one that a fault made up. */
+export class DiskError extends ProviumError {
+  constructor(
+    message: string,
+    readonly errno: number,
+    /** A fault did it. */
+    readonly injected: boolean,
+    details: ErrorDetails = {},
+  ) {
+    super(message, details);
+  }
+}
+
 /** A wrong argument or a call in the wrong state from a test. */
 export class ApiError extends ProviumError {}
 

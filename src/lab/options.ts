@@ -4,13 +4,23 @@
  */
 
 import { ApiError } from "../errors/errors.ts";
-import { suggestion } from "../errors/suggest.ts";
+import { parseDisk } from "./disk-options.ts";
+import {
+  asText,
+  integer,
+  isTable,
+  isText,
+  must,
+  type OptionContext,
+  type OptionTable,
+  type OptionValue,
+  only,
+  text,
+} from "./option-values.ts";
 import type { DiskSpec, InjectedFile } from "./ports.ts";
-import { described, duration, type Flavour, memorySize } from "./quantities.ts";
+import { duration, memorySize } from "./quantities.ts";
 
-/** A Lua value: strings are bytes, tables are maps with text or integer keys. */
-export type OptionValue = boolean | number | bigint | string | Uint8Array | OptionTable | object;
-export type OptionTable = ReadonlyMap<string | number, OptionValue>;
+export type { OptionContext, OptionTable, OptionValue } from "./option-values.ts";
 
 export interface BootOptions {
   readonly memoryBytes?: number;
@@ -25,43 +35,8 @@ export interface BootOptions {
   readonly bootTimeoutMs?: number;
 }
 
-export interface OptionContext {
-  /** Call that received them, for messages: "boot". */
-  readonly call: string;
-  readonly flavour: Flavour;
-  /** Absolute form of a host path. */
-  readonly resolve: (path: string) => string;
-}
-
 /** The least memory that a Linux guest can do anything with; less is a forgotten unit. */
 const LEAST_MEMORY = 16 * 2 ** 20;
-
-const decoder = new TextDecoder();
-const isText = (value: unknown): value is string | Uint8Array =>
-  typeof value === "string" || value instanceof Uint8Array;
-const asText = (value: string | Uint8Array): string =>
-  typeof value === "string" ? value : decoder.decode(value);
-const isTable = (value: unknown): value is OptionTable => value instanceof Map;
-
-const must = (what: string, wanted: string, value: unknown): never => {
-  throw new ApiError(`${what} must be ${wanted}, got ${described(value)}`);
-};
-
-const text = (value: unknown, what: string): string => {
-  if (!isText(value)) return must(what, "a string", value);
-  const plain = asText(value);
-  return plain.includes("\0") ? must(what, "a string without NUL bytes", value) : plain;
-};
-
-const flag = (value: unknown, what: string): boolean =>
-  typeof value === "boolean" ? value : must(what, "a boolean", value);
-
-const integer = (value: unknown, what: string, least: number, most: number): number => {
-  const n = typeof value === "bigint" ? Number(value) : value;
-  if (typeof n !== "number" || !Number.isInteger(n) || n < least || n > most)
-    return must(what, `an integer from ${least} to ${most}`, value);
-  return n;
-};
 
 /** Permission bits: an integer, or octal digits as text ("0755"), since Lua has no octal literals. */
 export const permission = (value: unknown, what: string): number => {
@@ -71,14 +46,6 @@ export const permission = (value: unknown, what: string): number => {
     return Number.parseInt(digits.replace(/^0?o/, ""), 8);
   }
   return integer(value, what, 0, 0o7777);
-};
-
-const only = (table: OptionTable, known: readonly string[], what: string): void => {
-  for (const key of table.keys())
-    if (typeof key !== "string" || !known.includes(key))
-      throw new ApiError(
-        `${what}: unknown key ${typeof key === "string" ? `\`${key}\`` : `[${key}]`} (${suggestion(String(key), known)})`,
-      );
 };
 
 const guestPath = (value: unknown, what: string): string => {
@@ -128,9 +95,6 @@ const files = (value: unknown, what: string, context: OptionContext): readonly I
   });
 };
 
-const DISK_KEYS = ["path", "format", "readonly", "id"] as const;
-const DISK_FORMATS = ["raw", "qcow2"] as const;
-
 /** vda, vdb, … vdz, vdaa: the names that the guest's kernel gives to virtio disks in order. */
 const diskName = (index: number): string => {
   let letters = "";
@@ -146,22 +110,12 @@ const disks = (value: unknown, what: string, context: OptionContext): readonly D
     const where = `${what}[${key}]`;
     if (key !== index + 1) throw new ApiError(`${what} must be an array, found key ${key}`);
     if (!isTable(entry)) return must(where, "a table {path, format, readonly}", entry);
-    only(entry, DISK_KEYS, where);
-    if (!entry.has("path")) throw new ApiError(`${where} needs a path`);
-    const format = entry.has("format") ? text(entry.get("format"), `${where}.format`) : "raw";
-    const known = DISK_FORMATS.find((name) => name === format);
-    if (known === undefined) return must(`${where}.format`, '"raw" or "qcow2"', format);
-    const id = entry.has("id") ? text(entry.get("id"), `${where}.id`) : diskName(index);
-    if (!/^[A-Za-z][A-Za-z0-9._-]{0,30}$/.test(id))
-      return must(`${where}.id`, "a letter followed by letters, digits, `.`, `_` or `-`", id);
-    if (seen.has(id)) throw new ApiError(`${where}.id: \`${id}\` is the id of an earlier disk`);
-    seen.add(id);
-    return {
-      id,
-      path: context.resolve(text(entry.get("path"), `${where}.path`)),
-      format: known,
-      readonly: entry.has("readonly") ? flag(entry.get("readonly"), `${where}.readonly`) : false,
-    };
+    const spec = parseDisk(entry, where, "path", diskName(index), context);
+    if (spec.path === undefined && spec.sizeBytes === undefined)
+      throw new ApiError(`${where} needs a path, or a size to have a temporary image`);
+    if (seen.has(spec.id)) throw new ApiError(`${where}.id: \`${spec.id}\` is the id of an earlier disk`);
+    seen.add(spec.id);
+    return spec;
   });
 };
 

@@ -6,6 +6,7 @@
 import type { Channel, Transport } from "../channel/channel.ts";
 import type { Wire } from "../net/backend.ts";
 import type { Deadline, Op } from "../sys/op.ts";
+import type { DiskFault, FaultMode } from "./disk-faults.ts";
 
 /** A Lua or wire integer: a number while it is safe, else a bigint. */
 export type Integer = number | bigint;
@@ -14,7 +15,9 @@ export type Integer = number | bigint;
 
 export interface DiskSpec {
   readonly id: string;
-  readonly path: string;
+  /** The image. Absent: a temporary one, sparse, of `sizeBytes`. */
+  readonly path?: string | undefined;
+  readonly sizeBytes?: number | undefined;
   readonly format: "raw" | "qcow2";
   readonly readonly: boolean;
 }
@@ -31,6 +34,14 @@ export interface NicSpec {
   readonly wire: Wire;
 }
 
+/** A disk as a machine is given it. */
+export interface DiskLink {
+  readonly id: string;
+  readonly readonly: boolean;
+  /** Somebody at its other end serves the disk over NBD. Stays the caller's, who closes it when the machine has its own. */
+  readonly fd: number;
+}
+
 /** Everything a VMM needs to start one machine; files exist already. */
 export interface LaunchSpec {
   readonly name: string;
@@ -41,8 +52,8 @@ export interface LaunchSpec {
   readonly initrd?: string | undefined;
   /** The whole kernel command line. */
   readonly cmdline: string;
-  readonly disks: readonly DiskSpec[];
   readonly nics?: readonly NicSpec[] | undefined;
+  readonly disks: readonly DiskLink[];
   readonly rngSeed?: bigint | undefined;
   /** A virtio-rng beside the CPU's own generator. A seed brings it in any case. */
   readonly hardwareRng?: boolean | undefined;
@@ -93,6 +104,12 @@ export interface Machine {
   unplugNic(id: string): Op<boolean>;
   /** Sets the carrier that the guest sees. */
   setLink(id: string, up: boolean): Op<void>;
+  /** Plugs a disk into the running machine. */
+  plugDisk(disk: DiskLink): Op<void>;
+  /** Takes it out: waits a bounded time for the guest to let go. What the guest said when it did not, else undefined. */
+  unplugDisk(id: string): Op<string | undefined>;
+  /** The disk behind `disk.id` has a new size, which the connection `disk.fd` knows; the guest is told. */
+  resizeDisk(disk: DiskLink, sizeBytes: number): Op<void>;
   /** From now on the end of QEMU is wanted. */
   expectExit(): void;
   /** True when QEMU has exited before the deadline. */
@@ -106,6 +123,59 @@ export interface Vmm {
   /** Starts a machine: returns once QEMU runs and its monitor answers. */
   launch(spec: LaunchSpec, deadline: Deadline): Op<Machine>;
 }
+
+// --- disks -------------------------------------------------------------------------------------------------
+
+/** Which writes behind the last flush a crash leaves: none, all, or a seeded choice of them. */
+export const UNFLUSHED = ["none", "all", "random"] as const;
+export type Unflushed = (typeof UNFLUSHED)[number];
+
+/** A fault in force. */
+export interface ActiveFault {
+  readonly fault: DiskFault;
+  readonly hits: number;
+  /** How often it still strikes; undefined: for ever. */
+  readonly left: number | undefined;
+}
+
+/**
+ * A disk on the host: one process, through which both the guest and the test reach the image. Failures are
+ * `DiskError`s with an errno. Offsets and lengths are bytes.
+ */
+export interface HostDisk {
+  readonly id: string;
+  readonly readonly: boolean;
+  readonly sizeBytes: number;
+  /** The image; of a temporary disk too. */
+  readonly path: string;
+  /** A new client of its NBD service; the descriptor is the caller's. */
+  connect(): Op<number>;
+  /** Ends every connection: what faults still hold back is lost, as by a power cut. */
+  disconnect(): Op<void>;
+  read(offset: number, length: number): Op<Uint8Array>;
+  write(offset: number, data: Uint8Array): Op<void>;
+  flush(): Op<void>;
+  resize(sizeBytes: number): Op<void>;
+  /** Copies the content into a new raw file, holes left out. */
+  save(path: string): Op<void>;
+  /** Replaces the content by that of a raw file of the same size. */
+  load(path: string): Op<void>;
+  /** Adds a fault; one of the same mode and range is replaced. */
+  setFault(fault: DiskFault): Op<void>;
+  clearFaults(mode?: FaultMode): Op<void>;
+  faults(): Op<readonly ActiveFault[]>;
+  /** Logs from now on every write and flush. */
+  startLog(): Op<void>;
+  stopLog(): Op<void>;
+  logState(): Op<{ readonly writes: number; readonly flushes: number }>;
+  /** A raw image of what a crash right after flush number `flush` leaves (0: as the log began). */
+  crashImage(path: string, flush: number, unflushed: Unflushed, seed: bigint): Op<void>;
+  /** Ends its process. Idempotent. */
+  close(): void;
+}
+
+/** Opens the image of a disk, or makes one in `directory`. `what` names it in errors: "boot: image of disk `d`". */
+export type OpenDisk = (spec: DiskSpec, directory: string, what: string) => Op<HostDisk>;
 
 // --- guests ------------------------------------------------------------------------------------------------
 

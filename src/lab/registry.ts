@@ -1,7 +1,8 @@
 /**
  * What a scope has opened and must close: walked in reverse dependency order when the scope ends.
  *
- * Streams go before the processes they read, processes before the VM they run in. Inside one class the order
+ * Streams go before the processes they read, processes before the VM they run in, VMs before disks: only a disk
+ * whose VM belongs to a longer scope is unplugged. Inside one class the order
  * is that of registration. A release that fails is reported and does not stop the others.
  */
 
@@ -9,7 +10,7 @@ import { ProviumError } from "../errors/errors.ts";
 import { all, type Op } from "../sys/op.ts";
 
 /** The classes in the order in which they are closed. */
-export const CLOSING_ORDER = ["task", "stream", "process", "file", "worker", "bridge", "vm"] as const;
+export const CLOSING_ORDER = ["task", "stream", "process", "file", "worker", "bridge", "vm", "disk"] as const;
 export type ResourceKind = (typeof CLOSING_ORDER)[number];
 
 export interface Resource {

@@ -179,6 +179,7 @@ export class Scopes {
     for (const vm of vms) {
       this.network.leaving.delete(vm);
       this.everyVm.delete(vm);
+      vm.release();
       for (const { lab } of [this.file, ...this.tests]) lab.forget(vm);
     }
     return failures;

@@ -4,17 +4,29 @@ import type { Profile } from "../config/schema.ts";
 import { ApiError, InterruptedError, ProviumError, TimeoutError, VmDeadError } from "../errors/errors.ts";
 import type { Emit } from "../events/types.ts";
 import { after, monotonic, type Op } from "../sys/op.ts";
+import { checkBoot } from "./boot-check.ts";
+import { VmDisks } from "./disks.ts";
 import { type BootOptions, mergeBootOptions } from "./options.ts";
 import { bootBound, bootRequest, cpusOf, kernelCmdline, memoryOf, needsHardwareRng } from "./plan.ts";
-import type { BootArtefacts, ConsolePort, Guest, NicSpec, OpenGuest, Services, Vmm } from "./ports.ts";
+import type {
+  BootArtefacts,
+  ConsolePort,
+  Guest,
+  NicSpec,
+  OpenDisk,
+  OpenGuest,
+  Services,
+  Vmm,
+} from "./ports.ts";
 import type { Resource } from "./registry.ts";
 import { consoleLines, Session } from "./session.ts";
-import { allowedStates, type Transition, type VmState, wrongState } from "./states.ts";
+import { allowedStates, type VmState, wrongState } from "./states.ts";
 
 /** What VMs of one test file share. */
 export interface VmHost {
   readonly vmm: Vmm;
   readonly openGuest: OpenGuest;
+  readonly openDisk: OpenDisk;
   readonly services: Services;
   readonly emit: Emit;
   /** Every operation in a guest becomes an event. */
@@ -52,6 +64,7 @@ export class Vm implements Resource {
   readonly kind = "vm";
   /** Its network interfaces. */
   readonly links = new Set<VmLink>();
+  readonly disks: VmDisks;
   private phase: VmState = "created";
   private session: Session | undefined;
   private starting: Session | undefined;
@@ -68,7 +81,21 @@ export class Vm implements Resource {
     private readonly host: VmHost,
     /** A classic VM that is left over at the end of its file is killed, a lab VM is shut down. */
     private readonly leftover: "shutdown" | "kill",
-  ) {}
+  ) {
+    const vm = this;
+    this.disks = new VmDisks({
+      label: this.label,
+      open: host.openDisk,
+      directory: () => host.directory("disk"),
+      checkHostFile: host.checkHostFile,
+      checkPlug: (call) => this.checkPlug(call, "disks"),
+      running: () => this.running,
+      order: function* (call, op) {
+        const session = yield* vm.live(call);
+        yield* session.order(call, op(session.machine));
+      },
+    });
+  }
 
   get label(): string {
     return `vm \`${this.name}\``;
@@ -97,7 +124,7 @@ export class Vm implements Resource {
   *boot(over: BootOptions = {}): Op<void> {
     yield* this.allowed("boot");
     const options = mergeBootOptions(this.options, over);
-    this.checkOptions(options);
+    checkBoot(options, this.host);
     yield* this.during("booting", () => this.launch(options));
     this.options = options;
   }
@@ -205,10 +232,10 @@ export class Vm implements Resource {
     return this.state === "booted" || this.state === "paused";
   }
 
-  /** Throws unless an interface can be attached now: plugged in, or kept for the next boot. */
-  checkPlug(call: string): void {
+  /** Throws unless something can be plugged in or out now, or kept for the next boot. */
+  checkPlug(call: string, what = "network"): void {
     if (this.host.vmm.kind === "local")
-      throw new ApiError(`${call}: ${this.label} has no network: --vmm local boots no machine`, {
+      throw new ApiError(`${call}: ${this.label} has no ${what}: --vmm local boots no machine`, {
         hint: "Run this file with --vmm qemu.",
       });
     if (this.doing !== undefined) throw wrongState(this.name, this.doing, call);
@@ -236,6 +263,11 @@ export class Vm implements Resource {
     yield* session.order("set_link", session.machine.setLink(id, up));
   }
 
+  /** Lets go of what outlives the machine. Nothing can be done with the VM afterwards. Idempotent. */
+  release(): void {
+    this.disks.close();
+  }
+
   /** Used when the scope ends; also `vm:close()`. */
   *close(): Op<void> {
     if (this.session === undefined) return;
@@ -243,6 +275,7 @@ export class Vm implements Resource {
     else yield* this.shutdown();
   }
 
+  /** The machine has no hardware acceleration: what takes time takes longer. */
   get emulated(): boolean {
     return this.host.vmm.kind === "qemu" && this.host.accel === "tcg";
   }
@@ -255,7 +288,7 @@ export class Vm implements Resource {
       throw wrongState(this.name, this.phase, call, this.phase === "dead" ? this.death?.message : undefined);
   }
 
-  private *live(call: Transition): Op<Session> {
+  private *live(call: string): Op<Session> {
     yield* this.allowed(call);
     return this.session as Session;
   }
@@ -269,24 +302,6 @@ export class Vm implements Resource {
     }
   }
 
-  private checkOptions(options: BootOptions): void {
-    if (this.host.vmm.kind === "local") {
-      const wanted = [
-        ...(options.files?.length ? ["files"] : []),
-        ...(options.disks?.length ? ["disks"] : []),
-        ...(options.initialTime === undefined ? [] : ["initial_time"]),
-      ];
-      if (wanted.length > 0)
-        throw new ApiError(`boot: ${wanted.join(" and ")} need a machine, and --vmm local boots none`, {
-          hint: "Run this file with --vmm qemu.",
-        });
-    }
-    for (const file of options.files ?? [])
-      if (file.host !== undefined) this.host.checkHostFile(file.host, `boot: host file for \`${file.path}\``);
-    for (const disk of options.disks ?? [])
-      this.host.checkHostFile(disk.path, `boot: image of disk \`${disk.id}\``);
-  }
-
   private *launch(options: BootOptions): Op<void> {
     const { host, profile } = this;
     const memoryBytes = memoryOf(profile, options);
@@ -296,6 +311,7 @@ export class Vm implements Resource {
     const nics: NicSpec[] = [];
     let session: Session | undefined;
     try {
+      const disks = yield* this.disks.prepare(options.disks ?? []);
       const artefacts: BootArtefacts | undefined =
         host.vmm.kind === "local" ? undefined : yield* host.services.boot(bootRequest(profile, options));
       for (const link of this.links) nics.push(yield* link.prepare());
@@ -309,8 +325,8 @@ export class Vm implements Resource {
           kernel: artefacts?.kernel,
           initrd: artefacts?.initrd,
           cmdline: kernelCmdline(profile, options, artefacts?.cmdline ?? "", this.emulated),
-          disks: options.disks ?? [],
           nics,
+          disks,
           rngSeed: options.rngSeed,
           hardwareRng: needsHardwareRng(profile),
           initialTime: options.initialTime,
@@ -344,6 +360,7 @@ export class Vm implements Resource {
     } finally {
       this.starting = undefined;
       for (const link of this.links) link.handedOver();
+      this.disks.handedOver();
     }
   }
 

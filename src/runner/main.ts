@@ -1,8 +1,9 @@
 /** The runner role: takes test files from the dispatcher one after another until the dispatcher is gone. */
 
 import { installApi } from "../api/install.ts";
+import { ServedDisk } from "../disk/disk.ts";
 import { openGuest } from "../guest/session.ts";
-import type { Vmm } from "../lab/ports.ts";
+import type { OpenDisk, Vmm } from "../lab/ports.ts";
 import { Reactor } from "../sys/reactor.ts";
 import { createLocalVmm } from "../vmm/local.ts";
 import { QemuVmm } from "../vmm/qemu.ts";
@@ -23,6 +24,20 @@ const vmmOf = (job: Job, reactor: Reactor): Vmm => {
   return job.vmm === "qemu" ? new QemuVmm(host) : createLocalVmm({ ...host, agent: job.assets.agent });
 };
 
+/** Disks of a job: each one a process, which says in the report when the host's storage fails it. */
+const disksOf =
+  (job: Job, link: Link, reactor: Reactor): OpenDisk =>
+  (spec, directory, what) => {
+    const warn = (text: string): void =>
+      link.emit("notice", { level: "warning", text: `${job.path}: ${text}` });
+    return ServedDisk.open(
+      { reactor, env: process.env, helper: job.assets.helper, warn },
+      spec,
+      directory,
+      what,
+    );
+  };
+
 const runJob = (job: Job, link: Link, reactor: Reactor): void => {
   const services = new DispatcherServices(link);
   const outcome = runFile(job, {
@@ -34,8 +49,9 @@ const runJob = (job: Job, link: Link, reactor: Reactor): void => {
         job,
         vmm: vmmOf(job, reactor),
         openGuest,
-        services,
         network: networkOf(job, reactor),
+        openDisk: disksOf(job, link, reactor),
+        services,
         emit: link.emit,
         reactor,
         state,

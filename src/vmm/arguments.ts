@@ -7,7 +7,8 @@
  */
 
 import { SERIAL_PORT_NAME } from "../guest/messages.ts";
-import type { DiskSpec, LaunchSpec } from "../lab/ports.ts";
+import type { DiskLink, LaunchSpec } from "../lab/ports.ts";
+import { disk, FIRST_WIRE, format, wire } from "./disks.ts";
 import { netdev, nic } from "./nics.ts";
 
 /** The numbers under which QEMU finds the descriptors that it inherits. */
@@ -26,6 +27,8 @@ export interface Descriptors {
   readonly entropy?: number | undefined;
   /** The wires of the interfaces, in their order. */
   readonly nics?: readonly number[] | undefined;
+  /** Where the disks are served, in their order. */
+  readonly disks?: readonly number[] | undefined;
 }
 
 /** What this build of QEMU can do. */
@@ -41,14 +44,12 @@ export type MemoryBacking =
 
 /** Device ids of QEMU; also what QMP events name. */
 export const AGENT_DEVICE = "agent";
-export const diskDevice = (id: string): string => `disk-${id}`;
 /**
  * The bus for everything that is plugged in or out: slots 1 to 31. One bridge for all of it, because each PCIe
  * root port lengthens the boot of an emulated guest by 25 ms, and a device behind the bridge is usable as soon
  * after its hot-plug (about 30 ms) as one behind a port.
  */
 export const PLUG_BUS = "plug";
-const FIRST_PLUG_SLOT = 1;
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -57,8 +58,6 @@ const MACHINE = "q35,i8042=off,hpet=off,sata=off,smbus=off,vmport=off,usb=off,sm
 
 /** A value inside one of QEMU's comma-separated options. */
 const escaped = (value: string): string => value.replaceAll(",", ",,");
-
-const hex = (value: number): string => `0x${value.toString(16)}`;
 
 const cpuModel = (spec: LaunchSpec): string => {
   const words =
@@ -85,23 +84,11 @@ const memory = (bytes: number, backing: MemoryBacking): string[] => {
   return ["-m", `${mebibytes}M`, "-object", object];
 };
 
-const disk = (spec: DiskSpec, index: number): string[] => {
-  const node = `drive${index}`;
-  const blockdev = {
-    driver: spec.format,
-    "node-name": node,
-    "read-only": spec.readonly,
-    ...(spec.readonly ? {} : { discard: "unmap" }),
-    file: { driver: "file", filename: spec.path, "read-only": spec.readonly },
-  };
-  return [
-    "-blockdev",
-    JSON.stringify(blockdev),
-    "-device",
-    // A serial of virtio-blk holds 20 bytes.
-    `virtio-blk-pci,drive=${node},id=${diskDevice(spec.id)},serial=${escaped(spec.id.slice(0, 20))},disable-legacy=on,bus=${PLUG_BUS},addr=${hex(FIRST_PLUG_SLOT + index)}`,
-  ];
-};
+const diskArguments = (link: DiskLink, descriptor: number | undefined): string[] => [
+  ...["-blockdev", JSON.stringify(wire(link, FIRST_WIRE, String(descriptor)))],
+  ...["-blockdev", JSON.stringify(format(link, FIRST_WIRE))],
+  ...["-device", JSON.stringify(disk(link, PLUG_BUS))],
+];
 
 const socket = (id: string, fd: number): string[] => ["-chardev", `socket,id=${id},fd=${fd}`];
 
@@ -165,7 +152,7 @@ export const qemuArguments = (
   ...entropy(descriptors.entropy, spec.hardwareRng === true),
   ...["-device", "pvpanic"],
   ...["-device", `pcie-pci-bridge,id=${PLUG_BUS},bus=pcie.0,addr=0x5`],
-  ...spec.disks.flatMap(disk),
+  ...spec.disks.flatMap((link, index) => diskArguments(link, descriptors.disks?.[index])),
   ...(spec.nics ?? []).flatMap((one, index) => [
     ...["-netdev", JSON.stringify(netdev(one.id, one.wire.kind, String(descriptors.nics?.[index])))],
     ...["-device", JSON.stringify(nic(one, PLUG_BUS))],

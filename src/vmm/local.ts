@@ -134,6 +134,21 @@ class LocalMachine implements Machine {
     throw lacks("network interfaces", WITH_QEMU);
   }
 
+  // biome-ignore lint/correctness/useYield: an operation that never gets to wait
+  *plugDisk(): Op<void> {
+    throw lacks("disks", WITH_QEMU);
+  }
+
+  // biome-ignore lint/correctness/useYield: an operation that never gets to wait
+  *unplugDisk(): Op<undefined> {
+    throw lacks("disks", WITH_QEMU);
+  }
+
+  // biome-ignore lint/correctness/useYield: an operation that never gets to wait
+  *resizeDisk(): Op<void> {
+    throw lacks("disks", WITH_QEMU);
+  }
+
   expectExit(): void {
     this.exitWanted = true;
   }

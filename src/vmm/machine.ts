@@ -9,7 +9,7 @@ import { openSerial } from "../channel/serial.ts";
 import { connectVsock } from "../channel/vsock.ts";
 import { ProviumError, TimeoutError } from "../errors/errors.ts";
 import { AGENT_PORT, SERIAL_PORT_NAME } from "../guest/messages.ts";
-import type { Machine, NicSpec } from "../lab/ports.ts";
+import type { DiskLink, Machine, NicSpec } from "../lab/ports.ts";
 import { closeFd, dupFd } from "../sys/libc.ts";
 import { after, type Deadline, type Op, until } from "../sys/op.ts";
 import { type Child, exitText, type ProcessExit } from "../sys/process.ts";
@@ -17,6 +17,7 @@ import type { Reactor } from "../sys/reactor.ts";
 import { Timer } from "../sys/timer.ts";
 import { AGENT_DEVICE, PLUG_BUS } from "./arguments.ts";
 import type { MachineConsole } from "./console.ts";
+import { disk, diskDevice, diskNode, FIRST_WIRE, format, wire, wireNode } from "./disks.ts";
 import type { EntropyServer } from "./entropy.ts";
 import { netdev, nic, nicDevice, nicWire } from "./nics.ts";
 import type { JsonObject, Qmp, QmpEvent } from "./qmp.ts";
@@ -56,6 +57,10 @@ export class QemuMachine implements Machine {
   private resetting = false;
   /** Devices that the guest has let go of. */
   private readonly unplugged = new Set<string>();
+  /** Devices that the guest has refused to let go of. */
+  private readonly kept = new Set<string>();
+  /** The number of each disk's connection, where it is not the first. */
+  private readonly wires = new Map<string, number>();
   /** QEMU has told of a restart. */
   private restarted = false;
   private closed = false;
@@ -163,6 +168,47 @@ export class QemuMachine implements Machine {
     yield* this.command("set_link", { name: nicDevice(id), up });
   }
 
+  *plugDisk(link: DiskLink): Op<void> {
+    this.unplugged.delete(diskDevice(link.id));
+    this.wires.delete(link.id);
+    yield* this.addWire(link, FIRST_WIRE);
+    try {
+      yield* this.command("blockdev-add", format(link, FIRST_WIRE));
+      yield* this.command("device_add", disk(link, PLUG_BUS));
+    } catch (error) {
+      this.parts.qmp.post("blockdev-del", { "node-name": diskNode(link.id) });
+      this.parts.qmp.post("blockdev-del", { "node-name": wireNode(link.id, FIRST_WIRE) });
+      throw error;
+    }
+  }
+
+  *unplugDisk(id: string): Op<string | undefined> {
+    const device = diskDevice(id);
+    this.kept.delete(device);
+    yield* this.command("device_del", { id: device });
+    const answered = (): boolean => this.unplugged.has(device) || this.kept.has(device) || this.closed;
+    yield* until(() => answered() || this.death !== undefined, after(UNPLUG_MS));
+    if (this.death !== undefined) throw this.death;
+    if (!this.unplugged.delete(device))
+      return this.kept.has(device)
+        ? "the guest refuses to let go of it"
+        : `the guest did not answer within ${UNPLUG_MS / 1000} s`;
+    yield* this.command("blockdev-del", { "node-name": diskNode(id) });
+    yield* this.command("blockdev-del", { "node-name": wireNode(id, this.wires.get(id) ?? FIRST_WIRE) });
+    return undefined;
+  }
+
+  *resizeDisk(link: DiskLink, sizeBytes: number): Op<void> {
+    const before = this.wires.get(link.id) ?? FIRST_WIRE;
+    const now = before + 1;
+    yield* this.addWire(link, now);
+    yield* this.command("blockdev-reopen", { options: [format(link, now)] });
+    this.wires.set(link.id, now);
+    yield* this.command("blockdev-del", { "node-name": wireNode(link.id, before) });
+    // The node has its size from below; this tells the guest.
+    yield* this.command("block_resize", { "node-name": diskNode(link.id), size: sizeBytes });
+  }
+
   expectExit(): void {
     this.exitWanted = true;
   }
@@ -183,6 +229,18 @@ export class QemuMachine implements Machine {
     this.parts.console.close();
     this.parts.entropy?.close();
     if ("fd" in this.parts.agent) closeFd(this.parts.agent.fd);
+  }
+
+  private *addWire(link: DiskLink, number: number): Op<void> {
+    const name = wireNode(link.id, number);
+    const { qmp } = this.parts;
+    yield* this.asked(qmp.giveFd(name, link.fd, after(COMMAND_MS)));
+    try {
+      yield* this.command("blockdev-add", wire(link, number, name));
+    } catch (error) {
+      qmp.post("closefd", { fdname: name });
+      throw error;
+    }
   }
 
   private *command(name: string, args?: JsonObject): Op<void> {
@@ -210,6 +268,8 @@ export class QemuMachine implements Machine {
     else if (event.name === "RESET") this.restarted = true;
     else if (event.name === "DEVICE_DELETED" && typeof data.device === "string")
       this.unplugged.add(data.device);
+    else if (event.name === "DEVICE_UNPLUG_GUEST_ERROR" && typeof data.device === "string")
+      this.kept.add(data.device);
   }
 
   private portChanged(open: boolean): void {

@@ -121,6 +121,7 @@ export class QemuVmm implements Vmm {
         vsock,
         entropy: seeded?.number,
         nics: spec.nics?.map(({ wire }) => wiring.lend(wire.fd)),
+        disks: spec.disks.map(({ fd }) => wiring.lend(fd)),
       };
       const child = spawn(
         {

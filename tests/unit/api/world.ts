@@ -46,6 +46,7 @@ export const world = (actor: Partial<Actor> = {}, dialect: "classic" | "lab" = "
       Object.assign((guest as FakeGuest).main, actor);
       return guest;
     },
+    openDisk: own.host.openDisk,
     services: own.host.services,
     network: own.network,
     emit: own.host.emit,

@@ -325,7 +325,7 @@ describe.skipIf(!existsSync(AGENT))("the agent on the local VMM", () => {
     });
 
     test("what only a real machine has is refused by name", () => {
-      const disk = { id: "data", path: "/x", format: "raw", readonly: false } as const;
+      const disk = { id: "data", readonly: false, fd: 9 };
       expect(() => run(vmm.launch({ ...spec, disks: [disk] }))).toThrow("`data`");
       expect(() => run(machine.powerButton())).toThrow(ApiError);
       expect(() => run(machine.console.write(bytes("x"), NEVER))).toThrow("console");

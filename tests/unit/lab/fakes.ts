@@ -9,7 +9,10 @@ import type {
   AgentState,
   BootRequest,
   ConsolePort,
+  DiskLink,
+  DiskSpec,
   Guest,
+  HostDisk,
   InterfaceSetup,
   LaunchSpec,
   Machine,
@@ -105,6 +108,14 @@ export class FakeMachine implements Machine {
     return true;
   }
   setLink = (id: string, up: boolean): Op<void> => this.note(`link ${id} ${up ? "up" : "down"}`);
+  plugDisk = (disk: DiskLink): Op<void> => this.note(`plugDisk ${disk.id}`);
+  /** What the guest says about a disk that is to go. */
+  keeps: string | undefined;
+  *unplugDisk(id: string): Op<string | undefined> {
+    yield* this.note(`unplugDisk ${id}`);
+    return this.keeps;
+  }
+  resizeDisk = (disk: DiskLink, size: number): Op<void> => this.note(`resizeDisk ${disk.id} ${size}`);
   expectExit(): void {
     this.wanted = true;
   }
@@ -119,6 +130,34 @@ export class FakeMachine implements Machine {
     return at(() => {
       this.calls.push(call);
     });
+  }
+}
+
+/** A disk that only remembers its size and its connections. */
+export class FakeDisk {
+  readonly id: string;
+  readonly readonly: boolean;
+  readonly path: string;
+  sizeBytes: number;
+  closed = false;
+  connections = 0;
+
+  constructor(readonly spec: DiskSpec) {
+    this.id = spec.id;
+    this.readonly = spec.readonly;
+    this.path = spec.path ?? "/temporary";
+    this.sizeBytes = spec.sizeBytes ?? 1024;
+  }
+
+  // Above every descriptor of this process, so that closing it hits nobody.
+  connect = (): Op<number> => at(() => 1_000_000 + ++this.connections);
+  disconnect = (): Op<void> => at(() => {});
+  resize = (sizeBytes: number): Op<void> =>
+    at(() => {
+      this.sizeBytes = sizeBytes;
+    });
+  close(): void {
+    this.closed = true;
   }
 }
 
@@ -295,6 +334,7 @@ export interface Fakes {
   lent: number;
   /** Carries no frames, and notes what it is asked for. */
   readonly network: FakeNetwork;
+  readonly disks: FakeDisk[];
   /** What the next launch throws. */
   refusal: Error | undefined;
 }
@@ -306,6 +346,7 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
     events: [],
     requests: [],
     lent: 0,
+    disks: [],
     refusal: undefined,
     network: new FakeNetwork(),
     host: {
@@ -319,6 +360,12 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
             return machine;
           }),
       },
+      openDisk: (spec) =>
+        at(() => {
+          const disk = new FakeDisk(spec);
+          all.disks.push(disk);
+          return disk as unknown as HostDisk;
+        }),
       openGuest: (channel) =>
         at(() => {
           const guest = new FakeGuest(channel);

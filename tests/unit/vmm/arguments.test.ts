@@ -88,31 +88,38 @@ test("a machine whose kernel needs no further generator has none, unless a seed 
   expect(seeded.join(" ")).toContain("virtio-rng-pci");
 });
 
-test("disks sit in slots from which they can be unplugged", () => {
-  const args = change({
-    disks: [
-      { id: "data", path: "/d/a,b.qcow2", format: "qcow2", readonly: false },
-      { id: "a-name-that-is-longer-than-20", path: "/d/ro.img", format: "raw", readonly: true },
-    ],
-  });
-  expect(after("-blockdev", args).map((text) => JSON.parse(text))).toEqual([
+test("disks sit on the bus from which they can be unplugged, and are served over a descriptor", () => {
+  const args = change(
     {
-      driver: "qcow2",
-      "node-name": "drive0",
-      "read-only": false,
-      discard: "unmap",
-      file: { driver: "file", filename: "/d/a,b.qcow2", "read-only": false },
+      disks: [
+        { id: "data", readonly: false, fd: 40 },
+        { id: "a-name-that-is-longer-than-20", readonly: true, fd: 41 },
+      ],
     },
-    {
-      driver: "raw",
-      "node-name": "drive1",
-      "read-only": true,
-      file: { driver: "file", filename: "/d/ro.img", "read-only": true },
-    },
+    { ...descriptors, disks: [11, 12] },
+  );
+  const nodes = after("-blockdev", args).map((text) => JSON.parse(text));
+  expect(
+    nodes.map(({ driver, "read-only": readonly, server, file }) => [driver, readonly, server?.str ?? file]),
+  ).toEqual([
+    ["nbd", false, "11"],
+    ["raw", false, nodes[0]["node-name"]],
+    ["nbd", true, "12"],
+    ["raw", true, nodes[2]["node-name"]],
   ]);
-  expect(after("-device", args).filter((device) => device.startsWith("virtio-blk"))).toEqual([
-    "virtio-blk-pci,drive=drive0,id=disk-data,serial=data,disable-legacy=on,bus=plug,addr=0x1",
-    "virtio-blk-pci,drive=drive1,id=disk-a-name-that-is-longer-than-20,serial=a-name-that-is-longe,disable-legacy=on,bus=plug,addr=0x2",
+  // QEMU takes no longer node names.
+  for (const node of nodes) expect(node["node-name"].length).toBeLessThanOrEqual(31);
+  const devices = after("-device", args)
+    .filter((text) => text.includes("virtio-blk-pci"))
+    .map((text) => JSON.parse(text));
+  expect(devices.map(({ id, serial, bus, drive }) => [id, serial, bus, drive])).toEqual([
+    ["disk-data", "data", "plug", nodes[1]["node-name"]],
+    [
+      "disk-a-name-that-is-longer-than-20",
+      expect.stringMatching(/^a-name-that-[0-9a-f]{8}$/),
+      "plug",
+      nodes[3]["node-name"],
+    ],
   ]);
 });
 

@@ -1,0 +1,28 @@
+/** What boot options ask for that this run or this host cannot give, said before anything is started. */
+
+import { ApiError } from "../errors/errors.ts";
+import type { BootOptions } from "./options.ts";
+import type { Vmm } from "./ports.ts";
+
+export interface BootHost {
+  readonly vmm: Vmm;
+  /** Throws ApiError unless the host file can be read. */
+  checkHostFile(path: string, what: string): void;
+}
+
+/** Throws ApiError naming the options. */
+export const checkBoot = (options: BootOptions, host: BootHost): void => {
+  const needMachine = [
+    ...(options.files?.length ? ["files"] : []),
+    ...(options.disks?.length ? ["disks"] : []),
+    ...(options.initialTime === undefined ? [] : ["initial_time"]),
+  ];
+  if (host.vmm.kind === "local" && needMachine.length > 0)
+    throw new ApiError(`boot: ${needMachine.join(" and ")} need a machine, and --vmm local boots none`, {
+      hint: "Run this file with --vmm qemu.",
+    });
+  for (const file of options.files ?? [])
+    if (file.host !== undefined) host.checkHostFile(file.host, `boot: host file for \`${file.path}\``);
+  for (const disk of options.disks ?? [])
+    if (disk.path !== undefined) host.checkHostFile(disk.path, `boot: image of disk \`${disk.id}\``);
+};

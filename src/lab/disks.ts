@@ -1,0 +1,184 @@
+/**
+ * The disks of one VM. They belong to the VM, not to a boot: what a killed machine left on them, the next boot finds.
+ * A disk ends when it is detached, at the latest with its VM.
+ */
+
+import { ApiError, TimeoutError } from "../errors/errors.ts";
+import { closeFd } from "../sys/libc.ts";
+import type { Op } from "../sys/op.ts";
+import type { DiskLink, DiskSpec, HostDisk, Machine, OpenDisk } from "./ports.ts";
+
+/** What a disk has when nobody says how large it is. */
+export const DEFAULT_DISK_BYTES = 4 * 2 ** 30;
+/** Slots of the bus behind which disks and network interfaces sit. */
+const MOST_DISKS = 24;
+
+export class VmDisk {
+  /** Taken out of its VM: nothing can be done with it any more. */
+  detached = false;
+
+  constructor(
+    readonly spec: DiskSpec,
+    readonly host: HostDisk,
+    /** Named in boot options, rather than attached by a call. */
+    readonly fromBoot: boolean,
+  ) {}
+}
+
+/** What the disks of a VM need of it. */
+export interface DiskKeeper {
+  /** For messages: "vm `a`". */
+  readonly label: string;
+  readonly open: OpenDisk;
+  /** Makes a directory for one disk and returns its path. */
+  directory(): string;
+  /** Throws ApiError unless the host file can be read. */
+  checkHostFile(path: string, what: string): void;
+  /** Throws unless a disk can be plugged in or out now, or kept for the next boot. */
+  checkPlug(call: string): void;
+  /** There is a machine, which an order reaches. */
+  running(): boolean;
+  order(call: string, op: (machine: Machine) => Op<void>): Op<void>;
+}
+
+const same = (a: DiskSpec, b: DiskSpec): boolean =>
+  a.path === b.path && a.format === b.format && a.readonly === b.readonly && a.sizeBytes === b.sizeBytes;
+
+export class VmDisks {
+  private readonly disks = new Map<string, VmDisk>();
+  private lent: number[] = [];
+
+  constructor(private readonly keeper: DiskKeeper) {}
+
+  all(): readonly VmDisk[] {
+    return [...this.disks.values()];
+  }
+
+  /** The disk of that id. ApiError naming the known ones. */
+  get(id: string): VmDisk {
+    const disk = this.disks.get(id);
+    if (disk !== undefined) return disk;
+    const known = [...this.disks.keys()].join(", ") || "none";
+    throw new ApiError(`${this.keeper.label} has no disk \`${id}\` (known: ${known})`, {
+      hint: "Disks come with boot{disks = ...} and vm:attach_disk{...}.",
+    });
+  }
+
+  /** Opens one more. `call` is how errors name what wanted it. */
+  *add(spec: DiskSpec, call: string, fromBoot = false): Op<VmDisk> {
+    const { keeper } = this;
+    if (this.disks.has(spec.id))
+      throw new ApiError(`${call}: ${keeper.label} has a disk \`${spec.id}\` already`, {
+        hint: 'Give it an id of its own: id = "data2".',
+      });
+    if (this.disks.size >= MOST_DISKS)
+      throw new ApiError(`${call}: ${keeper.label} has ${MOST_DISKS} disks, which is all that fit`);
+    const host = yield* keeper.open(spec, keeper.directory(), `${call}: image of disk \`${spec.id}\``);
+    const disk = new VmDisk(spec, host, fromBoot);
+    if (spec.path !== undefined && spec.sizeBytes !== undefined && spec.sizeBytes !== host.sizeBytes) {
+      host.close();
+      throw new ApiError(
+        `${call}: disk \`${spec.id}\` is to have ${spec.sizeBytes} bytes, its image \`${spec.path}\` has ${host.sizeBytes}`,
+        { hint: "Leave `size` out; disk:resize(bytes) changes it." },
+      );
+    }
+    this.disks.set(spec.id, disk);
+    return disk;
+  }
+
+  /** What a machine that starts is to be given: the disks of its options in their order, then those attached before. */
+  *prepare(specs: readonly DiskSpec[]): Op<readonly DiskLink[]> {
+    const wanted = new Map(specs.map((spec) => [spec.id, spec]));
+    for (const disk of this.all()) {
+      const spec = wanted.get(disk.spec.id);
+      if (disk.fromBoot && (spec === undefined || !same(spec, disk.spec))) this.drop(disk);
+    }
+    for (const spec of specs) {
+      const there = this.disks.get(spec.id);
+      if (there === undefined || !there.fromBoot) yield* this.add(spec, "boot", true);
+    }
+    const order = [...specs.map(({ id }) => this.get(id)), ...this.all().filter(({ fromBoot }) => !fromBoot)];
+    const links: DiskLink[] = [];
+    for (const disk of order) {
+      // A machine that was killed may have left its connection behind.
+      yield* disk.host.disconnect();
+      links.push(yield* this.link(disk));
+    }
+    return links;
+  }
+
+  /** A connection for a machine; to be given back with `handedOver`. */
+  *link(disk: VmDisk): Op<DiskLink> {
+    const fd = yield* disk.host.connect();
+    this.lent.push(fd);
+    return { id: disk.spec.id, readonly: disk.spec.readonly, fd };
+  }
+
+  /** The machine has its own copies of what was lent, or will not take them. */
+  handedOver(): void {
+    for (const fd of this.lent.splice(0)) closeFd(fd);
+  }
+
+  /** Adds a disk: plugged in when the machine runs, else for the next boot. */
+  *attach(spec: DiskSpec): Op<VmDisk> {
+    const { keeper } = this;
+    keeper.checkPlug("attach_disk");
+    if (spec.path !== undefined) keeper.checkHostFile(spec.path, `attach_disk: image of disk \`${spec.id}\``);
+    const disk = yield* this.add(spec, "attach_disk");
+    try {
+      if (keeper.running()) {
+        const link = yield* this.link(disk);
+        yield* keeper.order("attach_disk", (machine) => machine.plugDisk(link));
+      }
+      return disk;
+    } catch (error) {
+      this.drop(disk);
+      throw error;
+    } finally {
+      this.handedOver();
+    }
+  }
+
+  /** Takes a disk out. TimeoutError with the guest's answer when the guest does not let go of it. */
+  *detach(disk: VmDisk): Op<void> {
+    if (disk.detached) return;
+    const { keeper } = this;
+    const { id } = disk.spec;
+    keeper.checkPlug("detach");
+    let answer: string | undefined;
+    if (keeper.running())
+      yield* keeper.order("detach", function* (machine) {
+        answer = yield* machine.unplugDisk(id);
+      });
+    if (answer !== undefined)
+      throw new TimeoutError(`disk:detach: disk \`${id}\` of ${keeper.label} is still there: ${answer}`, {
+        hint: "A guest whose kernel cannot hot-plug PCI devices keeps its disks until it is shut down.",
+      });
+    this.drop(disk);
+  }
+
+  /** Gives a disk a new size and lets the guest know. */
+  *resize(disk: VmDisk, sizeBytes: number): Op<void> {
+    const { keeper } = this;
+    keeper.checkPlug("resize");
+    yield* disk.host.resize(sizeBytes);
+    if (!keeper.running()) return;
+    try {
+      const link = yield* this.link(disk);
+      yield* keeper.order("resize", (machine) => machine.resizeDisk(link, sizeBytes));
+    } finally {
+      this.handedOver();
+    }
+  }
+
+  /** Lets go of a disk that no machine has. */
+  drop(disk: VmDisk): void {
+    disk.detached = true;
+    if (this.disks.get(disk.spec.id) === disk) this.disks.delete(disk.spec.id);
+    disk.host.close();
+  }
+
+  close(): void {
+    for (const disk of this.all()) this.drop(disk);
+  }
+}
