@@ -1,5 +1,6 @@
 /** Which role am I? The dispatcher, unless the dispatcher has started me as a runner. */
 
+import { basename } from "node:path";
 import { version } from "./cli/version.ts";
 
 /** Waits until everything written has left: an exit would cut off what a pipe has not taken yet. */
@@ -25,7 +26,9 @@ const main = async (): Promise<void> => {
     const { runnerMain } = await import("./runner/main.ts");
     runnerMain();
   }
-  await dispatcher(process.argv.slice(2));
+  const words = process.argv.slice(2);
+  // A link of this name is the tool that classic projects call.
+  await dispatcher(basename(process.argv0) === "provium-coverage" ? ["coverage", ...words] : words);
 };
 
 void main();

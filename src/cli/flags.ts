@@ -164,6 +164,11 @@ export const RUN_FLAGS = {
     group: "What is printed",
     description: "plain, json, junit, tap, github or html, to standard output or a file (repeatable)",
   },
+  coverage: {
+    type: "boolean",
+    group: "What is printed",
+    description: "which sections (metadata `spec`) the tests cover, after the summary",
+  },
   "save-events": {
     type: "string",
     valueHint: "FILE",

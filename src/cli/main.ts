@@ -38,6 +38,14 @@ export const runCli = async (raw: readonly string[]): Promise<number> => {
         const { doctor } = await import("./doctor.ts");
         return await doctor(rest);
       }
+      case "merge": {
+        const { merge } = await import("./merge.ts");
+        return await merge(rest);
+      }
+      case "coverage": {
+        const { coverage } = await import("./coverage.ts");
+        return await coverage(rest);
+      }
       case "run": {
         const { run } = await import("./run.ts");
         return await run(rest, form);

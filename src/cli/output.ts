@@ -23,6 +23,8 @@ export interface OutputOptions {
   readonly eventsStdout: boolean;
   readonly eventsSocket: string | undefined;
   readonly operations: boolean;
+  /** Print afterwards which sections the tests cover. */
+  readonly coverage: boolean;
 }
 
 /** `NAME` or `NAME=FILE`; undefined when there is no such reporter. */
@@ -85,5 +87,6 @@ export const outputOptions = (args: Arguments, directory: string, config: Config
     eventsStdout: args.has("events-stdout"),
     eventsSocket: absolute("events-socket"),
     operations: args.has("operations"),
+    coverage: args.has("coverage"),
   };
 };

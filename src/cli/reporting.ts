@@ -8,6 +8,8 @@ import { Outlet } from "../events/outlet.ts";
 import { EventSinks } from "../events/sinks.ts";
 import { EventStream } from "../events/stream.ts";
 import { type Palette, palette, plainPalette } from "../report/colours.ts";
+import { CoverageCollector } from "../report/coverage.ts";
+import { coverageText } from "../report/coverage-text.ts";
 import { githubReporter } from "../report/github.ts";
 import { htmlReporter } from "../report/html.ts";
 import { jsonReporter } from "../report/json.ts";
@@ -60,7 +62,20 @@ export class Reporting {
       complain: (text) => reporting.complain(text),
     });
     for (const choice of options.reporters) reporting.subscribe(choice);
+    if (options.coverage) reporting.subscribeCoverage();
     return reporting;
+  }
+
+  /** Waits until readers have caught up. */
+  relieved(): Promise<void> {
+    if (!this.stream.congested) return Promise.resolve();
+    return new Promise((resolve) => {
+      const stop = this.stream.onCongestion((congested) => {
+        if (congested) return;
+        stop();
+        resolve();
+      });
+    });
   }
 
   /** Waits until everything is written. False: something that was to be kept is lost, and that has been said. */
@@ -70,6 +85,17 @@ export class Reporting {
     await Promise.all([this.sinks?.close(), ...this.files.map(({ outlet }) => outlet.flushed())]);
     for (const { fd } of this.files.splice(0)) closeSync(fd);
     return !(this.lost || this.sinks?.lost === true);
+  }
+
+  /** Text beside the report: where the text goes, or on standard error when a report for programs has standard output. */
+  private subscribeCoverage(): void {
+    const collector = new CoverageCollector("spec", undefined);
+    const alone = this.options.reporters.some(({ name, file }) => file === undefined && name !== "plain");
+    const write = alone || this.options.eventsStdout ? this.notice : this.toTerminal(process.stdout);
+    this.stream.subscribe((event) => {
+      collector.consume(event);
+      if (event.kind === "run_completed") write(`\n${coverageText(collector.result)}`);
+    });
   }
 
   private subscribe({ name, file }: ReporterChoice): void {

@@ -17,30 +17,53 @@ export const eventOf = (body: Uint8Array): ProviumEvent => {
 };
 
 /**
- * Hands over every event of a file (`-` is standard input) in order. False: the last frame was cut off. Throws
+ * Every event of a file (`-` is standard input) in order; at the end whether the last frame was whole. Throws
  * `UsageError` for a file that cannot be read, `ProtocolError` for one that is no recording.
  */
-export const readRecording = (path: string, deliver: (event: ProviumEvent) => void): boolean => {
+export function* recorded(path: string): Generator<ProviumEvent, boolean> {
   const reader = new FrameReader();
   const chunk = new Uint8Array(CHUNK_BYTES);
+  const unreadable = (cause: unknown): UsageError =>
+    new UsageError(`${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
   let fd: number;
   try {
     fd = path === "-" ? 0 : openSync(path, "r");
   } catch (cause) {
-    throw new UsageError(`${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
+    throw unreadable(cause);
   }
   try {
-    for (let n = readSync(fd, chunk); n > 0; n = readSync(fd, chunk))
-      reader.push(chunk.subarray(0, n), (body) => deliver(eventOf(body)));
-  } catch (cause) {
-    if (!(cause instanceof ProtocolError))
-      throw new UsageError(`${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
-    throw new ProtocolError(`${path} is no recording of events: ${cause.message}`, {
-      cause,
-      hint: "make one with provium --save-events FILE",
-    });
+    for (;;) {
+      const bodies: Uint8Array[] = [];
+      let n: number;
+      try {
+        n = readSync(fd, chunk);
+      } catch (cause) {
+        throw unreadable(cause);
+      }
+      if (n === 0) return reader.atBoundary;
+      let events: ProviumEvent[];
+      try {
+        reader.push(chunk.subarray(0, n), (body) => bodies.push(body));
+        events = bodies.map(eventOf);
+      } catch (cause) {
+        throw new ProtocolError(`${path} is no recording of events: ${(cause as Error).message}`, {
+          cause,
+          hint: "make one with provium --save-events FILE",
+        });
+      }
+      yield* events;
+    }
   } finally {
     if (fd !== 0) closeSync(fd);
   }
-  return reader.atBoundary;
+}
+
+/** Hands over every event of a file; false: the last frame was cut off. Throws as `recorded` does. */
+export const readRecording = (path: string, deliver: (event: ProviumEvent) => void): boolean => {
+  const events = recorded(path);
+  for (;;) {
+    const { done, value } = events.next();
+    if (done) return value;
+    deliver(value);
+  }
 };

@@ -86,6 +86,8 @@ export interface EventPayloads {
     readonly location?: string;
     /** What it took last time. */
     readonly expected_ns?: number;
+    /** Of a file whose run had another seed than `run_started` says: recordings that were merged. */
+    readonly seed?: string;
   };
   /** `attempt` counts from 1, and is left out for the first. */
   file_dispatched: { readonly path: string; readonly reservation: ResourceAmount; readonly attempt?: number };

@@ -30,6 +30,8 @@ export interface FileRecord {
   readonly error: string | undefined;
   readonly detail: FailureDetail;
   readonly durationNs: number;
+  /** Where the stream gives the file one of its own. */
+  readonly seed: string | undefined;
   /** Of the last attempt. */
   readonly tests: readonly TestRecord[];
   /** From 1. */
@@ -107,6 +109,7 @@ class Draft {
   constructor(
     readonly dialect: "classic" | "lab" | undefined,
     readonly location: string,
+    readonly seed: string | undefined,
   ) {}
 
   ended(event: TestEnd): void {
@@ -175,7 +178,7 @@ export const recordRun = (listener: RecordListener): Consumer => {
   const draft = (path: string): Draft => {
     let found = drafts.get(path);
     if (found === undefined) {
-      found = new Draft(undefined, path);
+      found = new Draft(undefined, path, undefined);
       drafts.set(path, found);
     }
     return found;
@@ -199,6 +202,7 @@ export const recordRun = (listener: RecordListener): Consumer => {
     listener.file?.({
       path,
       location: found.location,
+      seed: found.seed,
       dialect: found.dialect,
       status,
       error,
@@ -226,9 +230,9 @@ export const recordRun = (listener: RecordListener): Consumer => {
         listener.notice?.(event.payload.level, event.payload.text);
         return;
       case "file_discovered": {
-        const { path, dialect, location } = event.payload;
+        const { path, dialect, location, seed } = event.payload;
         total.discovered++;
-        drafts.set(path, new Draft(dialect, location ?? path));
+        drafts.set(path, new Draft(dialect, location ?? path, seed));
         return;
       }
       case "output":

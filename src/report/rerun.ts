@@ -24,7 +24,8 @@ export const rerunCommand = (
   const words = info.rerun.map((word) =>
     word === "{file}" ? file.location : word === "{path}" ? file.path : word,
   );
-  if (info.seed !== undefined) words.push("--seed", info.seed);
+  const seed = file.seed ?? info.seed;
+  if (seed !== undefined) words.push("--seed", seed);
   if (test !== undefined) words.push("--test", wholeTest(file, test));
   return words.map(quoted).join(" ");
 };

@@ -16,7 +16,8 @@ class FileState {
 class Checker {
   readonly problems: string[] = [];
   private readonly files = new Map<string, FileState>();
-  private readonly builds = new Set<string>();
+  /** How often each fixture is being built: shards that were merged may have built it at the same time. */
+  private readonly builds = new Map<string, number>();
   private index = 0;
   private dispatched = false;
   private over = false;
@@ -53,19 +54,21 @@ class Checker {
         this.claim(event);
         return;
       case "fixture_build_started":
-        if (this.builds.has(event.payload.path))
-          this.say(`fixture ${event.payload.path} is built twice at once`);
-        this.builds.add(event.payload.path);
+        this.builds.set(event.payload.path, (this.builds.get(event.payload.path) ?? 0) + 1);
         return;
       case "fixture_build_done":
-      case "fixture_build_failed":
-        if (!this.builds.delete(event.payload.path))
+      case "fixture_build_failed": {
+        const running = this.builds.get(event.payload.path) ?? 0;
+        if (running === 0)
           this.say(`the build of fixture ${event.payload.path} ended without having started`);
+        else if (running === 1) this.builds.delete(event.payload.path);
+        else this.builds.set(event.payload.path, running - 1);
         return;
+      }
       case "run_completed":
         this.over = true;
         for (const [path, state] of this.files) if (!state.completed) this.say(`${path} was never completed`);
-        for (const path of this.builds) this.say(`the build of fixture ${path} never ended`);
+        for (const path of this.builds.keys()) this.say(`the build of fixture ${path} never ended`);
         return;
       default:
     }
