@@ -130,7 +130,7 @@ test("coverage without events, with two sources or without a list that exists is
 test("--coverage prints the sections after the summary, and beside a report for programs on standard error", async () => {
   using project = new Project(FILES);
   const text = await project.run([...LOCAL, "--filter", "two/c", "--coverage"]);
-  expect(text.stdout).toMatch(/1 file\(s\);[^]*PASS 1\.2 {2}\(1 passed\)/);
+  expect(text.stdout).toMatch(/1 file\(s\);[\s\S]*PASS 1\.2 {2}\(1 passed\)/);
   const json = await project.run([...LOCAL, "--filter", "two/c", "--coverage", "--json"]);
   expect(results(json.stdout)).toHaveLength(1);
   expect(json.stderr).toContain("coverage by spec");
