@@ -8,36 +8,14 @@
 
 #include "agent.h"
 #include "arena.h"
-#include "message.h"
+#include "call.h"
 
 /**
  * The I/O process's side of a task: the queue of its requests, the one that runs, and the process itself,
- * which is forked anew when it has ended. The I/O process never waits for it.
+ * which is forked anew when it has ended. The I/O process never waits for it. In actor.c what an actor is and
+ * how requests reach its task; in answer.c what comes back; in abandon.c requests that nobody waits for any
+ * more; in ending.c the end of a task.
  */
-
-/** A request for a task: from arrival until its answer has left. */
-struct call {
-  struct call *next;
-  struct actor *actor;
-  /** NULL once nobody waits for the answer any more. */
-  struct session *session;
-  const struct message *message;
-  int64_t request_id;
-  /** What it starts: a process or a worker. */
-  struct process *process;
-  struct actor *worker;
-
-  /** The body is in a slot of the arena, or in memory of its own while no slot is free. */
-  int slot;
-  uint8_t *heap;
-  size_t size;
-  size_t payload_offset;
-
-  int64_t answer_kind;
-  int reply_slot;
-  size_t reply_size;
-};
-
 struct actor {
   struct actor *next;
   struct agent *agent;
@@ -53,6 +31,8 @@ struct actor {
   struct watch passage;
   struct timer hangup;
   struct timer nudge;
+  /** The session whose request runs has ended, and no other knows this task: see actor_forget_session. */
+  struct timer deserted;
 
   struct call *first;
   struct call *last;
@@ -94,21 +74,27 @@ bool actor_start(struct actor *actor);
 void actor_destroy(struct actor *actor);
 /** What was offered to the task that makes a worker is there now, or not wanted any more. */
 void actor_close_offer(struct actor *actor);
-/** Strikes a worker off; what it holds is freed with the last of its calls. */
+/** Lets go of the connections to the task, whose end they are. */
+void actor_disconnect(struct actor *actor);
+/** Strikes an actor off; what it holds is freed with the last of its calls. */
 void actor_condemn(struct actor *actor);
-
-/** Room for a request of `size` bytes, or NULL when the actor has too much waiting already. */
-struct call *call_create(struct actor *actor, size_t size);
-/** Where the body of the request goes. */
-uint8_t *call_body(const struct call *call);
-void call_free(struct call *call);
+/** The last call of a condemned one is over. */
+void actor_bury_if_over(struct actor *actor);
 
 /** Queues a request whose body is complete; the actor answers in order. */
 void actor_submit(struct actor *actor, struct call *call);
 /** Hands the next request to the task if it is idle. */
 void actor_advance(struct actor *actor);
+/** Takes the first request off the queue, which has one. */
+struct call *actor_take_first(struct actor *actor);
+/** Tells an idle thread to leave. */
+void actor_ring_leave(struct actor *actor);
+
+/** In answer.c: the task rings. */
+void actor_answered(void *actor, uint32_t events);
+
 /**
- * Gives up a request. One that runs is interrupted by a signal, so that a blocking system call returns.
+ * In abandon.c. Gives up a request. One that runs is interrupted by a signal, so that a blocking system call returns.
  * False when the actor has none of this id.
  */
 bool actor_cancel(struct actor *actor, const struct session *session, int64_t request_id);
@@ -116,13 +102,18 @@ bool actor_cancel(struct actor *actor, const struct session *session, int64_t re
 void actor_forget_session(struct actor *actor, const struct session *session);
 /** Answers everything that runs and waits with an error; what runs goes on until the task is back. */
 void actor_fail_calls(struct actor *actor, const char *text);
-/** Tells an idle thread to leave. */
-void actor_ring_leave(struct actor *actor);
-/** The task is gone. `how` and `code` as in EXIT. */
+/** Expiries of the timers `nudge` and `deserted`. */
+void actor_nudge(void *actor);
+void actor_supersede(void *actor);
+
+/** In ending.c. The task is gone. `how` and `code` as in EXIT. */
 void actor_ended(struct actor *actor, int64_t how, int64_t code);
 /** The I/O process has reaped a child: ends every actor of that process. False when there is none. */
 bool actors_child_ended(struct agent *agent, pid_t pid, int64_t how, int64_t code);
 /** What became of an actor, in words. */
 void actor_describe_end(const struct actor *actor, int64_t how, int64_t code, char *text, size_t size);
+/** The task's descriptors are gone; and a moment later a look at what became of it. */
+void actor_hung_up(void *actor, uint32_t events);
+void actor_look_after_hangup(void *actor);
 
 #endif

@@ -8,15 +8,19 @@
 #include "loop.h"
 
 struct actor;
+struct listener;
 struct network_wait;
 struct process;
 struct session;
+struct stray;
 
 /** Everything that the I/O process knows. Passed explicitly; there are no globals. */
 struct agent {
   struct loop loop;
+  struct listener *listeners;
   struct session *sessions;
   struct process *processes;
+  struct stray *strays;
   /** Every task, the main one among them. */
   struct actor *actors;
   struct actor *main_task;

@@ -12,12 +12,11 @@
  * the other.
  *
  * The task may scribble over all of it. The I/O process keeps what it decides by in its own memory, copies an
- * answer once and checks it, and writes the heads of frames itself.
+ * answer once and checks it, and sends the heads of frames from its own memory too: of what it has answered a task can
+ * change nothing but the payload.
  */
 
 #define ARENA_PAGE 4096
-/** Free bytes at the start of a slot, for the head of the frame that is put in front of a reply. */
-#define SLOT_HEADROOM 64
 #define SMALL_SLOT ((size_t)1024 * 1024 + ARENA_PAGE)
 #define LARGE_SLOT ((size_t)16 * 1024 * 1024 + ARENA_PAGE)
 
@@ -50,7 +49,7 @@ struct call_sheet {
   uint64_t payload_size;
 };
 
-/** Written by the task before it rings. The payload starts at SLOT_HEADROOM of the slot. */
+/** Written by the task before it rings. */
 struct answer_sheet {
   /** Of the call that it answers. */
   uint64_t number;
@@ -77,6 +76,8 @@ struct exec_failure {
 struct arena_page {
   struct call_sheet call;
   struct answer_sheet answer;
+  /** Pid of what the request has cloned, written by the kernel before it runs; 0 until then, and in a pid namespace. */
+  int32_t born;
   struct exec_failure exec_failure;
 };
 

@@ -15,6 +15,16 @@ void descriptors_close(unsigned first, unsigned last) {
   for (unsigned fd = first; fd <= last && fd < end; fd++) close((int)fd);
 }
 
+void descriptors_fill_standard(void) {
+  int fd = 0;
+  do {
+    fd = open("/dev/null", O_RDWR);
+    /* Before there is a /dev something that can be neither read nor written does as well. */
+    if (fd < 0) fd = open("/", O_PATH);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd > STDERR_FILENO) close(fd);
+}
+
 bool descriptors_place(int *fds, int count) {
   for (int i = 0; i < count; i++) {
     if (fds[i] < 0 || fds[i] >= count) continue;

@@ -12,15 +12,21 @@
 
 #include "birth.h"
 #include "channels.h"
+#include "descriptors.h"
+#include "guard.h"
+#include "listener.h"
 #include "messages.h"
 #include "network.h"
 #include "oom.h"
 #include "orphans.h"
+#include "privacy.h"
 #include "process.h"
 #include "pseudofs.h"
+#include "reap.h"
 #include "restraint.h"
 #include "session.h"
 #include "signals.h"
+#include "strays.h"
 
 /**
  * provium-agent. Without arguments it serves a guest: the virtio-serial port and AF_VSOCK port of the wire
@@ -74,7 +80,7 @@ static void signalled(void *context, uint32_t events) {
   ssize_t got = read(agent->signals.fd, &info, sizeof info);
   if (got < 0 && errno == EAGAIN) return;
   if (got == (ssize_t)sizeof info && info.ssi_signo != SIGCHLD) agent->stopping = true;
-  else processes_reap(agent);
+  else children_reap(agent);
 }
 
 static void mounts_changed(void *context, uint32_t events) {
@@ -159,6 +165,7 @@ static bool open_channels(struct agent *agent, const struct options *options) {
 }
 
 static void finish(struct agent *agent) {
+  listeners_end(agent);
   while (agent->sessions != NULL) {
     agent->sessions->gone = NULL;
     session_close(agent->sessions);
@@ -166,6 +173,7 @@ static void finish(struct agent *agent) {
   network_abandon(agent);
   processes_abandon(agent);
   while (agent->actors != NULL) actor_destroy(agent->actors);
+  strays_end(agent, NULL);
   if (!agent->in_guest) orphans_end(agent->proc_fd);
   loop_end(&agent->loop);
 }
@@ -181,7 +189,13 @@ int main(int argc, char **argv) {
     fputs(usage, stderr);
     return 2;
   }
-  if (!prepare(&agent, argc == 1) || !open_channels(&agent, &options)) {
+  bool in_guest = argc == 1;
+  descriptors_fill_standard();
+  if (!in_guest) {
+    mounts_keep_private();
+    guard_stand();
+  }
+  if (!prepare(&agent, in_guest) || !open_channels(&agent, &options)) {
     fprintf(stderr, "provium-agent: cannot start: %s\n", strerror(errno));
     return 1;
   }

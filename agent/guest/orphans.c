@@ -2,12 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/** Turns of a millisecond without the end of any child: what is left then is uninterruptible, and dies when it can. */
+#define PATIENCE 2000
 
 void orphans_adopt(void) { prctl(PR_SET_CHILD_SUBREAPER, 1); }
 
@@ -26,10 +30,18 @@ static bool kill_children(int proc_fd) {
   return true;
 }
 
-void orphans_end(int proc_fd) {
-  for (;;) {
-    if (!kill_children(proc_fd)) return;
-    /* Those of a child that has ended are ours now: they come with the next list. */
-    if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD) return;
+/** Reaps one child. False when there is none, or none ends. */
+static bool reap_one(void) {
+  for (int turn = 0; turn < PATIENCE; turn++) {
+    pid_t pid = waitpid(-1, NULL, WNOHANG);
+    if (pid > 0) return true;
+    if (pid < 0 && errno != EINTR) return false;
+    poll(NULL, 0, 1);
   }
+  return false;
+}
+
+void orphans_end(int proc_fd) {
+  /* Those of a child that has ended are ours now: they come with the next list. */
+  while (kill_children(proc_fd) && reap_one()) continue;
 }

@@ -7,7 +7,7 @@
  */
 void orphans_adopt(void);
 
-/** Kills every child that is left, and theirs, until there is none. `proc_fd`: a descriptor of /proc. */
+/** Kills every child that is left, and theirs, until there is none that ends. `proc_fd`: a descriptor of /proc. */
 void orphans_end(int proc_fd);
 
 #endif

@@ -112,8 +112,9 @@ static bool start(struct task *task, struct pending *pending) {
   }
   int flags = task_clone_flags(task) | CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_CHILD_CLEARTID;
   int pidfd = -1;
+  int *mark = task_birth_mark(task, &pidfd);
   pending->alive = 1;
-  pid_t pid = clone(make_call, pending, flags, pending, &pidfd, NULL, &pending->alive);
+  pid_t pid = clone(make_call, pending, flags, pending, mark, NULL, &pending->alive);
   int error = errno;
   if (pid < 0) {
     close(ends[0]);

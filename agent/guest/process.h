@@ -88,8 +88,6 @@ struct process_plan {
 struct process *process_find(const struct agent *agent, const struct session *session, int64_t handle);
 /** Registers a command that a task is asked to start. NULL without memory. */
 struct process *process_create(struct session *session, const struct process_plan *plan);
-/** Whether a process is a child of this one. */
-bool process_is_ours(pid_t pid);
 /** The task has started it; takes over the descriptors (-1: none). False when `pid` is no child of ours. */
 bool process_started(struct process *process, pid_t pid, int stdout_fd, int stderr_fd, int stdin_fd);
 /** It never started, or nobody is interested any more. Kills it if it runs; frees it when it is reaped. */
@@ -97,17 +95,20 @@ void process_discard(struct process *process);
 void processes_of_session_ended(struct session *session);
 /** The agent ends: kills and frees every command. */
 void processes_abandon(struct agent *agent);
-/** Reaps whatever has ended, commands, tasks and strangers. */
-void processes_reap(struct agent *agent);
+/** It has been reaped: `how` and `code` as in EXIT. */
+void process_ended(struct process *process, int64_t how, int64_t code);
+/** Signals its group, or itself where it leads none. */
+void process_kill(const struct process *process, int number);
+/** Forgets it; nothing happens when that was done before. */
+void process_free(struct process *process);
+/** A handle whose story has been told to the end frees itself. */
+void process_free_when_done(struct process *process);
 
-/** Appends one DATA frame for each stream of the session that has something to say. */
-void process_collect_output(struct session *session, struct buffer *out);
-
+/** In process_request.c. */
 void process_signal(struct session *session, const struct frame_head *head, const struct proc_signal_fields *request);
 void process_stdin(struct session *session, const struct frame_head *head, const struct proc_stdin_fields *request);
 void process_status(struct session *session, const struct frame_head *head, const struct proc_status_fields *request);
 void process_close(struct session *session, const struct frame_head *head, const struct proc_close_fields *request);
-void process_credit(struct session *session, const struct credit_fields *request);
 /** Gives up a PROC_STDIN or PROC_CLOSE that waits. */
 bool process_cancel(struct session *session, int64_t request_id);
 

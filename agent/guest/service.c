@@ -9,6 +9,7 @@
 
 #include "messages.h"
 #include "network.h"
+#include "output.h"
 #include "power.h"
 #include "process.h"
 #include "session.h"

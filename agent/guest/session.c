@@ -8,11 +8,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "messages.h"
+#include "output.h"
 #include "process.h"
+#include "strays.h"
 #include "worker.h"
 
 #define INPUT_SIZE ((size_t)64 * 1024)
@@ -78,6 +81,7 @@ void session_drop(struct session *session) {
     actor_forget_session(actor, session);
   }
   workers_of_session_ended(session);
+  strays_end(agent, session);
   processes_of_session_ended(session);
   release_answers(session);
   buffer_clear(&session->control);
@@ -169,17 +173,13 @@ void session_send_ready(struct session *session, int64_t request_id) {
   session->agent->greeted = true;
 }
 
-/** Puts the head of the frame in front of the payload in the slot; returns where the frame starts. */
-static size_t write_answer_head(struct call *call) {
-  uint8_t memory[FRAME_PREFIX + FRAME_HEAD_MAX];
+/** What goes out in front of the payload that is sent from the arena. */
+static void write_answer_head(struct session *session, const struct call *call) {
   struct buffer head;
-  buffer_over(&head, memory, sizeof memory);
-  size_t start = frame_begin(&head, call->answer_kind, call->actor->id, call->request_id);
-  frame_end(&head, start, call->reply_size);
-  size_t length = buffer_length(&head);
-  uint8_t *slot = arena_slot(&call->actor->arena, (unsigned)call->reply_slot);
-  memcpy(slot + SLOT_HEADROOM - length, buffer_begin(&head), length);
-  return SLOT_HEADROOM - length;
+  buffer_over(&head, session->sending_head, sizeof session->sending_head);
+  frame_end(&head, frame_begin(&head, call->answer_kind, call->actor->id, call->request_id), call->reply_size);
+  session->sending_head_size = buffer_length(&head);
+  session->sent = 0;
 }
 
 void session_answer(struct call *call) {
@@ -191,8 +191,7 @@ void session_answer(struct call *call) {
   session->held = 0;
   if (call->reply_size <= COPY_MAX && session->answers == NULL && session->sending == NULL) {
     size_t start = frame_begin(&session->control, call->answer_kind, call->actor->id, call->request_id);
-    uint8_t *slot = arena_slot(&call->actor->arena, (unsigned)call->reply_slot);
-    buffer_append(&session->control, slot + SLOT_HEADROOM, call->reply_size);
+    buffer_append(&session->control, arena_slot(&call->actor->arena, (unsigned)call->reply_slot), call->reply_size);
     frame_end(&session->control, start, 0);
     call_free(call);
     return;
@@ -213,15 +212,15 @@ static bool collect(struct session *session) {
   if (session->answers != NULL) {
     session->sending = session->answers;
     session->answers = session->sending->next;
-    session->sent = write_answer_head(session->sending);
+    write_answer_head(session, session->sending);
   }
   if (buffer_length(&session->out) < COPY_MAX && session->synced) process_collect_output(session, &session->out);
   return buffer_length(&session->out) > 0 || session->sending != NULL;
 }
 
 /** Writes once. False when the channel takes no more now, or has ended. */
-static bool write_some(struct session *session, const uint8_t *data, size_t size, size_t *written) {
-  ssize_t count = write(session->watch.fd, data, size);
+static bool write_some(struct session *session, const struct iovec *parts, int number, size_t *written) {
+  ssize_t count = writev(session->watch.fd, parts, number);
   if (count >= 0) {
     *written = (size_t)count;
     session->flushed += *written;
@@ -239,7 +238,8 @@ static bool write_some(struct session *session, const uint8_t *data, size_t size
 static bool send_out(struct session *session) {
   size_t written = 0;
   struct buffer *out = &session->out;
-  bool more = write_some(session, buffer_begin(out), buffer_length(out), &written);
+  const struct iovec part = {.iov_base = buffer_begin(out), .iov_len = buffer_length(out)};
+  bool more = write_some(session, &part, 1, &written);
   if (session->closed) return false;
   buffer_consume(out, written);
   if (buffer_length(out) == 0 && out->capacity > PAUSE_BYTES) buffer_free(out);
@@ -248,10 +248,17 @@ static bool send_out(struct session *session) {
 
 static bool send_answer(struct session *session) {
   struct call *call = session->sending;
-  size_t end = SLOT_HEADROOM + call->reply_size;
+  size_t head = session->sending_head_size;
+  size_t end = head + call->reply_size;
+  size_t of_head = session->sent < head ? session->sent : head;
+  size_t of_payload = session->sent - of_head;
   size_t written = 0;
   uint8_t *slot = arena_slot(&call->actor->arena, (unsigned)call->reply_slot);
-  bool more = write_some(session, slot + session->sent, end - session->sent, &written);
+  const struct iovec parts[] = {
+      {.iov_base = session->sending_head + of_head, .iov_len = head - of_head},
+      {.iov_base = slot + of_payload, .iov_len = call->reply_size - of_payload},
+  };
+  bool more = write_some(session, parts, 2, &written);
   if (session->closed) return false;
   session->sent += written;
   if (session->sent < end) return more;

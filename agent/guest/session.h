@@ -54,6 +54,9 @@ struct session {
   struct buffer out;
   struct call *answers;
   struct call *sending;
+  uint8_t sending_head[FRAME_PREFIX + FRAME_HEAD_MAX];
+  size_t sending_head_size;
+  /** Of head and payload together. */
   size_t sent;
   /** Nothing more is sent until the channel reports that it takes more. */
   bool blocked;

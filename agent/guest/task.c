@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "frame.h"
 #include "messages.h"
 #include "passing.h"
 #include "pending.h"
@@ -77,12 +78,12 @@ char *task_string(struct task *task, struct bytes bytes) {
 }
 
 static uint8_t *slot_payload(const struct task *task, uint32_t slot) {
-  return task->arena + slot_offset(slot) + SLOT_HEADROOM;
+  return task->arena + slot_offset(slot);
 }
 
 size_t task_reply_room(struct task *task, size_t size) {
-  size_t small = SMALL_SLOT - SLOT_HEADROOM;
-  size_t large = (size_t)MAX_FRAME_BYTES - SLOT_HEADROOM;
+  size_t small = SMALL_SLOT;
+  size_t large = (size_t)MAX_FRAME_BYTES - FRAME_HEAD_MAX;
   task->reply_slot = size <= small ? task->small_reply_slot : (uint32_t)LARGE_REPLY_SLOT;
   size_t room = size <= small ? small : large;
   buffer_over(&task->reply, slot_payload(task, task->reply_slot), room);
@@ -134,7 +135,12 @@ int task_clone_flags(const struct task *task) {
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x00001000
 #endif
-  return CLONE_PARENT | SIGCHLD | (task->foreign ? CLONE_PIDFD : 0);
+  return CLONE_PARENT | SIGCHLD | (task->foreign ? CLONE_PIDFD : CLONE_PARENT_SETTID);
+}
+
+int *task_birth_mark(const struct task *task, int *pidfd) {
+  *pidfd = -1;
+  return task->foreign ? pidfd : &((struct arena_page *)(void *)task->arena)->born;
 }
 
 const char *task_clone_error(int error) {
@@ -143,8 +149,7 @@ const char *task_clone_error(int error) {
 }
 
 long task_fork(const struct task *task, int *pidfd) {
-  *pidfd = -1;
-  return syscall(SYS_clone, task_clone_flags(task), 0, pidfd, 0, 0);
+  return syscall(SYS_clone, task_clone_flags(task), 0, task_birth_mark(task, pidfd), 0, 0);
 }
 
 /** A distribution's switch_root moves PID 1 to another root: the task follows, unless the test has moved it. */

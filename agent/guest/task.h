@@ -83,8 +83,10 @@ bool task_path_error(struct task *task, const char *operation, struct bytes path
 /** Hands a descriptor (-1: none) to the I/O process with the answer; this task's copy is closed then. */
 void task_pass(struct task *task, int fd, enum passed_fd which);
 
-/** Flag for a clone whose parent is to be the I/O process, and where the pidfd of a foreign task's child goes. */
+/** Flags for a clone whose parent is to be the I/O process. */
 int task_clone_flags(const struct task *task);
+/** Where that clone writes who was born (its parent_tid): a foreign task's child into *pidfd, else onto the sheet. */
+int *task_birth_mark(const struct task *task, int *pidfd);
 /** Why a clone failed, in words: process 1 of a pid namespace cannot have siblings (EINVAL). */
 const char *task_clone_error(int error);
 /** A copy of this task as a child of the I/O process; like fork(2). */

@@ -190,9 +190,10 @@ static pid_t spawn(struct task *task, struct launch *launch, int *pidfd) {
   }
   uint8_t *stack = task->child_stack;
   int flags = task_clone_flags(task) | CLONE_VFORK;
-  pid_t pid = clone(child, stack + CHILD_STACK, flags | CLONE_VM, launch, pidfd);
+  int *mark = task_birth_mark(task, pidfd);
+  pid_t pid = clone(child, stack + CHILD_STACK, flags | CLONE_VM, launch, mark);
   /* Some namespaces refuse to share memory with a parent outside of them: then the command gets a copy. */
-  if (pid < 0 && errno == EINVAL) pid = clone(child, stack + CHILD_STACK, flags, launch, pidfd);
+  if (pid < 0 && errno == EINVAL) pid = clone(child, stack + CHILD_STACK, flags, launch, mark);
   return pid;
 }
 

@@ -4,6 +4,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "frame.h"
 #include "messages.h"
 #include "pending.h"
 #include "rawcall.h"
@@ -184,7 +185,7 @@ static ssize_t read_own_memory(const struct task *task, void *target, uint64_t a
 bool task_read_mem(struct task *task, struct bytes payload) {
   struct read_mem_fields request;
   if (!task_decode(task, "READ_MEM", &read_mem_fields_shape, payload, &request)) return false;
-  size_t most = (size_t)MAX_FRAME_BYTES - SLOT_HEADROOM - 16;
+  size_t most = (size_t)MAX_FRAME_BYTES - FRAME_HEAD_MAX - 16;
   if (request.length < 0 || (uint64_t)request.length > most) {
     return task_error(task, EINVAL, "READ_MEM", "length %lld is not between 0 and %zu", (long long)request.length, most);
   }

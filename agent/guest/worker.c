@@ -13,6 +13,7 @@
 
 #include "passing.h"
 #include "process.h"
+#include "reap.h"
 #include "session.h"
 
 #define MILLISECOND ((int64_t)1000000)
@@ -57,7 +58,7 @@ bool worker_offer(struct actor *worker, const struct actor *maker) {
 bool worker_started(struct actor *worker, const struct actor *maker, pid_t pid, pid_t tid) {
   if (worker->thread) {
     if (pid != maker->pid || tid <= 0 || syscall(SYS_tgkill, pid, tid, 0) < 0) return false;
-  } else if (!process_is_ours(pid)) {
+  } else if (!child_is_ours(pid)) {
     return false;
   }
   worker->pid = pid;

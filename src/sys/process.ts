@@ -233,6 +233,12 @@ export class Child {
     libc.syscall(SYS_PIDFD_SEND_SIGNAL, this.pidfd, signal, 0, 0, 0, 0);
   }
 
+  /** Sends a signal to the group of a child that leads one (`ownGroup`). */
+  signalGroup(signal: number): void {
+    // Until it is reaped its number is nobody else's.
+    if (this.exit === undefined && this.watch !== undefined) libc.kill(-this.pid, signal);
+  }
+
   /** How it ended, or undefined when the deadline passed first. */
   *wait(deadline: Deadline): Op<ProcessExit | undefined> {
     yield* until(() => this.exit !== undefined, deadline);

@@ -95,15 +95,16 @@ class LocalMachine implements Machine {
     return this.channel;
   }
 
+  // The group: the agent is the guard, which was started, and the one that serves.
   // biome-ignore lint/correctness/useYield: a signal takes no waiting
   *pause(): Op<void> {
-    this.running.child.signal(SIGSTOP);
+    this.running.child.signalGroup(SIGSTOP);
     this.paused = true;
   }
 
   // biome-ignore lint/correctness/useYield: a signal takes no waiting
   *resume(): Op<void> {
-    this.running.child.signal(SIGCONT);
+    this.running.child.signalGroup(SIGCONT);
     this.paused = false;
   }
 
@@ -183,7 +184,7 @@ class LocalMachine implements Machine {
     this.channel?.close();
     this.channel = undefined;
     running.release();
-    if (this.paused) running.child.signal(SIGCONT);
+    if (this.paused) running.child.signalGroup(SIGCONT);
     this.paused = false;
     this.running = { ...running, connect: gone };
     // One that listens does not end with its session.

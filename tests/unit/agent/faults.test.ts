@@ -18,8 +18,8 @@ const BELL = 900;
 const ANSWER = 901;
 const PASSAGE = 902;
 
-const childrenOf = (agent: AgentClient): number => {
-  const pid = agent.child.pid;
+const childrenOf = async (agent: AgentClient): Promise<number> => {
+  const pid = number((await agent.ready()).agent_pid);
   return readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ").length;
 };
 
@@ -93,11 +93,10 @@ describe("a connection that stops in the middle of a request", () => {
 describe("commands that cannot be started", () => {
   test("programs that are not there leave no dead children", () =>
     withAgent(async (agent) => {
-      await agent.ready();
-      const before = childrenOf(agent);
+      const before = await childrenOf(agent);
       for (let i = 0; i < 50; i++)
         await expect(agent.start(["/not/there"])).rejects.toMatchObject({ errno: 2 });
-      while (childrenOf(agent) > before) await agent.call("STATE");
+      while ((await childrenOf(agent)) > before) await agent.call("STATE");
     }));
 
   test("an agent without free descriptors refuses a command, and those that it took lose nothing", async () => {
@@ -125,15 +124,14 @@ describe("commands that cannot be started", () => {
 describe("many commands", () => {
   test("all have their say when the host reads nothing for a while", () =>
     withAgent(async (agent) => {
-      await agent.ready();
-      const before = childrenOf(agent);
+      const before = await childrenOf(agent);
       const script = "read x; head -c 65536 /dev/zero; head -c 65536 /dev/zero >&2";
       const started: number[] = [];
       for (let i = 0; i < 325; i++)
         started.push(await agent.start(["sh", "-c", script], { stdin_open: true }));
       agent.socket.pause();
       for (const process of started) agent.tell("PROC_STDIN", { process, data: bytes("\n"), close: true });
-      while (childrenOf(agent) > before) await new Promise((resolve) => setImmediate(resolve));
+      while ((await childrenOf(agent)) > before) await new Promise((resolve) => setImmediate(resolve));
       agent.socket.resume();
       for (const process of started) {
         const { stdout, stderr } = await agent.finished(process);
