@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Unpackr } from "msgpackr";
-import { MESSAGES, SYNC_PREAMBLE } from "../../../src/guest/messages.ts";
+import { MESSAGES } from "../../../src/guest/messages.ts";
 import {
   AGENT,
   type AgentClient,
@@ -17,6 +17,7 @@ import {
   type Value,
   withAgent,
 } from "./client.ts";
+import { preamble, readies, sync, syncFrame, withSerial } from "./serial.ts";
 
 setDefaultTimeout(30_000);
 
@@ -267,51 +268,6 @@ describe("many connections", () => {
 });
 
 describe("the serial port", () => {
-  const preamble = Buffer.from(SYNC_PREAMBLE);
-  const syncFrame = (nonce: number) =>
-    Buffer.concat([preamble, frameOf(MESSAGES.SYNC.kind, 0, 0, [1, nonce])]);
-
-  /** Gives the client only what follows the READY of each session, with the preamble taken out. */
-  function strip(agent: AgentClient): void {
-    let held = Buffer.alloc(0);
-    let greeted = false;
-    agent.onBytes = (chunk) => {
-      held = Buffer.concat([held, chunk]);
-      const at = held.lastIndexOf(preamble);
-      if (at >= 0) {
-        greeted = true;
-        const rest = held.subarray(at + preamble.length);
-        held = Buffer.alloc(0);
-        return rest;
-      }
-      if (!greeted) return Buffer.alloc(0);
-      const rest = held;
-      held = Buffer.alloc(0);
-      return rest;
-    };
-  }
-
-  const withSerial = (body: (agent: AgentClient) => Promise<void>): Promise<void> =>
-    withAgent(async (agent) => {
-      strip(agent);
-      await body(agent);
-    }, "--serial-fd");
-
-  const readies = (agent: AgentClient): number[] =>
-    agent.pushed
-      .filter((frame) => frame.kind === MESSAGES.READY.kind)
-      .map((frame) => number(frame.fields.nonce));
-
-  async function sync(
-    agent: AgentClient,
-    nonce: number,
-    before: Uint8Array = Buffer.alloc(0),
-  ): Promise<void> {
-    agent.write(Buffer.concat([before, syncFrame(nonce)]));
-    await agent.until(() => agent.closed || readies(agent).includes(nonce));
-    expect(readies(agent)).toContain(nonce);
-  }
-
   test("nothing is said before SYNC, and READY repeats its nonce", () =>
     withSerial(async (agent) => {
       await sync(agent, 4242);

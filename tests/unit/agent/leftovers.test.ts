@@ -1,0 +1,213 @@
+/** What a task leaves behind when it ends or does not end, and what an agent leaves behind that is killed. */
+
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { MESSAGES } from "../../../src/guest/messages.ts";
+import { AGENT, AgentClient, bytes, number, PLAIN_AGENT, withAgent } from "./client.ts";
+import { sync, withSerial } from "./serial.ts";
+
+setDefaultTimeout(30_000);
+
+const NR =
+  process.arch === "x64"
+    ? { getpid: 39, execve: 59, nanosleep: 35, rt_sigprocmask: 14 }
+    : { getpid: 172, execve: 221, nanosleep: 101, rt_sigprocmask: 135 };
+
+const directory = mkdtempSync(join(tmpdir(), "provium-agent-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+const until = async (condition: () => boolean): Promise<void> => {
+  while (!condition()) await pause(5);
+};
+/** A zombie that nobody has reaped yet is no process any more. */
+const runs = (pid: number): boolean => {
+  try {
+    return !/^\d+ \(.*\) [ZX] /s.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return false;
+  }
+};
+const withCommandLine = (word: string): number[] =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => {
+      try {
+        return readFileSync(`/proc/${name}/cmdline`, "latin1").split("\0").includes(word);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number)
+    .filter(runs);
+
+const execSleep = (agent: AgentClient, seconds: string) =>
+  agent.syscall(
+    NR.execve,
+    [0, 0, 0],
+    [bytes("/bin/sleep\0"), new Uint8Array(24), new Uint8Array(8), bytes("sleep\0"), bytes(`${seconds}\0`)],
+    [0, 1, 2],
+    [1, 3, 0, 1, 4, 8],
+  );
+
+describe("a main task", () => {
+  test("that has become another program ends with its session", () =>
+    withSerial(async (agent) => {
+      await sync(agent, 1);
+      const task = number((await agent.syscall(NR.getpid)).ret);
+      await expect(execSleep(agent, "86001")).rejects.toMatchObject({
+        reason: expect.stringContaining("replaced itself"),
+      });
+      expect(runs(task)).toBe(true);
+      await sync(agent, 2);
+      await until(() => !runs(task));
+      expect(number((await agent.syscall(NR.getpid)).ret)).not.toBe(task);
+    }));
+
+  test("that does not come back from a request does not keep the next session waiting", () =>
+    withSerial(async (agent) => {
+      await sync(agent, 1);
+      const task = number((await agent.syscall(NR.getpid)).ret);
+      const all = new Uint8Array(8).fill(0xff);
+      await agent.syscall(NR.rt_sigprocmask, [2, 0, 0, 8], [all], [1]);
+      const time = new Uint8Array(new BigInt64Array([100_000n, 0n]).buffer);
+      agent
+        .ask("SYSCALL", { nr: NR.nanosleep, args: [0, 0], bufs: [time], ptrs: [0], nested: [] })
+        .answer.catch(() => {});
+      await sync(agent, 2);
+      // One that waits while the old task is given its time, and one whose body is kept outside the arena.
+      const early = agent.call("FILE_PUT", {
+        path: bytes(join(directory, "late")),
+        data: new Uint8Array(3_000_000),
+        perm: -1,
+        more: false,
+      });
+      const fresh = number((await agent.syscall(NR.getpid)).ret);
+      expect(number((await early).fd)).toBe(-1);
+      expect(fresh).not.toBe(task);
+      await until(() => !runs(task));
+      expect(number((await agent.call("STATE")).tasks)).toBe(1);
+    }));
+
+  test("that dies while it starts a command leaves none that is nobody's", () =>
+    withAgent(
+      async (agent) => {
+        for (let i = 0; i < 60; i++) {
+          const task = number((await agent.syscall(NR.getpid)).ret);
+          const started = agent.start(["sleep", "86002"]).then(
+            (handle) => handle,
+            () => undefined,
+          );
+          for (let spin = 0; spin < i * 40; spin++) existsSync("/");
+          process.kill(task, "SIGKILL");
+          const handle = await started;
+          if (handle !== undefined) await agent.call("PROC_CLOSE", { process: handle, grace_ms: 0 });
+          await agent.until(
+            () => agent.pushed.filter(({ kind }) => kind === MESSAGES.TASK_GONE.kind).length > i,
+          );
+        }
+        await until(() => withCommandLine("86002").length === 0);
+        expect(number((await agent.call("STATE")).processes)).toBe(0);
+      },
+      "--fd",
+      PLAIN_AGENT,
+    ));
+});
+
+describe("an agent of the host", () => {
+  test("that is killed takes its commands and their children with it", async () => {
+    const agent = new AgentClient([PLAIN_AGENT, "--fd", "3"]);
+    const server = number((await agent.ready()).agent_pid);
+    const handle = await agent.start(["sh", "-c", "sleep 86003 & echo $!; setsid sleep 86003 & wait"]);
+    await agent.until(() => agent.outputOf(handle).stdout.length > 0);
+    const child = Number(Buffer.concat(agent.outputOf(handle).stdout).toString());
+    expect(runs(child)).toBe(true);
+    process.kill(server, "SIGKILL");
+    await agent.close();
+    expect(withCommandLine("86003")).toEqual([]);
+    expect(agent.exitCode).toBe("SIGKILL");
+  });
+
+  test("whose guard is killed ends what it has started, and itself", async () => {
+    const agent = new AgentClient([PLAIN_AGENT, "--fd", "3"]);
+    const server = number((await agent.ready()).agent_pid);
+    await agent.start(["sh", "-c", "sleep 86004 & wait"]);
+    agent.child.kill("SIGKILL");
+    await agent.until(() => agent.closed);
+    await until(() => !runs(server) && withCommandLine("86004").length === 0);
+  });
+
+  test("keeps its own descriptors out of the way of a task whose standard ones are closed", async () => {
+    const agent = new AgentClient(["sh", "-c", `exec ${PLAIN_AGENT} --fd 3 <&- >&- 2>&-`]);
+    try {
+      const task = number((await agent.syscall(NR.getpid)).ret);
+      const files = [0, 1, 2].map((fd) => readlink(task, fd));
+      expect(files).toEqual(["/dev/null", "/dev/null", "/dev/null"]);
+    } finally {
+      await agent.close();
+    }
+  });
+
+  test.if(process.getuid?.() === 0)("run by root mounts nothing on the host", () =>
+    withAgent(async (agent) => {
+      const script = 'mount -t tmpfs none "$1" && grep -c " $1 " /proc/self/mountinfo';
+      const { stdout } = await agent.run(["sh", "-c", script, "sh", directory]);
+      const mounted = readFileSync("/proc/self/mountinfo", "latin1").includes(` ${directory} `);
+      if (mounted) Bun.spawnSync(["umount", directory]);
+      expect([stdout, mounted]).toEqual(["1\n", false]);
+    }),
+  );
+});
+
+const readlink = (pid: number, fd: number): string => {
+  const { stdout } = Bun.spawnSync(["readlink", `/proc/${pid}/fd/${fd}`]);
+  return stdout.toString().trim();
+};
+
+describe("connections", () => {
+  /** Seconds of processor time. */
+  const used = (pid: number): number => {
+    const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]!.split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  };
+
+  test("for which there is no descriptor wait without costing anything, and are served when there is one", async () => {
+    const path = join(directory, "socket");
+    const child = spawn("sh", ["-c", `ulimit -n 40; exec ${AGENT} --listen-unix ${path}`], {
+      stdio: "inherit",
+    });
+    const sockets: Socket[] = [];
+    let greeted = 0;
+    const open = () => {
+      const socket = connect(path);
+      socket.on("error", () => {});
+      socket.once("data", () => greeted++);
+      sockets.push(socket);
+    };
+    try {
+      while (greeted === 0) {
+        open();
+        await pause(20);
+      }
+      for (let i = 0; i < 60; i++) open();
+      await until(() => greeted > 10);
+      await pause(200);
+      const server = Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "latin1"));
+      const before = used(server);
+      const start = performance.now();
+      await pause(1000);
+      const share = (used(server) - before) / ((performance.now() - start) / 1000);
+      expect(share).toBeLessThan(0.3);
+      const waiting = greeted;
+      for (const socket of sockets.splice(0, 30)) socket.destroy();
+      await until(() => greeted > waiting);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      child.kill("SIGKILL");
+    }
+  });
+});
