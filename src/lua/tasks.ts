@@ -8,6 +8,9 @@ import { InterruptedError } from "../errors/errors.ts";
 import { type Deadline, MOST_ORDERS, monotonic, NEVER, type Op, until, type Wait } from "../sys/op.ts";
 import type { Reactor } from "../sys/reactor.ts";
 
+/** Lets the reactor serve what has arrived: tasks that are always due (one that polls, say) must not keep it from that. */
+const LOOK: Wait = { ready: () => false, deadline: 0 };
+
 export class Task<T = unknown> {
   private wait: Wait | undefined;
   private active = false;
@@ -152,7 +155,8 @@ export class Tasks {
           if (this.open.length === 0) outcome = yield wait;
           else if (wait.ready()) outcome = true;
           else if (monotonic() >= wait.deadline) outcome = yield wait;
-          else if (!this.turn()) yield this.either(wait);
+          else if (this.turn()) yield LOOK;
+          else yield this.either(wait);
         }
       } catch (error) {
         step = op.throw(error);

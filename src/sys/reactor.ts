@@ -79,6 +79,8 @@ export class Reactor {
   private await(wait: Wait): boolean {
     if (wait.ready()) return true;
     if (monotonic() >= wait.deadline) {
+      const stop = this.interrupt?.check();
+      if (stop !== undefined) throw stop;
       // A deadline of now is a look: what has arrived already is served before the answer is no.
       this.poll();
       return wait.ready();

@@ -2,7 +2,7 @@
 -- Open files: cursors, modes, descriptors.
 local vm = provium:vm("g", "default"):boot()
 local dir = vm:run("mktemp -d"):assert_ok().stdout:match("%S+")
-local test = require("clean")(vm)
+local test = require("tests.shared.clean")(vm)
 local CREATE = { read = true, write = true, create = true, perm = "0600" }
 
 test("the cursor moves with reads, writes and seeks", function(t)

@@ -1,7 +1,7 @@
 --!provium lab
 -- System calls that block beside the test, and memory of the task.
 local vm = provium:vm("g", "default"):boot()
-local test = require("clean")(vm)
+local test = require("tests.shared.clean")(vm)
 local READ, WRITE, CLOSE, PIPE2, NANOSLEEP, MMAP, MUNMAP, PAUSE = 0, 1, 3, 293, 35, 9, 11, 34
 
 local function pipe()

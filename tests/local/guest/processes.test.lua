@@ -1,7 +1,7 @@
 --!provium lab
 -- Commands that run beside the test.
 local vm = provium:vm("g", "default"):boot()
-local test = require("clean")(vm)
+local test = require("tests.shared.clean")(vm)
 
 test("a result can be asked for again, also after the end", function(t)
   local p = vm:run_async("echo out; echo err >&2; exit 5")

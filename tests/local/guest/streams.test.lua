@@ -2,7 +2,7 @@
 -- Files and descriptors that are read as they grow.
 local vm = provium:vm("g", "default"):boot()
 local dir = vm:run("mktemp -d"):assert_ok().stdout:match("%S+")
-local test = require("clean")(vm)
+local test = require("tests.shared.clean")(vm)
 local PIPE2, WRITE, CLOSE = 293, 1, 3
 
 local function append(path, text) vm:run({ "sh", "-c", 'printf %s "$1" >> "$2"', "sh", text, path }):assert_ok() end

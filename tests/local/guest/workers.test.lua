@@ -1,7 +1,7 @@
 --!provium lab
 -- Workers: forks and threads with credentials of their own.
 local vm = provium:vm("g", "default"):boot()
-local test = require("clean")(vm)
+local test = require("tests.shared.clean")(vm)
 local GETPID, GETUID, SETRESUID, UMASK, EXIT_GROUP, CLOSE, PIPE2, READ, WRITE = 39, 102, 117, 95, 231, 3, 293, 0, 1
 
 test("a fork has a pid of its own, a thread shares that of its task", function(t)

@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
 import { InterruptedError } from "../../../src/errors/errors.ts";
 import { Tasks } from "../../../src/lua/tasks.ts";
+import { closeFd, pipePair, writeSome } from "../../../src/sys/libc.ts";
 import { after, NEVER, type Op, sleep, until } from "../../../src/sys/op.ts";
-import { Reactor } from "../../../src/sys/reactor.ts";
+import { POLLIN, Reactor } from "../../../src/sys/reactor.ts";
 
 const newTasks = (): Tasks => new Tasks(new Reactor());
 
@@ -54,6 +55,49 @@ test("a deadline of a wait passes although tasks keep going", () => {
   };
   tasks.start(busy());
   expect(tasks.run(until(() => false, after(20)))).toBe(false);
+  tasks.close();
+});
+
+test("a task that asks again and again does not keep the others from what arrives", () => {
+  const reactor = new Reactor();
+  const tasks = new Tasks(reactor);
+  const [reader, writer] = pipePair();
+  let arrived = false;
+  const watch = reactor.watch(reader, POLLIN, () => {
+    arrived = true;
+  });
+  let asked = 0;
+  const poll = function* (): Op<void> {
+    while (!arrived) {
+      if (++asked > 10_000) throw new Error("nothing has arrived");
+      yield* until(() => arrived, 0);
+    }
+  };
+  writeSome(writer, new Uint8Array(1));
+  const task = tasks.start(poll());
+  tasks.run(until(() => task.done));
+  task.take();
+  watch.close();
+  for (const fd of [reader, writer]) closeFd(fd);
+});
+
+test("an interruption reaches whoever waits beside a task that is always due", () => {
+  const reactor = new Reactor();
+  const tasks = new Tasks(reactor);
+  let asked = 0;
+  reactor.setInterrupt({
+    check: () => (asked > 5 ? new InterruptedError("enough") : undefined),
+    deadline: () => NEVER,
+  });
+  const busy = function* (): Op<void> {
+    for (;;) {
+      if (++asked > 10_000) throw new Error("never interrupted");
+      yield { ready: () => true, deadline: NEVER };
+    }
+  };
+  tasks.start(busy());
+  expect(() => tasks.run(until(() => asked > 10_000))).toThrow("enough");
+  reactor.setInterrupt(undefined);
   tasks.close();
 });
 

@@ -1,7 +1,7 @@
 --!provium lab
 -- The console as a stream, and the clock.
 local vm = provium:vm("console", "default"):boot()
-local test = require("clean")(vm)
+local test = require("tests.shared.clean")(vm)
 local function say(text) vm:run({ "sh", "-c", "echo \"$1\" > /dev/console", "sh", text }):assert_ok() end
 
 test("several streams follow the console, each from where it began", function(t)

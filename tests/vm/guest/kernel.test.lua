@@ -1,7 +1,7 @@
 --!provium lab
 -- The guest's kernel, driven directly by several tasks.
 local vm = provium:vm("kernel", "default"):boot()
-local test = require("clean")(vm)
+local test = require("tests.shared.clean")(vm)
 local pack, unpack = provium.pack, provium.unpack
 
 local SYS = {
