@@ -127,7 +127,7 @@ test("pcall catches the memory error, and what was released can be used again", 
   const code =
     "for i = 1, 3 do pcall(function() local t = {} for j = 1, 1e9 do t[j] = {} end end) end return 'done'";
   expect(run(L, code)).toBe("done");
-});
+}, 60_000);
 
 test("bytes go to Lua and back as the same array", () => {
   const L = state();
