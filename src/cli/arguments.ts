@@ -112,13 +112,13 @@ export const sizeFlag = (args: Arguments, flag: string): number | undefined => {
   return bytes;
 };
 
-/** A whole number of at least 1. */
-export const countFlag = (args: Arguments, flag: string): number | undefined => {
+/** A whole number of at least `least`. */
+export const countFlag = (args: Arguments, flag: string, least = 1): number | undefined => {
   const text = args.text(flag);
   if (text === undefined) return undefined;
   const count = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(count) || count < 1)
-    throw new UsageError(`--${flag} must be a whole number of at least 1; it is \`${text}\``);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(count) || count < least)
+    throw new UsageError(`--${flag} must be a whole number of at least ${least}; it is \`${text}\``);
   return count;
 };
 

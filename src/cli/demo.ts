@@ -53,7 +53,7 @@ export const demo = async (raw: readonly string[]): Promise<number> => {
     const root = unpack(directory);
     const files = discover({ form: "classic", paths: [], directory: root, roots: [], dialectOf });
     return {
-      files: files.filter((file) => options.filter === undefined || file.path.includes(options.filter)),
+      files,
       roots: [root],
       project: root,
     };

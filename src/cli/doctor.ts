@@ -18,7 +18,7 @@ import { accelerationHost, cacheDirectory } from "./machinery.ts";
 
 type Health = "good" | "replaced" | "missing";
 
-interface Finding {
+export interface Finding {
   readonly what: string;
   readonly health: Health;
   readonly found: string;
@@ -111,7 +111,8 @@ const space = (): Finding => {
   return { what: "run directory", health: "good", found: base === tmpdir() ? `${base} (temporary)` : base };
 };
 
-const examine = (): Finding[] => {
+/** What this host offers. */
+export const examine = (): Finding[] => {
   using directory = RunDirectory.open(runBase(process.env));
   return [
     qemu(),

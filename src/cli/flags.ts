@@ -60,6 +60,49 @@ export const RUN_FLAGS = {
     group: "Which tests",
     description: "not tests with this tag (repeatable; wins over --tag)",
   },
+  "tag-meta": {
+    type: "string",
+    valueHint: "KEY=VALUE",
+    repeatable: true,
+    group: "Which tests",
+    description: "only tests whose metadata says so (one value of each key named)",
+  },
+  "no-tag-meta": {
+    type: "string",
+    valueHint: "KEY=VALUE",
+    repeatable: true,
+    group: "Which tests",
+    description: "not tests whose metadata says so (wins over --tag-meta)",
+  },
+  "rerun-failed": {
+    type: "boolean",
+    group: "Which tests",
+    description: "only files that failed when they last ran",
+  },
+  since: {
+    type: "string",
+    valueHint: "FILE",
+    group: "Which tests",
+    description: "only files changed after FILE",
+  },
+  shard: {
+    type: "string",
+    valueHint: "I/N",
+    group: "Which tests",
+    description: "only part I of N; auto: as CI, Kubernetes or Slurm say in the environment",
+  },
+  timings: {
+    type: "string",
+    valueHint: "FILE",
+    repeatable: true,
+    group: "Which tests",
+    description: "what files took (--save-timings), the same for every shard, to balance them",
+  },
+  watch: {
+    type: "boolean",
+    group: "Which tests",
+    description: "run again whenever a test, a module or provium.toml changes, until Ctrl-C",
+  },
   "include-slow": { type: "boolean", group: "Which tests", description: "run tests marked slow as well" },
   timeout: {
     type: "string",
@@ -71,6 +114,18 @@ export const RUN_FLAGS = {
     type: "boolean",
     group: "How they run",
     description: "start no file after the first failure",
+  },
+  retries: {
+    type: "string",
+    valueHint: "N",
+    group: "How they run",
+    description: "run a file that failed up to N times more; passing then is reported as flaky (0)",
+  },
+  repeat: {
+    type: "string",
+    valueHint: "N",
+    group: "How they run",
+    description: "run every file N times",
   },
   jobs: {
     type: "string",
@@ -107,6 +162,22 @@ export const RUN_FLAGS = {
     valueHint: "PERCENT",
     group: "How they run",
     description: "the same for memory that tasks wait for (20)",
+  },
+  keep: {
+    type: "boolean",
+    group: "How they run",
+    description: "leave the run's directory (logs of consoles, images) and say where it is",
+  },
+  preflight: {
+    type: "enum",
+    options: ["auto", "strict"],
+    group: "How they run",
+    description: "strict: no run where anything has to be replaced by something slower",
+  },
+  "no-preflight": {
+    type: "boolean",
+    group: "How they run",
+    description: "do not say what is replaced",
   },
   ksm: {
     type: "boolean",
@@ -168,6 +239,12 @@ export const RUN_FLAGS = {
     type: "boolean",
     group: "What is printed",
     description: "which sections (metadata `spec`) the tests cover, after the summary",
+  },
+  "save-timings": {
+    type: "string",
+    valueHint: "FILE",
+    group: "What is printed",
+    description: "add what each file took to FILE, for --timings",
   },
   "save-events": {
     type: "string",

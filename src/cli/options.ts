@@ -1,10 +1,12 @@
 /** What a command line, the environment and `provium.toml` say together: the flag wins, then the environment, then the file. */
 
 import { randomInt } from "node:crypto";
+import { resolve } from "node:path";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import type { Form } from "../dispatch/discover.ts";
 import { DEFAULT_LIMITS, type Pressure } from "../dispatch/pressure.ts";
+import { UsageError } from "../errors/errors.ts";
 import type { TestFilter } from "../runner/protocol.ts";
 import {
   type Accel,
@@ -20,6 +22,7 @@ import {
 } from "./arguments.ts";
 import { type OutputOptions, outputOptions } from "./output.ts";
 import { rerunWords } from "./rerun.ts";
+import { type Selection, selectionOf } from "./selection.ts";
 
 const DEFAULT_TIMEOUT_MS = 300_000;
 
@@ -28,7 +31,13 @@ export interface RunOptions {
   readonly form: Form;
   readonly paths: readonly string[];
   readonly directory: string;
-  readonly filter: string | undefined;
+  readonly selection: Selection;
+  /** How often a file that failed is run again. */
+  readonly retries: number;
+  readonly keep: boolean;
+  readonly preflight: "auto" | "strict" | "off";
+  /** Absolute. */
+  readonly saveTimings: string | undefined;
   readonly tests: TestFilter;
   readonly vmm: "qemu" | "local";
   readonly accel: Accel;
@@ -50,6 +59,25 @@ export interface RunOptions {
   readonly rerun: readonly string[];
 }
 
+/** `KEY=VALUE` words, the values of one key together. */
+const metaFlag = (args: Arguments, flag: string): TestFilter["tagMeta"] => {
+  const wanted = new Map<string, string[]>();
+  for (const text of args.texts(flag)) {
+    const at = text.indexOf("=");
+    if (at < 1) throw new UsageError(`--${flag} must be KEY=VALUE; it is \`${text}\``);
+    const key = text.slice(0, at);
+    wanted.set(key, [...(wanted.get(key) ?? []), text.slice(at + 1)]);
+  }
+  return [...wanted];
+};
+
+const preflightOf = (args: Arguments): RunOptions["preflight"] => {
+  if (!args.has("no-preflight")) return (args.text("preflight") ?? "auto") as "auto" | "strict";
+  if (args.text("preflight") === "strict")
+    throw new UsageError("--no-preflight and --preflight strict exclude each other");
+  return "off";
+};
+
 /** Loads the configuration unless one is given. Throws `UsageError` or `ConfigError`. */
 export const runOptions = (
   args: Arguments,
@@ -60,17 +88,24 @@ export const runOptions = (
 ): RunOptions => {
   const paths = [...args.positionals, ...args.rest];
   const config = given ?? loadConfig(args.text("config"), directory, paths, environment);
+  const saveTimings = args.text("save-timings");
   return {
     config,
     form,
     paths,
     directory,
-    filter: args.text("filter"),
+    selection: selectionOf(args, environment),
+    retries: countFlag(args, "retries", 0) ?? config.retries ?? 0,
+    keep: args.has("keep"),
+    preflight: preflightOf(args),
+    saveTimings: saveTimings === undefined ? undefined : resolve(directory, saveTimings),
     tests: {
       includeSlow: args.has("include-slow"),
       tags: args.texts("tag"),
       noTags: args.texts("no-tag"),
       names: args.texts("test"),
+      tagMeta: metaFlag(args, "tag-meta"),
+      noTagMeta: metaFlag(args, "no-tag-meta"),
     },
     vmm: (args.text("vmm") ?? "qemu") as RunOptions["vmm"],
     accel:

@@ -2,10 +2,10 @@
 
 import type { Form } from "../dispatch/discover.ts";
 import { readArguments } from "./arguments.ts";
-import { execute } from "./execute.ts";
+import { execute, executeWatching } from "./execute.ts";
 import { EXIT_PASSED } from "./exit.ts";
 import { COMMON_FLAGS, CONFIG_FLAGS, RUN_FLAGS } from "./flags.ts";
-import { runOptions } from "./options.ts";
+import { type RunOptions, runOptions } from "./options.ts";
 import { version } from "./version.ts";
 
 export const run = async (raw: readonly string[], form: Form): Promise<number> => {
@@ -14,5 +14,6 @@ export const run = async (raw: readonly string[], form: Form): Promise<number> =
     process.stdout.write(`provium ${version}\n`);
     return EXIT_PASSED;
   }
-  return execute(runOptions(args, form, process.cwd(), process.env), process.env);
+  const options = (): RunOptions => runOptions(args, form, process.cwd(), process.env);
+  return args.has("watch") ? executeWatching(options, process.env) : execute(options(), process.env);
 };

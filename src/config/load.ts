@@ -44,6 +44,7 @@ const readSettings = (section: Section, directory: string, environment: NodeJS.P
     transport: section.oneOf("transport", TRANSPORTS),
     network: section.oneOf("network", NETWORKS),
     jobs: section.count("jobs", 1),
+    retries: section.count("retries", 0),
     cpuPressure: section.number("cpu_pressure", 0, 100),
     memoryPressure: section.number("mem_pressure", 0, 100),
     timeoutMs: section.duration("timeout"),

@@ -38,6 +38,8 @@ export interface Config {
   readonly transport?: "auto" | "vsock" | "serial" | undefined;
   readonly network?: "auto" | "kernel" | "user" | undefined;
   readonly jobs?: number | undefined;
+  /** How often a file that failed is run again. */
+  readonly retries?: number | undefined;
   /** Percent of the time that tasks may wait for a CPU, or for memory, before fewer files run. */
   readonly cpuPressure?: number | undefined;
   readonly memoryPressure?: number | undefined;

@@ -33,7 +33,11 @@ export interface RunPlan {
   readonly pool: ResourceAmount;
   /** Per file, 0 for none. */
   readonly timeoutMs: number;
+  /** How often a file that did not pass is run again. */
+  readonly retries: number;
   readonly failFast: boolean;
+  /** Directories of files stay. */
+  readonly keep: boolean;
   /** Bytes that a runner may occupy before it is ended: the backstop behind the limit of its Lua state. */
   readonly runnerMemory: number;
   /** Machines of the local VMM boot no kernel and draw nothing from the pool. */
@@ -65,6 +69,7 @@ export class Dispatcher {
   private readonly schedule: Schedule;
   private readonly files: ReadonlyMap<string, TestFile>;
   private readonly statuses = new Map<string, FileStatus>();
+  private readonly attempts = new Map<string, number>();
   private readonly times = new Map<string, number>();
   /** Requests that wait for the schedule, and how they are answered. */
   private readonly asked = new Map<number, (action: Extract<Action, { id: number }>) => void>();
@@ -107,8 +112,7 @@ export class Dispatcher {
     });
     try {
       this.feelPressure();
-      for (const { path, claim } of this.plan.files)
-        this.take({ event: "queued", path, claim: (this.plan.draws ? claim : undefined) ?? NOTHING });
+      for (const file of this.plan.files) this.enqueue(file);
       this.advance();
       await this.settled.promise;
     } finally {
@@ -144,6 +148,10 @@ export class Dispatcher {
   }
 
   // --- schedule --------------------------------------------------------------------------------------------
+
+  private enqueue({ path, claim }: TestFile): void {
+    this.take({ event: "queued", path, claim: (this.plan.draws ? claim : undefined) ?? NOTHING });
+  }
 
   /** Tells the schedule what happened and does what it answers. */
   private take(step: Step): void {
@@ -226,8 +234,10 @@ export class Dispatcher {
     const { plan, around } = this;
     const file = this.files.get(path) as TestFile;
     const directory = around.directory(`file-${++this.serial}`);
-    const running = new FileRun(file, { ...plan.job(file), directory }, around.stream);
-    around.stream.emit("file_dispatched", { path, reservation });
+    const attempt = (this.attempts.get(path) ?? 0) + 1;
+    this.attempts.set(path, attempt);
+    const running = new FileRun(file, { ...plan.job(file), directory }, around.stream, attempt, plan.keep);
+    around.stream.emit("file_dispatched", { path, reservation, ...(attempt > 1 ? { attempt } : {}) });
     const worker = this.crew.employ(running);
     if (plan.timeoutMs === 0) return;
     const reason = `the file's deadline of ${formatDuration(plan.timeoutMs)} has passed`;
@@ -270,11 +280,15 @@ export class Dispatcher {
 
   private complete(running: FileRun, status: FileStatus, error: string | undefined): void {
     const { path } = running.file;
-    this.times.set(path, running.end(status, error));
+    const again = status !== "passed" && running.attempt <= this.plan.retries && !this.halted;
+    this.times.set(path, running.end(status, error, again));
     this.crew.beContent();
-    this.statuses.set(path, status);
-    if (this.plan.failFast && status !== "passed") this.halt();
+    if (!again) {
+      this.statuses.set(path, status);
+      if (this.plan.failFast && status !== "passed") this.halt();
+    }
     this.take({ event: "ended", path });
+    if (again) this.enqueue(running.file);
   }
 
   private serve(worker: Worker, running: FileRun, id: number, request: Request): void {

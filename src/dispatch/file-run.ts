@@ -24,6 +24,9 @@ export class FileRun {
     readonly file: TestFile,
     readonly job: Job,
     private readonly stream: EventStream,
+    /** From 1. */
+    readonly attempt: number,
+    private readonly keep: boolean,
   ) {
     this.ledger = new FileLedger(file.path);
   }
@@ -38,21 +41,31 @@ export class FileRun {
     for (const admitted of this.ledger.admit(event)) this.stream.pass(admitted);
   }
 
-  /** Settles what is open, says that the file is over, and removes its directory. Called once; the milliseconds that it took. */
-  end(status: FileStatus, error: string | undefined): number {
+  /**
+   * Settles what is open, says that the file is over, or with `again` that it is tried once more, and removes its
+   * directory. Called once; the milliseconds that it took.
+   */
+  end(status: FileStatus, error: string | undefined, again: boolean): number {
     const ms = performance.now() - this.started;
     for (const timer of this.timers) clearTimeout(timer);
     const reason = error ?? "the runner ended the file without ending this test";
     for (const owed of this.ledger.settle(reason)) this.stream.pass(owed);
     const { completion } = this.ledger;
     const text = error ?? completion?.error;
-    this.stream.emit("file_completed", {
+    const told = {
       path: this.file.path,
       status,
       duration_ns: Math.round(ms * 1e6),
       ...(text === undefined ? {} : { error: text }),
-      ...(completion?.detail === undefined ? {} : { detail: completion.detail }),
-    });
+    };
+    if (again) this.stream.emit("file_retried", { ...told, attempt: this.attempt });
+    else
+      this.stream.emit("file_completed", {
+        ...told,
+        ...(completion?.detail === undefined ? {} : { detail: completion.detail }),
+        ...(this.attempt > 1 && status === "passed" ? { flaky: true } : {}),
+      });
+    if (this.keep) return ms;
     try {
       if (existsSync(this.job.directory)) rmSync(this.job.directory, { recursive: true, force: true });
     } catch {

@@ -28,7 +28,9 @@ export const writeState = (file: string, value: unknown): void => {
   const draft = `${file}.${process.pid}`;
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeFileSync(draft, `${JSON.stringify(value)}\n`);
+    rmSync(draft, { force: true });
+    // "wx": a link that somebody has put there is not followed.
+    writeFileSync(draft, `${JSON.stringify(value)}\n`, { flag: "wx", mode: 0o600 });
     renameSync(draft, file);
   } catch (cause) {
     rmSync(draft, { force: true });

@@ -36,7 +36,8 @@ export const writeTimings = (file: string, measured: Timings): void => {
   writeState(file, { version: 1, files: Object.fromEntries(kept) });
 };
 
-const middle = (values: readonly number[]): number =>
+/** The one in the middle; 0 of none. */
+export const middle = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
 /**

@@ -12,6 +12,9 @@ export interface TestFilter {
   readonly includeSlow: boolean;
   readonly tags: readonly string[];
   readonly noTags: readonly string[];
+  /** Keys with the values of which one is wanted. */
+  readonly tagMeta: readonly (readonly [key: string, values: readonly string[]])[];
+  readonly noTagMeta: readonly (readonly [key: string, values: readonly string[]])[];
   /** Exact names; empty for any. */
   readonly names: readonly string[];
 }

@@ -5,7 +5,7 @@
 
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { HostError, SysError } from "../errors/errors.ts";
 import { FileLock } from "./lock.ts";
 
@@ -60,6 +60,8 @@ export const sweepDeadRuns = (base: string): string[] => {
 };
 
 export class RunDirectory {
+  private kept: string | undefined;
+
   private constructor(
     readonly path: string,
     private readonly lock: FileLock,
@@ -90,8 +92,21 @@ export class RunDirectory {
     return path;
   }
 
-  /** Removes the directory and everything below it. Idempotent. */
+  /** Takes the directory out of our hands, under a name that no later run sweeps; where it is now. */
+  keep(): string {
+    if (this.kept === undefined) {
+      this.kept = join(dirname(this.path), `kept-${basename(this.path)}`);
+      renameSync(this.path, this.kept);
+    }
+    return this.kept;
+  }
+
+  /** Removes the directory and everything below it, unless it is kept. Idempotent. */
   close(): void {
+    if (this.kept !== undefined) {
+      this.lock.close();
+      return;
+    }
     // A process of ours that is just ending may add a file while we remove.
     rmSync(this.path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
     this.lock.close();

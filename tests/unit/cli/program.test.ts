@@ -58,6 +58,6 @@ describe("the program", () => {
   test("a run that finds no file says so and succeeds", () => {
     const { status, err } = provium("--filter", "nothing-like-this");
     expect(status).toBe(0);
-    expect(err).toContain("no test files found");
+    expect(err).toContain("no test files selected (of 1 found)");
   });
 });

@@ -47,7 +47,9 @@ const run = async (
       jobs: 2,
       pool: { memory_bytes: GIB, cpus: 2 },
       timeoutMs: 0,
+      retries: 0,
       failFast: false,
+      keep: false,
       runnerMemory: GIB,
       draws: true,
       job: (file) => ({
@@ -55,7 +57,7 @@ const run = async (
         roots: [],
         project: "/t",
         profiles: {},
-        filter: { includeSlow: false, tags: [], noTags: [], names: [] },
+        filter: { includeSlow: false, tags: [], noTags: [], names: [], tagMeta: [], noTagMeta: [] },
         vmm: "local",
         accel: "tcg",
         transport: "serial",
@@ -244,6 +246,32 @@ describe("dispatcher", () => {
     });
     expect(outcome.statuses.size).toBe(3);
     expect(most).toBe(1);
+  });
+
+  test("a file that fails is run again, and one that passes then is flaky", async () => {
+    const { outcome, events } = await run(["moody1", "fail2", "crash3"], { retries: 2, jobs: 1 });
+    expect([...outcome.statuses].sort()).toEqual([
+      ["crash3", "crashed"],
+      ["fail2", "failed"],
+      ["moody1", "passed"],
+    ]);
+    expect(completed(events, "moody1")?.flaky).toBe(true);
+    const retried = of(events, "file_retried").map(({ payload }) => `${payload.path} ${payload.attempt}`);
+    expect(retried.sort()).toEqual(["crash3 1", "crash3 2", "fail2 1", "fail2 2", "moody1 1"]);
+    expect(of(events, "file_completed")).toHaveLength(3);
+    const attempts = of(events, "file_dispatched").filter(({ payload }) => payload.path === "fail2");
+    expect(attempts.map(({ payload }) => payload.attempt)).toEqual([undefined, 2, 3]);
+  });
+
+  test("an interrupted run tries nothing again", async () => {
+    const { outcome, events } = await run(["polite1"], {
+      retries: 3,
+      onEvent: (event, dispatcher) => {
+        if (event.kind === "test_started") dispatcher.interrupt("interrupted");
+      },
+    });
+    expect(outcome.interrupted).toBe(true);
+    expect(of(events, "file_retried")).toHaveLength(0);
   });
 
   test("a boot request is answered with the artefacts", async () => {

@@ -105,6 +105,10 @@ const run = (job: Job): unknown => {
     case "states":
       send({ type: "request", id: 1, request: { what: "claim", memoryBytes: 900 * 2 ** 20, cpus: 1 } });
       return finish(receive().type === "answer" ? "passed" : "failed");
+    case "moody": {
+      // The serial number of the file's directory tells the first attempt from the others.
+      return finish(job.directory.endsWith("file-1") ? "failed" : "passed");
+    }
     case "slow":
       emit("test_started", { path, name: "one", meta: {} });
       Bun.sleepSync(400);

@@ -110,7 +110,18 @@ test("slow", {slow = 1, tags = {"net"}}, function() end)
 test("unwanted", {tags = {"net", "flaky"}}, function() end)
 test("untagged", function() end)
 test("todo", {tags = "net"}, function() todo("later") end)`,
-    { job: { filter: { includeSlow: false, tags: ["net", "body"], noTags: ["flaky"], names: [] } } },
+    {
+      job: {
+        filter: {
+          includeSlow: false,
+          tags: ["net", "body"],
+          noTags: ["flaky"],
+          names: [],
+          tagMeta: [],
+          noTagMeta: [],
+        },
+      },
+    },
   );
   const reasons = Object.fromEntries(told.of("test_skipped").map(({ name, reason }) => [name, reason]));
   expect(reasons).toEqual({

@@ -85,7 +85,7 @@ export const run = (text: string, options: Options = {}): Recording => {
     roots: [directory],
     project: directory,
     profiles: {},
-    filter: { includeSlow: false, tags: [], noTags: [], names: [] },
+    filter: { includeSlow: false, tags: [], noTags: [], names: [], tagMeta: [], noTagMeta: [] },
     vmm: "local",
     accel: "tcg",
     transport: "serial",

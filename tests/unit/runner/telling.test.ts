@@ -99,7 +99,7 @@ test("a seed repeats the random numbers of a file, and files differ", () => {
 
 test("only the named test runs, the others say which filter left them out", () => {
   const told = run(`test("a", function() end) test("b", function() end)`, {
-    job: { filter: { includeSlow: false, tags: [], noTags: [], names: ["b"] } },
+    job: { filter: { includeSlow: false, tags: [], noTags: [], names: ["b"], tagMeta: [], noTagMeta: [] } },
   });
   expect(told.results).toEqual(["a: skipped", "b: passed"]);
   expect(told.reason("a")).toBe("filtered: --test b");

@@ -1,0 +1,108 @@
+/** `--watch`: a round whenever a test, a module or the configuration changes, until a signal ends it. */
+
+import { type FSWatcher, statSync, watch } from "node:fs";
+import { dirname, relative, resolve } from "node:path";
+import { renderError } from "../errors/render.ts";
+import { EXIT_UNABLE } from "./exit.ts";
+import { type Given, named } from "./given.ts";
+import type { RunOptions } from "./options.ts";
+import type { Reporting } from "./reporting.ts";
+import { runRound } from "./round.ts";
+import { Interruption } from "./signals.ts";
+
+/** Editors write a file in several steps; what comes within this time is one change. */
+const SETTLE_MS = 200;
+
+/** What tests and their helpers are made of. Other files change because tests write them. */
+const COUNTS = /\.(lua|toml)$/;
+
+/** Collects changes below some directories. */
+export class Changes {
+  private readonly watchers: FSWatcher[] = [];
+  private changed = new Set<string>();
+  private wake: (() => void) | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(places: readonly string[]) {
+    for (const place of new Set(places)) {
+      const directory = statSync(place, { throwIfNoEntry: false })?.isDirectory() ? place : dirname(place);
+      const watcher = watch(directory, { recursive: directory === place }, (_, name) => {
+        if (name === null || !COUNTS.test(name)) return;
+        this.changed.add(resolve(directory, name));
+        clearTimeout(this.timer);
+        this.timer = setTimeout(() => this.wake?.(), SETTLE_MS);
+      });
+      // A directory that goes away is found missing by the next round.
+      watcher.on("error", () => {});
+      this.watchers.push(watcher);
+    }
+  }
+
+  /** Waits until something has changed, or until `interrupted`; absolute paths, none when it was that. */
+  async next(interrupted: Promise<void>): Promise<ReadonlySet<string>> {
+    if (this.changed.size === 0)
+      await Promise.race([interrupted, new Promise<void>((resolve) => (this.wake = resolve))]);
+    this.wake = undefined;
+    const { changed } = this;
+    this.changed = new Set();
+    return changed;
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.timer);
+    for (const watcher of this.watchers) watcher.close();
+  }
+}
+
+/** The files that a change concerns: those that changed where nothing but tests did, else all. */
+const concerned = (given: Given, changed: ReadonlySet<string>): Given => {
+  const files = given.files.filter(({ file }) => changed.has(file));
+  return files.length === changed.size ? { ...given, files } : given;
+};
+
+const placesOf = (options: RunOptions): string[] => {
+  const { config, paths, directory } = options;
+  const given = paths.length > 0 ? paths.map((path) => resolve(directory, path)) : config.roots;
+  return [...(given.length > 0 ? given : [directory]), ...config.roots, config.file ?? []].flat();
+};
+
+/** The first of some files by the names that people give them. */
+const listed = (directory: string, files: ReadonlySet<string>): string => {
+  const names = [...files].map((file) => relative(directory, file));
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
+  return `${names.slice(0, 3).join(", ")}${more}`;
+};
+
+/** The exit status of the last round when a signal ends the waiting, that of the signal when it ends a round. */
+export const watchRounds = async (
+  reload: () => RunOptions,
+  environment: NodeJS.ProcessEnv,
+  reporting: Reporting,
+): Promise<number> => {
+  let options = reload();
+  let changed: ReadonlySet<string> = new Set();
+  let status = EXIT_UNABLE;
+  using changes = new Changes(placesOf(options));
+  for (;;) {
+    try {
+      // A configuration that has become wrong is said, and the next change may mend it.
+      if (changed.size > 0) options = reload();
+      const supply = (): Given => (changed.size === 0 ? named(options) : concerned(named(options), changed));
+      const round = await runRound(options, environment, supply, reporting);
+      status = round.status;
+      if (round.interrupted) return status;
+    } catch (error) {
+      reporting.complain(renderError(error));
+      status = EXIT_UNABLE;
+    }
+    reporting.complain("watching for changes; Ctrl-C ends");
+    {
+      using interruption = new Interruption();
+      interruption.announce = () => {};
+      const ended = new Promise<void>((resolve) => interruption.listen(() => resolve()));
+      changed = await changes.next(ended);
+    }
+    if (changed.size === 0) return status;
+    reporting.complain(`${listed(options.directory, changed)} changed`);
+  }
+};
