@@ -3,6 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import "../src/api/install.ts";
+import { fixtureFunctions } from "../src/api/fixture.ts";
 import { JSON_FUNCTIONS } from "../src/api/json.ts";
 import { LAB_METHODS } from "../src/api/lab.ts";
 import { packFunctions } from "../src/api/pack-functions.ts";
@@ -107,6 +108,7 @@ export const manual = (): string =>
     "\n## lab\n",
     "A name space of machines. The names of the file are visible in its tests; what a test declares ends with it.\n",
     entries("lab:", LAB_METHODS),
+    entries("lab:", fixtureFunctions(null as never, null as never)),
     `\n## Bridge\n\n${BRIDGES}\n\n${classSection("Bridge", "bridge")}`,
     `\n## Nic\n\n${classSection("Nic", "nic")}`,
     `\n## Capture\n\n${classSection("Capture", "capture")}`,

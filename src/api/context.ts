@@ -3,6 +3,8 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { ApiError } from "../errors/errors.ts";
+import type { Recorder } from "../fixture/recorder.ts";
+import type { Services } from "../lab/ports.ts";
 import type { Flavour } from "../lab/quantities.ts";
 import type { Scopes } from "../lab/scopes.ts";
 import type { NativeFunction } from "../lua/native.ts";
@@ -26,6 +28,9 @@ export class Api {
     readonly execTable: (fields: Record<string, unknown>) => LuaTable,
     /** Makes a directory for one image that a test makes of a disk, and returns its path. */
     readonly imageDirectory: () => string,
+    readonly services: Services,
+    /** The file is a fixture that is being built: what it uses is noted. */
+    readonly recorder: Recorder | undefined,
   ) {
     const strings = state.table("string");
     this.pack = packFunctions({ pack: strings.func("pack"), unpack: strings.func("unpack") });

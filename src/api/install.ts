@@ -4,6 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Profile } from "../config/schema.ts";
 import type { Emit } from "../events/types.ts";
+import type { Recorder } from "../fixture/recorder.ts";
 import type { NetworkHost } from "../lab/network-host.ts";
 import type { OpenDisk, OpenGuest, Services, Vmm } from "../lab/ports.ts";
 import { Scopes } from "../lab/scopes.ts";
@@ -12,9 +13,11 @@ import { LuaFunction } from "../lua/function.ts";
 import { fn } from "../lua/native.ts";
 import type { LuaState } from "../lua/state.ts";
 import type { LuaTable } from "../lua/table.ts";
+import type { LuaValue } from "../lua/values.ts";
 import type { Op } from "../sys/op.ts";
 import type { Reactor } from "../sys/reactor.ts";
 import { Api, checkHostFile } from "./context.ts";
+import { type FixtureSnapshot, fixtureResult } from "./fixture-machines.ts";
 import { JSON_FUNCTIONS } from "./json.ts";
 import { PRELUDE, PRELUDE_NAME } from "./prelude.ts";
 import { Provium } from "./provium.ts";
@@ -48,6 +51,8 @@ export interface ApiContext {
   readonly emit: Emit;
   readonly reactor: Reactor;
   readonly state: LuaState;
+  /** The file is a fixture to be built. */
+  readonly recorder?: Recorder | undefined;
 }
 
 export interface Surface {
@@ -62,6 +67,10 @@ export interface Surface {
   /** The last 4 KiB of the console of each VM that runs or has died, labelled; "" without any. */
   consoleExcerpt(): string;
   readonly settings: { readonly timeoutMs: number | undefined; readonly resetBetweenTests: boolean };
+  /** The snapshot that the results of a fixture's file stand for; taken below `staging` where it is not there yet. */
+  fixtureResult(values: readonly LuaValue[], staging: string): Op<FixtureSnapshot>;
+  /** Names of the profiles of its VMs. */
+  profilesUsed(): readonly string[];
   /** `provium.timeout` was assigned. */
   onTimeoutSet(listener: (ms: number | undefined) => void): void;
 }
@@ -78,7 +87,7 @@ const directoryName = (vm: string): string =>
     .slice(0, 64);
 
 export const installApi = (context: ApiContext): Surface => {
-  const { job, state } = context;
+  const { job, state, recorder } = context;
   let directories = 0;
   const newDirectory = (name: string): string => {
     const path = join(job.directory, `${directoryName(name)}-${++directories}`);
@@ -97,7 +106,10 @@ export const installApi = (context: ApiContext): Surface => {
       accel: job.accel,
       transport: job.transport,
       directory: newDirectory,
-      checkHostFile,
+      checkHostFile: (path, what) => {
+        recorder?.reads(path);
+        checkHostFile(path, what);
+      },
     },
     job.profiles,
     context.network,
@@ -111,6 +123,8 @@ export const installApi = (context: ApiContext): Surface => {
     job.project,
     (fields) => execTable.call(fields)[0] as LuaTable,
     () => newDirectory("image"),
+    context.services,
+    recorder,
   );
   const provium = new Provium(api, job.dialect);
   state.setGlobal("provium", provium);
@@ -138,6 +152,8 @@ export const installApi = (context: ApiContext): Surface => {
       },
       resetBetweenTests: false,
     },
+    fixtureResult: (values, staging) => fixtureResult(api, values, staging),
+    profilesUsed: () => [...new Set(scopes.vms().map((vm) => vm.profile.name))],
     onTimeoutSet: (listener) => provium.onTimeoutSet(listener),
   };
 };

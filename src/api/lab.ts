@@ -12,12 +12,15 @@ import type { Op } from "../sys/op.ts";
 import { durationMs, optionTable, unwrapped } from "./arguments.ts";
 import { BridgeHandle } from "./bridge.ts";
 import type { Api } from "./context.ts";
+import { fixtureFunctions } from "./fixture.ts";
 import { VmHandle } from "./handles.ts";
 
 const BARRIER_MS = 60_000;
 
 export class LabHandle {
   private static readonly known = new WeakMap<Lab, LabHandle>();
+  /** `vm_fixture` and `lab_fixture`. */
+  readonly fixtures = fixtureFunctions(this, (lab) => LabHandle.of(this.api, lab));
 
   protected constructor(
     readonly api: Api,
@@ -94,6 +97,10 @@ const include = (self: LabHandle, args: Args): void => {
 };
 
 const claim = (self: LabHandle, args: Args): Op<void> => {
+  if (self.api.recorder !== undefined)
+    throw new ApiError("claim: a fixture states no claim", {
+      hint: "Its machines draw what they need when they boot; the file that uses it may claim.",
+    });
   const table = args.table(1, "claim");
   table.only(["memory", "cpus"]);
   const memory = table.get("memory");
@@ -182,9 +189,9 @@ export const LAB_METHODS: LabMethods = {
   ),
   depends_on_file: labMethod(
     "(path: string)",
-    "Names a host file that a fixture depends on; without effect while it runs.",
-    (_self, args) => {
-      args.text(1, "path");
+    "Names a host file that a fixture depends on: when it changes, the fixture is built anew. A relative path starts at the calling Lua file.",
+    (self, args) => {
+      self.api.recorder?.reads(self.api.hostPath(args.text(1, "path"), "lab"));
     },
   ),
 };
@@ -194,7 +201,7 @@ defineClass<LabHandle>({
   of: LabHandle as never as abstract new () => LabHandle,
   doc: "A name space of VMs, bridges and sub-labs. `lab.<name>` is the member of that name, or nil.",
   methods: LAB_METHODS,
-  get: (self, key) => self.api.pack[key] ?? self.member(key),
+  get: (self, key) => self.api.pack[key] ?? self.fixtures[key] ?? self.member(key),
   set: (_self, key) => {
     throw new ApiError(`cannot assign to \`${key}\` of a lab`, {
       hint: "Only `provium` keeps values of your own.",

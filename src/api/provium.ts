@@ -12,6 +12,7 @@ import { defineClass, fn, type Method, method, type NativeFunction } from "../lu
 import { type LuaValue, luaFloat, results } from "../lua/values.ts";
 import { durationMs } from "./arguments.ts";
 import type { Api } from "./context.ts";
+import { classicFixture } from "./fixture.ts";
 import { VmHandle } from "./handles.ts";
 import { LAB_METHODS, LabHandle } from "./lab.ts";
 import { PCAP_FUNCTIONS } from "./pcap.ts";
@@ -35,7 +36,7 @@ export class Provium extends LabHandle {
   }
 
   get(key: string): unknown {
-    const reserved = this.api.pack[key];
+    const reserved = this.api.pack[key] ?? this.fixtures[key];
     if (reserved !== undefined) return reserved;
     if (key === "timeout") return this.timeoutMs === undefined ? undefined : luaFloat(this.timeoutMs / 1000);
     if (key === "reset_between_tests") return false;
@@ -63,6 +64,7 @@ export class Provium extends LabHandle {
       ...this.classic,
       ...PCAP_FUNCTIONS,
       ...this.api.pack,
+      ...this.fixtures,
     }))
       entries.set(name, value);
     for (const { name } of this.lab.members()) entries.set(name, this.member(name));
@@ -92,6 +94,14 @@ export const classicFunctions = (self: Provium): Readonly<Record<string, NativeF
       (args) => {
         const vm = self.api.scopes.createClassicVm(args.text(first(args), "profile"));
         return VmHandle.of(self.api, vm, "classic");
+      },
+    ),
+    fixture: fn(
+      "fixture",
+      "(name: string): VM",
+      "A VM of the classic API that comes out of the fixture `fixtures/<name>.lua`, booted. The fixture is built when it is not in the cache. Each call gives a VM of its own, which lasts as long as the file.",
+      function* (args) {
+        return yield* classicFixture(self.api, args.text(first(args), "name"));
       },
     ),
     shutdown_all: fn("shutdown_all", "()", "Shuts down every VM of the file, of both APIs.", function* () {

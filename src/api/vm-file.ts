@@ -63,7 +63,7 @@ export const FILE_METHODS: GuestMethods = {
       const path = guestPath(args.bytes(2, "guest"), "push_file");
       const opts = args.optTable(3, "push_file: opts");
       opts?.only(["perm", "auto_dep"]);
-      opts?.optBoolean("auto_dep");
+      if (opts?.optBoolean("auto_dep") !== false) self.api.recorder?.reads(host);
       const perm = permOption(opts, "push_file: opts");
       checkHostFile(host, "push_file");
       yield* self.call("push_file", (actor) => actor.pushFile(host, path, perm));

@@ -50,6 +50,7 @@ export const mainHelp = (): string =>
     "       provium test [PATHS] [FLAGS]     every *.lua below PATHS but fixtures and modules",
     "       provium demo                     a tour: small tests, one feature each",
     "       provium list [PATHS]             the files that would run",
+    "       provium fixture list|build|…     the cache of fixtures",
     "       provium merge FILES              the recordings of several shards as one report",
     "       provium coverage --from FILE     which sections of a document the tests cover",
     "       provium doctor                   what this host offers, and what to do about the rest",

@@ -2,14 +2,20 @@
 
 import { loadConfig } from "../config/load.ts";
 import { discover } from "../dispatch/discover.ts";
+import { fixtureTitles } from "../dispatch/fixture-files.ts";
 import { dialectOf } from "../runner/dialect.ts";
 import { readArguments } from "./arguments.ts";
-import { COMMON_FLAGS, CONFIG_FLAGS, RUN_FLAGS } from "./flags.ts";
+import { COMMON_FLAGS, CONFIG_FLAGS, type Flags, RUN_FLAGS } from "./flags.ts";
 import { renderHelp } from "./help.ts";
 
-const FLAGS = {
+const FLAGS: Flags = {
   filter: RUN_FLAGS.filter,
   verbose: { ...RUN_FLAGS.verbose, description: "the dialect of each file as well" },
+  fixtures: {
+    type: "boolean",
+    group: "Which tests",
+    description: "the fixtures instead of the tests",
+  },
   ...CONFIG_FLAGS,
   help: COMMON_FLAGS.help,
 };
@@ -32,6 +38,12 @@ export const list = async (raw: readonly string[]): Promise<number> => {
   const paths = classic ? others : args.positionals;
   const config = loadConfig(args.text("config"), directory, paths);
   const filter = args.text("filter") ?? "";
+  if (args.has("fixtures")) {
+    const roots = config.roots.length > 0 ? config.roots : [directory];
+    for (const title of fixtureTitles({ project: config.project, roots }))
+      if (title.includes(filter)) process.stdout.write(`${title}\n`);
+    return 0;
+  }
   const files = discover({
     form: classic ? "classic" : "lab",
     paths,

@@ -34,6 +34,10 @@ export const runCli = async (raw: readonly string[]): Promise<number> => {
         const { list } = await import("./list.ts");
         return await list(rest);
       }
+      case "fixture": {
+        const { fixture } = await import("./fixture.ts");
+        return await fixture(rest);
+      }
       case "doctor": {
         const { doctor } = await import("./doctor.ts");
         return await doctor(rest);

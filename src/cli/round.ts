@@ -1,19 +1,17 @@
 /** One round of a run, from discovery to exit status: wires the dispatcher and this host together. */
 
 import { join } from "node:path";
-import { isCompiled } from "../assets/embedded.ts";
-import { assetPath } from "../assets/extract.ts";
 import type { TestFile } from "../dispatch/discover.ts";
 import { Dispatcher, type Outcome } from "../dispatch/dispatcher.ts";
-import { defaultJobs, poolSize, runnerMemory } from "../dispatch/host.ts";
-import { runnerStarter } from "../dispatch/runner-process.ts";
+import { runnerMemory } from "../dispatch/host.ts";
 import { EVENT_PROTOCOL_VERSION, type EventStream } from "../events/stream.ts";
-import type { Job } from "../runner/protocol.ts";
+import { referenceTitle } from "../fixture/names.ts";
+import { fixtureReferences } from "../fixture/references.ts";
+import type { FixtureReference } from "../fixture/scan.ts";
 import { RunDirectory, runBase, sweepDeadRuns } from "../sys/directory.ts";
-import { bootService, guestProfiles } from "./boot.ts";
 import { EXIT_PASSED, exitStatus } from "./exit.ts";
 import type { Given } from "./given.ts";
-import { accelerationHost, cacheDirectory, machineryOf } from "./machinery.ts";
+import { cacheDirectory } from "./machinery.ts";
 import type { RunOptions } from "./options.ts";
 import { Past } from "./past.ts";
 import { hostPressure } from "./pressure.ts";
@@ -22,24 +20,22 @@ import { locationOf } from "./rerun.ts";
 import { select } from "./selection.ts";
 import { Interruption } from "./signals.ts";
 import { version } from "./version.ts";
+import { openWorkshop } from "./workshop.ts";
 
-/** Megabytes that the Lua state of one file may hold. */
-const LUA_MEMORY_MB = 512;
-
-/** The command line of a runner: this program again, behind the helper that ties its life to ours. */
-const runnerCommand = (helper: string): string[] => {
-  const self = isCompiled() ? [process.execPath] : [process.execPath, join(import.meta.dir, "../main.ts")];
-  return [helper, "exec", "--parent", String(process.pid), "--", ...self];
-};
-
-const announce = (stream: EventStream, files: readonly TestFile[], past: Past, directory: string): void => {
+const announce = (
+  stream: EventStream,
+  files: readonly TestFile[],
+  past: Past,
+  directory: string,
+  fixturesOf: (file: TestFile) => readonly string[],
+): void => {
   for (const file of files) {
     const { path, dialect, claim } = file;
     const ms = past.timeOf(file);
     stream.emit("file_discovered", {
       path,
       dialect,
-      fixture_refs: [],
+      fixture_refs: fixturesOf(file),
       location: locationOf(file.file, directory),
       ...(claim === undefined ? {} : { declared_claim: claim }),
       ...(ms === undefined ? {} : { expected_ns: ms * 1e6 }),
@@ -80,7 +76,15 @@ export const runRound = async (
   stream.emit("stream_started", { protocol_version: EVENT_PROTOCOL_VERSION, host_version: version });
   for (const warning of options.config.warnings) say(warning, "warning");
   for (const { level, text } of notices) say(text, level);
-  announce(stream, files, past, options.directory);
+  const { roots, project } = given;
+  const places = { project, roots };
+  const references = new Map<TestFile, readonly FixtureReference[]>(
+    files.map((file) => [file, fixtureReferences(file.file, places)]),
+  );
+  const fixturesOf = (file: TestFile): readonly FixtureReference[] => references.get(file) ?? [];
+  announce(stream, files, past, options.directory, (file) =>
+    fixturesOf(file).map((reference) => referenceTitle(reference, places)),
+  );
   const end = (interrupted: boolean): void =>
     stream.emit("run_completed", {
       interrupted,
@@ -97,37 +101,10 @@ export const runRound = async (
     return { status: EXIT_PASSED, interrupted: false };
   }
 
-  const assets = {
-    agent: assetPath("agent", directory.path, environment),
-    wrapper: assetPath("wrapper", directory.path, environment),
-    helper: assetPath("helper", directory.path, environment),
-  };
-  const {
-    accel,
-    transport,
-    notices: replaced,
-  } = machineryOf(options, accelerationHost(environment, cacheDir, assets.helper));
-  if (options.preflight !== "off") for (const text of replaced) say(text);
-  const profiles = guestProfiles(options.config.profiles);
+  const workshop = openWorkshop(options, environment, { directory, cacheDir, ...places }, stream);
+  const { settled, pool, jobs, boot, startRunner } = workshop;
+  const { accel, transport } = settled;
   const { vmm, timeoutMs, seed, retries, failFast, keep } = options;
-  const job = (file: TestFile): Omit<Job, "directory"> => ({
-    ...file,
-    roots: given.roots,
-    project: given.project,
-    profiles,
-    filter: options.tests,
-    vmm,
-    accel,
-    transport,
-    seed,
-    network: options.network,
-    operations: options.output.operations,
-    timeoutMs,
-    luaMemoryMb: LUA_MEMORY_MB,
-    assets,
-  });
-  const jobs = options.jobs ?? defaultJobs();
-  const pool = poolSize(options.memoryBytes, options.cpus, options.cpuOvercommit);
   const { shard } = options.selection;
   stream.emit("run_started", {
     jobs,
@@ -139,7 +116,6 @@ export const runRound = async (
     seed: String(seed),
     ...(shard === undefined ? {} : { shard }),
   });
-  const boot = bootService({ assets, cacheDir }, vmm === "qemu" ? { profiles, accel, transport } : undefined);
   using throttle = hostPressure(options, say);
   const dispatcher = new Dispatcher(
     {
@@ -152,11 +128,13 @@ export const runRound = async (
       keep,
       runnerMemory: runnerMemory(),
       draws: vmm === "qemu",
-      job,
+      job: (file) => workshop.job(file),
+      fixtures: workshop.fixtures,
+      fixturesOf,
     },
     {
       stream,
-      startRunner: runnerStarter(runnerCommand(assets.helper), environment),
+      startRunner,
       directory: (name) => join(directory.path, name),
       boot,
       pressure: throttle.pressure,

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Form } from "../dispatch/discover.ts";
 import { COMMON_FLAGS, CONFIG_FLAGS, type Flag, type Flags, RUN_FLAGS } from "./flags.ts";
 
-export type CommandName = "run" | "demo" | "list" | "doctor" | "merge" | "coverage" | "help";
+export type CommandName = "run" | "demo" | "list" | "fixture" | "doctor" | "merge" | "coverage" | "help";
 
 export interface Route {
   readonly command: CommandName;
@@ -15,7 +15,7 @@ export interface Route {
 }
 
 const ALL: Flags = { ...RUN_FLAGS, ...CONFIG_FLAGS, ...COMMON_FLAGS };
-const COMMANDS: readonly string[] = ["demo", "list", "doctor", "merge", "coverage", "help"];
+const COMMANDS: readonly string[] = ["demo", "list", "fixture", "doctor", "merge", "coverage", "help"];
 
 const takesValue = (word: string): boolean => {
   const flag: Flag | undefined = word.startsWith("--")

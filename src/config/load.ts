@@ -27,6 +27,7 @@ export const defaultConfig = (directory: string, environment: NodeJS.ProcessEnv)
   roots: [],
   cacheDir: defaultCache(environment),
   cacheMaxSize: DEFAULT_CACHE_BYTES,
+  cacheCompress: false,
   profiles: { default: embeddedProfile() },
   warnings: [],
 });
@@ -40,6 +41,7 @@ const readSettings = (section: Section, directory: string, environment: NodeJS.P
         ? defaultCache(environment)
         : resolve(directory, expandHome(cacheDir, environment)),
     cacheMaxSize: section.size("cache_max_size") ?? DEFAULT_CACHE_BYTES,
+    cacheCompress: section.boolean("cache_compress") ?? false,
     accel: section.oneOf("accel", ACCELS),
     transport: section.oneOf("transport", TRANSPORTS),
     network: section.oneOf("network", NETWORKS),

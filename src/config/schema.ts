@@ -33,6 +33,8 @@ export interface Config {
   readonly roots: readonly string[];
   readonly cacheDir: string;
   readonly cacheMaxSize: number;
+  /** Fixtures are stored compressed. */
+  readonly cacheCompress: boolean;
   readonly profiles: Readonly<Record<string, Profile>>;
   readonly accel?: "auto" | "kvm" | "tcg" | undefined;
   readonly transport?: "auto" | "vsock" | "serial" | undefined;

@@ -66,7 +66,7 @@ const targetOf = (link: string): Stats | undefined => {
 };
 
 /** Every `*.lua` below a directory, sorted by path; a directory that is reached twice through links counts once. */
-const luaFilesBelow = (directory: string, seen: Set<string>): string[] => {
+export const luaFilesBelow = (directory: string, seen: Set<string> = new Set()): string[] => {
   const real = realpathSync(directory);
   if (seen.has(real)) return [];
   seen.add(real);
@@ -127,7 +127,7 @@ export const discover = (plan: DiscoveryPlan): TestFile[] => {
     if (info.isFile()) candidates.set(path, { file: path, named: true });
     else {
       directories.push(path);
-      for (const file of luaFilesBelow(path, new Set()))
+      for (const file of luaFilesBelow(path))
         if (isTest(plan.form, path, file) && !candidates.has(file))
           candidates.set(file, { file, named: false });
     }

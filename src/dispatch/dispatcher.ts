@@ -6,15 +6,19 @@
 import { formatDuration, formatSize } from "../config/units.ts";
 import type { EventStream } from "../events/stream.ts";
 import type { FileStatus, ResourceAmount } from "../events/types.ts";
+import type { FixtureReference } from "../fixture/scan.ts";
 import type { Job, Request, Up } from "../runner/protocol.ts";
 import { NOTHING } from "./amount.ts";
 import { Crew, type Worker } from "./crew.ts";
+import { type Decision, Desk } from "./desk.ts";
 import type { TestFile } from "./discover.ts";
 import { FileRun } from "./file-run.ts";
+import type { FixturePlan } from "./fixture-plan.ts";
+import { openRequests } from "./open-requests.ts";
 import { allowedFiles, type Pressure } from "./pressure.ts";
-import { type BootArtefactsFor, serveRequest } from "./requests.ts";
+import { type BootArtefactsFor, type RequestContext, serveRequest } from "./requests.ts";
 import type { StartRunner } from "./runner-process.ts";
-import { type Action, Schedule, type Step } from "./schedule.ts";
+import { type Action, Schedule } from "./schedule.ts";
 
 /** How long a runner may take to end its file after it was asked to. */
 const STOP_GRACE_MS = 2000;
@@ -42,6 +46,10 @@ export interface RunPlan {
   readonly runnerMemory: number;
   /** Machines of the local VMM boot no kernel and draw nothing from the pool. */
   readonly draws: boolean;
+  /** Absent where machines cannot be snapshotted. */
+  readonly fixtures?: FixturePlan | undefined;
+  /** The fixtures that a file names, to be built ahead. */
+  readonly fixturesOf?: ((file: TestFile) => readonly FixtureReference[]) | undefined;
   /** Everything about a file's job but its directory. */
   readonly job: (file: TestFile) => Omit<Job, "directory">;
 }
@@ -66,18 +74,16 @@ export interface Outcome {
 
 export class Dispatcher {
   private readonly crew: Crew;
-  private readonly schedule: Schedule;
+  private readonly desk: Desk;
+  private readonly requests: RequestContext;
   private readonly files: ReadonlyMap<string, TestFile>;
   private readonly statuses = new Map<string, FileStatus>();
   private readonly attempts = new Map<string, number>();
   private readonly times = new Map<string, number>();
-  /** Requests that wait for the schedule, and how they are answered. */
-  private readonly asked = new Map<number, (action: Extract<Action, { id: number }>) => void>();
   private readonly excesses = new Set<string>();
   private interruptions = 0;
   private halted = false;
   private serial = 0;
-  private requests = 0;
   private settled: PromiseWithResolvers<void> = Promise.withResolvers();
 
   constructor(
@@ -85,12 +91,15 @@ export class Dispatcher {
     private readonly around: Surroundings,
   ) {
     this.files = new Map(plan.files.map((file) => [file.path, file]));
-    this.schedule = new Schedule(plan.pool, plan.jobs * OVERTAKES_PER_JOB);
+    this.desk = new Desk(new Schedule(plan.pool, plan.jobs * OVERTAKES_PER_JOB), (action) =>
+      this.act(action),
+    );
     const start: StartRunner = (listener) => {
       const runner = around.startRunner(listener);
       if (around.stream.congested) runner.listen(false);
       return runner;
     };
+    this.requests = openRequests(plan.fixtures, this.desk, plan.draws, { ...around, startRunner: start });
     this.crew = new Crew(start, {
       ready: () => this.advance(),
       message: (worker, running, message) => this.receive(worker, running, message),
@@ -113,6 +122,7 @@ export class Dispatcher {
     try {
       this.feelPressure();
       for (const file of this.plan.files) this.enqueue(file);
+      this.buildAhead();
       this.advance();
       await this.settled.promise;
     } finally {
@@ -121,12 +131,13 @@ export class Dispatcher {
       unhook();
       this.halt();
       await this.crew.end();
+      await this.requests.fixtures?.close();
     }
     return {
       statuses: this.statuses,
       times: this.times,
       interrupted: this.interruptions > 0,
-      notRun: this.schedule.waitingFiles,
+      notRun: this.desk.schedule.waitingFiles,
     };
   }
 
@@ -134,6 +145,7 @@ export class Dispatcher {
   interrupt(reason: string): void {
     this.interruptions++;
     this.halt();
+    this.requests.fixtures?.stop(reason);
     for (const worker of this.crew.workers) {
       if (worker.running === undefined || this.interruptions > 1) worker.runner.kill();
       else this.stop(worker, worker.running, reason, "failed");
@@ -144,30 +156,27 @@ export class Dispatcher {
   /** No file is started any more. */
   private halt(): void {
     this.halted = true;
-    this.take({ event: "runners", idle: 0 });
+    this.desk.take({ event: "runners", idle: 0 });
+  }
+
+  private buildAhead(): void {
+    const wanted = this.plan.files.flatMap((asker) =>
+      (this.plan.fixturesOf?.(asker) ?? []).map((reference) => ({ reference, asker })),
+    );
+    this.requests.fixtures?.ahead(wanted);
   }
 
   // --- schedule --------------------------------------------------------------------------------------------
 
   private enqueue({ path, claim }: TestFile): void {
-    this.take({ event: "queued", path, claim: (this.plan.draws ? claim : undefined) ?? NOTHING });
+    this.desk.take({ event: "queued", path, claim: (this.plan.draws ? claim : undefined) ?? NOTHING });
   }
 
-  /** Tells the schedule what happened and does what it answers. */
-  private take(step: Step): void {
-    for (const action of this.schedule.step(step)) this.act(action);
-  }
-
-  private act(action: Action): void {
+  private act(action: Exclude<Action, Decision>): void {
     const { stream } = this.around;
     switch (action.act) {
       case "dispatch":
         this.dispatch(action.path, action.reservation);
-        return;
-      case "grant":
-      case "refuse":
-        this.asked.get(action.id)?.(action);
-        this.asked.delete(action.id);
         return;
       case "blocked": {
         const { path, waitingFor, reason } = action;
@@ -191,16 +200,17 @@ export class Dispatcher {
   /** Starts runners and files as far as there is room, and notices the end. */
   private advance(): void {
     if (!this.halted) {
-      this.take({ event: "runners", idle: Math.min(this.crew.idle, this.plan.jobs - this.crew.busy) });
+      this.desk.take({ event: "runners", idle: Math.min(this.crew.idle, this.plan.jobs - this.crew.busy) });
       this.crew.grow(() =>
-        this.halted ? 0 : Math.min(this.plan.jobs, this.crew.busy + this.schedule.waitingFiles),
+        this.halted ? 0 : Math.min(this.plan.jobs, this.crew.busy + this.desk.schedule.waitingFiles),
       );
     }
-    if (this.crew.busy === 0 && (this.halted || this.schedule.waitingFiles === 0)) this.settled.resolve();
+    if (this.crew.busy === 0 && (this.halted || this.desk.schedule.waitingFiles === 0))
+      this.settled.resolve();
   }
 
   private tick(): void {
-    const { used, available } = this.schedule;
+    const { used, available } = this.desk.schedule;
     this.around.stream.emit("pool_state", { used, available });
     this.feelPressure();
   }
@@ -208,7 +218,7 @@ export class Dispatcher {
   private feelPressure(): void {
     const { pressure } = this.around;
     if (pressure === undefined || this.halted) return;
-    this.take({ event: "pressure", allowed: allowedFiles(pressure.read(), pressure.limits) });
+    this.desk.take({ event: "pressure", allowed: allowedFiles(pressure.read(), pressure.limits) });
   }
 
   // --- runners ---------------------------------------------------------------------------------------------
@@ -287,26 +297,17 @@ export class Dispatcher {
       this.statuses.set(path, status);
       if (this.plan.failFast && status !== "passed") this.halt();
     }
-    this.take({ event: "ended", path });
+    this.requests.fixtures?.fileEnded(path);
+    this.desk.take({ event: "ended", path });
     if (again) this.enqueue(running.file);
   }
 
   private serve(worker: Worker, running: FileRun, id: number, request: Request): void {
-    const { boot } = this.around;
-    const context = { boot, draws: this.plan.draws, schedule: this.scheduled };
-    serveRequest(id, request, running.job, context, (message) => {
+    serveRequest(id, request, running.job, this.requests, (message) => {
       // The file may have ended while its request was being worked on.
-      if (worker.running === running) worker.runner.send(message);
+      const waiting = worker.running === running;
+      if (waiting) worker.runner.send(message);
+      return waiting;
     });
   }
-
-  /** Puts a wish to the schedule; `settle` hears how it was decided. */
-  private readonly scheduled = (
-    step: (id: number) => Step,
-    settle?: (action: Extract<Action, { id: number }>) => void,
-  ): void => {
-    const id = ++this.requests;
-    if (settle !== undefined) this.asked.set(id, settle);
-    this.take(step(id));
-  };
 }

@@ -1,10 +1,12 @@
-/** What a runner may ask for while it has a file: a share of the pool, and kernel and initramfs for a boot. */
+/** What a runner may ask for while it has a file: a share of the pool, kernel and initramfs for a boot, fixtures. */
 
 import { HostError, ProviumError } from "../errors/errors.ts";
 import type { BootArtefacts, BootRequest } from "../lab/ports.ts";
 import type { Answer, Down, Job, Request } from "../runner/protocol.ts";
 import { NOTHING } from "./amount.ts";
-import type { Action, Step } from "./schedule.ts";
+import type { Wish } from "./desk.ts";
+import type { Fixtures } from "./fixtures.ts";
+import type { Action } from "./schedule.ts";
 
 /** Kernel and initramfs for a boot. Throws `ProviumError` when they cannot be had. */
 export type BootArtefactsFor = (
@@ -13,14 +15,12 @@ export type BootArtefactsFor = (
 ) => BootArtefacts | Promise<BootArtefacts>;
 
 export interface RequestContext {
-  /** Puts a step to the schedule under a fresh number; `settle` is called once it is granted or refused. */
-  readonly schedule: (
-    step: (id: number) => Step,
-    settle?: (action: Extract<Action, { id: number }>) => void,
-  ) => void;
+  readonly schedule: Wish;
   readonly boot: BootArtefactsFor;
   /** False: machines boot no kernel and draw nothing. */
   readonly draws: boolean;
+  /** Absent where machines cannot be snapshotted. */
+  readonly fixtures: Fixtures | undefined;
 }
 
 const refusal = (id: number, error: unknown): Down => ({
@@ -30,16 +30,16 @@ const refusal = (id: number, error: unknown): Down => ({
   hint: error instanceof ProviumError ? error.hint : undefined,
 });
 
-/** Answers through `reply`, now or later, exactly once. */
+/** Answers through `reply`, now or later, exactly once. `reply` says whether the file still runs. */
 export const serveRequest = (
   id: number,
   request: Request,
   job: Job,
   context: RequestContext,
-  reply: (message: Down) => void,
+  reply: (message: Down) => boolean,
 ): void => {
-  const answer = (value: Answer): void => reply({ type: "answer", id, value });
-  const refuse = (error: unknown): void => reply(refusal(id, error));
+  const answer = (value: Answer): boolean => reply({ type: "answer", id, value });
+  const refuse = (error: unknown): boolean => reply(refusal(id, error));
   const settle = (action: Extract<Action, { id: number }>): void => {
     if (action.act === "grant") answer({ grant: action.id });
     else refuse(new HostError(action.message, { hint: action.hint }));
@@ -49,6 +49,20 @@ export const serveRequest = (
     switch (request.what) {
       case "boot":
         Promise.resolve(context.boot(request.boot, job)).then(answer, refuse);
+        return;
+      case "fixture": {
+        const { fixtures } = context;
+        if (fixtures === undefined)
+          throw new HostError("fixtures need machines, and --vmm local boots none", {
+            hint: "Run this file with --vmm qemu.",
+          });
+        fixtures
+          .obtain(request.fixture, job)
+          .then((fixture) => answer(fixture) || fixtures.unwanted(fixture.lease), refuse);
+        return;
+      }
+      case "restored":
+        context.fixtures?.restored(request.lease);
         return;
       case "release":
         context.schedule(() => ({ event: "release", id: request.grant }));

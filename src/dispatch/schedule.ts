@@ -8,8 +8,8 @@
  *   own order. Something smaller behind may go ahead, but nobody is overtaken more than `patience` times: then
  *   everything behind stands still until it fits.
  * - When every running file waits, nothing would ever come back. Then the file that started first goes ahead, over
- *   the pool if need be. Only the oldest file ever gets more than there is, and never more than the pool would hold
- *   for it alone.
+ *   the pool if need be; files that wait for what another one makes are passed over. Nobody else ever gets more than
+ *   there is, and nobody more than the pool would hold for it alone.
  */
 
 import { formatSize } from "../config/units.ts";
@@ -38,6 +38,10 @@ export type Step =
     }
   /** What the draw of that id has got comes back. */
   | { readonly event: "release"; readonly id: number }
+  /** Something runs that never waited in the queue: the build of a fixture, for which others wait. */
+  | { readonly event: "begun"; readonly path: string }
+  /** The file waits for what another one makes, once more or no longer: it can give nothing back meanwhile. */
+  | { readonly event: "parked" | "unparked"; readonly path: string }
   /** The file is over, and so is everything that it held or waited for. */
   | { readonly event: "ended"; readonly path: string }
   /** No file is to start while so many run: the host is busy as it is. Infinity: it is not. */
@@ -64,6 +68,8 @@ interface Running {
   claim: ResourceAmount;
   readonly draws: Map<number, ResourceAmount>;
   charge: ResourceAmount;
+  /** How often it waits for what others make. */
+  parked: number;
 }
 
 interface Waiting {
@@ -171,6 +177,16 @@ export class Schedule {
         this.recharge(file);
         break;
       }
+      case "begun":
+        this.run(step.path, FILE_OVERHEAD);
+        break;
+      case "parked":
+      case "unparked": {
+        const file = this.running.get(step.path);
+        if (file === undefined) return [];
+        file.parked += step.event === "parked" ? 1 : -1;
+        break;
+      }
       case "ended":
         this.leave(step.path);
         break;
@@ -269,11 +285,15 @@ export class Schedule {
 
   private dispatch(index: number, reservation: ResourceAmount): Action {
     const [{ path }] = this.queue.splice(index, 1) as [Queued];
-    const claim = minus(reservation, FILE_OVERHEAD);
-    this.running.set(path, { path, claim, draws: new Map(), charge: reservation });
-    this.charged = plus(this.charged, reservation);
+    this.run(path, reservation);
     this.idle--;
     return { act: "dispatch", path, reservation };
+  }
+
+  private run(path: string, reservation: ResourceAmount): void {
+    const claim = minus(reservation, FILE_OVERHEAD);
+    this.running.set(path, { path, claim, draws: new Map(), charge: reservation, parked: 0 });
+    this.charged = plus(this.charged, reservation);
   }
 
   /** Everything that can go ahead now. */
@@ -316,11 +336,13 @@ export class Schedule {
     }
   }
 
-  /** The next wish of the oldest file, once every file waits. */
+  /** The next wish of the oldest file that has one, once every file waits. */
   private breakDeadlock(actions: Action[]): Action | undefined {
     const waiting = new Set(this.wishes.map((wish) => wish.file));
-    if (this.running.size === 0 || waiting.size < this.running.size) return undefined;
-    const [oldest] = this.running.values();
+    const files = [...this.running.values()];
+    const oldest = files.find((file) => waiting.has(file));
+    if (oldest === undefined || !files.every((file) => waiting.has(file) || file.parked > 0))
+      return undefined;
     const wish = this.wishes.find(({ file }) => file === oldest) as Wish;
     const action = this.grant(wish);
     if (!within(this.charged, this.total))

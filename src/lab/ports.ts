@@ -454,10 +454,34 @@ export interface BootArtefacts {
   readonly cmdline: string;
 }
 
+/** A fixture as a test asks for it. */
+export interface FixtureRequest {
+  readonly name: string;
+  /** Which layout is looked at first: that of `provium.fixture`, or of `vm_fixture` and `lab_fixture`. */
+  readonly rule: "classic" | "lab";
+  readonly kind: "vm" | "lab";
+  /** What was handed out before could not be restored. */
+  readonly failed?: { readonly build: string; readonly reason: string } | undefined;
+}
+
+/** A snapshot to be restored. */
+export interface FixtureAnswer {
+  readonly directory: string;
+  /** The fixture as people know it. */
+  readonly title: string;
+  /** Tells this build of it from others. */
+  readonly build: string;
+  /** For `fixtureRestored`. */
+  readonly lease: number;
+}
+
 export interface Services {
   /** Waits for memory and CPUs of the pool; `release` gives them back. */
   draw(vm: string, memoryBytes: number, cpus: number): Op<{ release(): void }>;
   /** Waits until the pool holds so much for the file, to its end; machines draw on it first. */
   claim(memoryBytes: number, cpus: number): Op<void>;
   boot(request: BootRequest): Op<BootArtefacts>;
+  /** Waits until the fixture is in the cache. Its snapshot stays there until `fixtureRestored`. */
+  fixture(request: FixtureRequest): Op<FixtureAnswer>;
+  fixtureRestored(lease: number): void;
 }

@@ -5,6 +5,7 @@
  */
 
 import { renderFailure } from "./failure.ts";
+import { fixtureLine } from "./fixtures.ts";
 import { countTests, type FileRecord, type RunInfo, recordRun, type TestRecord } from "./record.ts";
 import type { Reporter, ReporterOptions } from "./reporter.ts";
 import { rerunCommand } from "./rerun.ts";
@@ -92,6 +93,10 @@ export const plainReporter: Reporter = (options) => {
         options.writeNotice(`${options.colour.odd("provium: warning:")} ${visible(text)}\n`);
       else if (options.detail !== "quiet")
         options.writeNotice(`${options.colour.faint(`provium: ${visible(text)}`)}\n`);
+    },
+    fixture(event) {
+      if (options.detail === "verbose")
+        options.writeNotice(`${options.colour.faint(`provium: ${fixtureLine(event)}`)}\n`);
     },
     file(record) {
       if (options.detail === "quiet" && record.status === "passed" && !record.flaky) return;

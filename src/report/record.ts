@@ -5,6 +5,7 @@
 
 import type { Consumer } from "../events/stream.ts";
 import type { EventPayloads, FailureDetail, FileStatus, Meta, ProviumEvent } from "../events/types.ts";
+import type { FixtureEvent } from "./fixtures.ts";
 
 export interface TestRecord {
   readonly name: string;
@@ -158,6 +159,7 @@ export interface RecordListener {
   notRun?(path: string, location: string, reason: string): void;
   run?(record: RunRecord): void;
   notice?(level: "info" | "warning", text: string): void;
+  fixture?(event: FixtureEvent): void;
 }
 
 /** Counts of a file's tests, in the order in which people read them. */
@@ -228,6 +230,13 @@ export const recordRun = (listener: RecordListener): Consumer => {
         return;
       case "notice":
         listener.notice?.(event.payload.level, event.payload.text);
+        return;
+      case "fixture_build_started":
+      case "fixture_build_done":
+      case "fixture_build_failed":
+      case "fixture_build_waiting":
+      case "fixture_cache_hit":
+        listener.fixture?.(event);
         return;
       case "file_discovered": {
         const { path, dialect, location, seed } = event.payload;

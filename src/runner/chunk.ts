@@ -6,6 +6,7 @@ import type { Surface } from "../api/install.ts";
 import { HostError } from "../errors/errors.ts";
 import { renderError } from "../errors/render.ts";
 import type { Emit } from "../events/types.ts";
+import type { Recorder } from "../fixture/recorder.ts";
 import type { LuaFunction } from "../lua/function.ts";
 import { fn } from "../lua/native.ts";
 import { LuaState } from "../lua/state.ts";
@@ -30,8 +31,8 @@ export interface SessionHost {
   readonly emit: Emit;
   /** The dispatcher's order to end the file, once there is one. */
   stopped(): string | undefined;
-  /** Adds the API of labs and VMs to a fresh state. */
-  install(state: LuaState): Surface;
+  /** Adds the API of labs and VMs to a fresh state; with a recorder, to that of a fixture that is built. */
+  install(state: LuaState, recorder?: Recorder): Surface;
 }
 
 export class Chunk {
@@ -44,6 +45,7 @@ export class Chunk {
   constructor(
     readonly job: Job,
     private readonly host: SessionHost,
+    recorder?: Recorder,
   ) {
     this.deadlines = new Deadlines(
       job.timeoutMs,
@@ -56,7 +58,7 @@ export class Chunk {
       roots: [...new Set([...job.roots, dirname(job.file), job.project])],
       project: job.project,
     });
-    this.surface = host.install(this.state);
+    this.surface = host.install(this.state, recorder);
   }
 
   /** Defines the globals that every file has, and lets deadlines and orders reach Lua wherever it is. */

@@ -7,6 +7,8 @@ import type { OpenDisk, Vmm } from "../lab/ports.ts";
 import { Reactor } from "../sys/reactor.ts";
 import { createLocalVmm } from "../vmm/local.ts";
 import { QemuVmm } from "../vmm/qemu.ts";
+import type { SessionHost } from "./chunk.ts";
+import { buildFixture } from "./fixture.ts";
 import { Link } from "./link.ts";
 import { networkOf } from "./network.ts";
 import type { Job } from "./protocol.ts";
@@ -40,11 +42,12 @@ const disksOf =
 
 const runJob = (job: Job, link: Link, reactor: Reactor): void => {
   const services = new DispatcherServices(link);
-  const outcome = runFile(job, {
+  const { emit } = link;
+  const host: SessionHost = {
     reactor,
-    emit: link.emit,
+    emit,
     stopped: () => link.stopped,
-    install: (state) =>
+    install: (state, recorder) =>
       installApi({
         job,
         vmm: vmmOf(job, reactor),
@@ -52,11 +55,17 @@ const runJob = (job: Job, link: Link, reactor: Reactor): void => {
         network: networkOf(job, reactor),
         openDisk: disksOf(job, link, reactor),
         services,
-        emit: link.emit,
+        emit,
         reactor,
         state,
+        recorder,
       }),
-  });
+  };
+  if (job.staging !== undefined) {
+    link.send({ type: "finished", ...buildFixture(job, job.staging, host) });
+    return;
+  }
+  const outcome = runFile(job, host);
   const lean = process.memoryUsage.rss() < LARGEST_REUSED_BYTES;
   link.send({ type: "finished", ...outcome, clean: outcome.clean && lean });
 };

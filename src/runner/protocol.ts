@@ -5,7 +5,9 @@
 
 import type { Profile } from "../config/schema.ts";
 import type { ProviumEvent } from "../events/types.ts";
-import type { BootArtefacts, BootRequest } from "../lab/ports.ts";
+import type { Dependency } from "../fixture/recorder.ts";
+import type { FixtureKind } from "../fixture/store.ts";
+import type { BootArtefacts, BootRequest, FixtureAnswer, FixtureRequest } from "../lab/ports.ts";
 
 /** Which tests of a file run; the rest is reported as skipped with the filter as reason. */
 export interface TestFilter {
@@ -49,6 +51,16 @@ export interface Job {
   readonly directory: string;
   /** Extracted binaries: the agent, wrapper and helper. */
   readonly assets: { readonly agent: string; readonly wrapper: string; readonly helper: string };
+  /** The file is a fixture to be built: a directory of the cache where its snapshots go. */
+  readonly staging?: string | undefined;
+}
+
+/** What came of building a fixture. */
+export interface BuiltFixture {
+  readonly kind: FixtureKind;
+  /** The directory of the snapshot that the file returned. */
+  readonly snapshot: string;
+  readonly dependencies: readonly Dependency[];
 }
 
 /** A runner asks the dispatcher for what needs the whole run's view. */
@@ -56,9 +68,12 @@ export type Request =
   | { readonly what: "draw"; readonly vm: string; readonly memoryBytes: number; readonly cpus: number }
   | { readonly what: "claim"; readonly memoryBytes: number; readonly cpus: number }
   | { readonly what: "release"; readonly grant: number }
-  | { readonly what: "boot"; readonly boot: BootRequest };
+  | { readonly what: "boot"; readonly boot: BootRequest }
+  | { readonly what: "fixture"; readonly fixture: FixtureRequest }
+  /** The machines of the fixture that was handed out under this lease run. */
+  | { readonly what: "restored"; readonly lease: number };
 
-export type Answer = { readonly grant: number } | BootArtefacts | null;
+export type Answer = { readonly grant: number } | BootArtefacts | FixtureAnswer | null;
 
 export type Down =
   | { readonly type: "run"; readonly job: Job }
@@ -82,4 +97,5 @@ export type Up =
       readonly status: "passed" | "failed" | "timed_out" | "crashed";
       readonly clean: boolean;
       readonly error?: string | undefined;
+      readonly built?: BuiltFixture | undefined;
     };

@@ -1,6 +1,6 @@
-/** What a file gets from the dispatcher: its share of the pool, and boot artefacts. */
+/** What a file gets from the dispatcher: its share of the pool, boot artefacts, fixtures. */
 
-import type { BootArtefacts, BootRequest, Services } from "../lab/ports.ts";
+import type { BootArtefacts, BootRequest, FixtureAnswer, FixtureRequest, Services } from "../lab/ports.ts";
 import type { Op } from "../sys/op.ts";
 import type { Link } from "./link.ts";
 import type { Answer } from "./protocol.ts";
@@ -29,5 +29,14 @@ export class DispatcherServices implements Services {
 
   *boot(request: BootRequest): Op<BootArtefacts> {
     return (yield* this.link.ask({ what: "boot", boot: request }, () => {})) as BootArtefacts;
+  }
+
+  *fixture(request: FixtureRequest): Op<FixtureAnswer> {
+    const late = (answer: Answer): void => this.fixtureRestored((answer as FixtureAnswer).lease);
+    return (yield* this.link.ask({ what: "fixture", fixture: request }, late)) as FixtureAnswer;
+  }
+
+  fixtureRestored(lease: number): void {
+    this.link.tell({ what: "restored", lease });
   }
 }

@@ -313,3 +313,46 @@ test("a mixed load keeps at least 90 % of the pool in use", () => {
   expect(seen.utilisation.memory).toBeGreaterThanOrEqual(0.9);
   expect(seen.makespan).toBeLessThanOrEqual(1.12 * lowerBound(loads, mib(16 * 1024, 64), 64));
 });
+
+describe("files that wait for others", () => {
+  test("what they wait for goes ahead over the pool; a file that only computes does not let it", () => {
+    const { queue, draw, step, granted, actions } = fixture(1000, 4);
+    queue("a");
+    draw("a", "a1", 800);
+    step({ event: "begun", path: "fixture f" });
+    draw("fixture f", "f1", 800);
+    expect(granted()).toEqual(["a1"]);
+    step({ event: "parked", path: "a" });
+    expect(granted()).toEqual(["a1", "f1"]);
+    expect(actions.filter(({ act }) => act === "overdrawn")).toHaveLength(1);
+    step({ event: "ended", path: "fixture f" });
+    step({ event: "unparked", path: "a" });
+    step({ event: "begun", path: "fixture g" });
+    draw("fixture g", "g1", 800);
+    expect(granted()).toEqual(["a1", "f1"]);
+  });
+
+  test("a file that waits twice waits until both have come", () => {
+    const { queue, draw, step, granted } = fixture(1000, 4);
+    queue("a");
+    draw("a", "a1", 800);
+    step({ event: "begun", path: "f" });
+    for (const event of ["parked", "parked", "unparked"] as const) step({ event, path: "a" });
+    draw("f", "f1", 800);
+    expect(granted()).toEqual(["a1", "f1"]);
+  });
+
+  test("nobody is given more while somebody computes, and all that was held comes back", () => {
+    const { queue, draw, step, granted, schedule } = fixture(1000, 4);
+    for (const file of ["a", "b"]) queue(file);
+    draw("a", "a1", 600);
+    step({ event: "parked", path: "a" });
+    step({ event: "begun", path: "f" });
+    draw("f", "f1", 600);
+    expect(granted()).toEqual(["a1"]);
+    step({ event: "ended", path: "b" });
+    expect(granted()).toEqual(["a1", "f1"]);
+    for (const path of ["a", "f"]) step({ event: "ended", path });
+    expect(schedule.used).toEqual({ memory_bytes: 0, cpus: 0 });
+  });
+});

@@ -2,6 +2,7 @@
 
 import type { Channel, ChannelListener } from "../../../src/channel/channel.ts";
 import type { Profile } from "../../../src/config/schema.ts";
+import { HostError } from "../../../src/errors/errors.ts";
 import type { Emit, EventKind } from "../../../src/events/types.ts";
 import type { LeaseBook, Service } from "../../../src/lab/network-host.ts";
 import type {
@@ -388,6 +389,11 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
             all.requests.push(request);
             return { kernel: "/k", initrd: "/i", cmdline: "rdinit=/sbin/provium-wrapper" };
           }),
+        fixture: () =>
+          at(() => {
+            throw new HostError("no fixtures here");
+          }),
+        fixtureRestored: () => {},
       },
       emit: ((eventKind: EventKind, payload: Record<string, unknown>) => {
         all.events.push({ kind: eventKind, payload });

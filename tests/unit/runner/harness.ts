@@ -60,6 +60,12 @@ export const stubSurface = (calls: string[] = []): Surface => ({
   killAll: () => void calls.push("kill"),
   consoleExcerpt: () => "[console] boot\n",
   settings: { timeoutMs: undefined, resetBetweenTests: false },
+  // biome-ignore lint/correctness/useYield: nothing to wait for
+  *fixtureResult(values, staging) {
+    calls.push(`result ${values.length}`);
+    return { kind: "vm", snapshot: join(staging, "vm") };
+  },
+  profilesUsed: () => ["minimal"],
   onTimeoutSet: () => {},
 });
 
@@ -70,6 +76,25 @@ export interface Options {
   readonly name?: string;
 }
 
+/** The job of a file without VMs. */
+export const jobOf = (file: string, path: string, directory: string): Job => ({
+  file,
+  path,
+  dialect: "lab",
+  roots: [directory],
+  project: directory,
+  profiles: {},
+  filter: { includeSlow: false, tags: [], noTags: [], names: [], tagMeta: [], noTagMeta: [] },
+  vmm: "local",
+  accel: "tcg",
+  transport: "serial",
+  network: "user",
+  timeoutMs: 0,
+  luaMemoryMb: 64,
+  directory,
+  assets: { agent: "", wrapper: "", helper: "" },
+});
+
 /** Runs `text` as `NAME.test.lua` (lab) or `NAME.lua` (classic). */
 export const run = (text: string, options: Options = {}): Recording => {
   const dialect = options.dialect ?? "lab";
@@ -79,21 +104,8 @@ export const run = (text: string, options: Options = {}): Recording => {
   writeFileSync(file, text);
   const recording = new Recording();
   const job: Job = {
-    file,
-    path,
+    ...jobOf(file, path, directory),
     dialect,
-    roots: [directory],
-    project: directory,
-    profiles: {},
-    filter: { includeSlow: false, tags: [], noTags: [], names: [], tagMeta: [], noTagMeta: [] },
-    vmm: "local",
-    accel: "tcg",
-    transport: "serial",
-    network: "user",
-    timeoutMs: 0,
-    luaMemoryMb: 64,
-    directory,
-    assets: { agent: "", wrapper: "", helper: "" },
     ...options.job,
   };
   recording.outcome = runFile(job, {

@@ -1,0 +1,94 @@
+/**
+ * What was handed out and is not restored yet: it stays in the cache meanwhile. Compressed entries are unpacked on
+ * the way, once for the whole run.
+ */
+
+import { existsSync, rmSync } from "node:fs";
+import type { EventStream } from "../events/stream.ts";
+import { expandFiles } from "../fixture/compression.ts";
+import type { Entry, Hold, Store } from "../fixture/store.ts";
+import type { FixtureAnswer } from "../lab/ports.ts";
+
+interface Lease {
+  readonly asker: string;
+  readonly entry: Entry;
+  readonly title: string;
+  readonly hold: Hold;
+  /** It was in the cache already. */
+  readonly hit: boolean;
+}
+
+export class Leases {
+  private readonly leases = new Map<number, Lease>();
+  /** Directories of unpacked entries, by build. */
+  private readonly expanded = new Map<string, Promise<string>>();
+  private next = 1;
+
+  constructor(
+    private readonly store: Store,
+    private readonly stream: EventStream,
+    /** The path of a private directory below the run's. */
+    private readonly directory: (name: string) => string,
+  ) {}
+
+  /** Undefined: the entry is going away. Throws when it is damaged. */
+  async handOut(
+    title: string,
+    entry: Entry,
+    asker: string,
+    hit: boolean,
+  ): Promise<FixtureAnswer | undefined> {
+    const hold = this.store.hold(entry);
+    if (hold === undefined) return undefined;
+    let kept = false;
+    try {
+      const { build, compressed } = entry.label;
+      const directory = compressed.length > 0 ? await this.expand(entry) : entry.path;
+      if (!existsSync(directory)) return undefined;
+      const lease = this.next++;
+      this.leases.set(lease, { asker, entry, title, hold, hit });
+      kept = true;
+      return { directory, title, build, lease };
+    } finally {
+      if (!kept) hold.close();
+    }
+  }
+
+  private expand(entry: Entry): Promise<string> {
+    const { build, compressed } = entry.label;
+    const known = this.expanded.get(build);
+    if (known !== undefined) return known;
+    const directory = this.directory(`fixture-${build}`);
+    const work = expandFiles(entry.path, directory, compressed).then(() => directory);
+    this.expanded.set(build, work);
+    work.catch(() => {
+      this.expanded.delete(build);
+      rmSync(directory, { recursive: true, force: true });
+    });
+    return work;
+  }
+
+  /** Its machines run. */
+  restored(lease: number): void {
+    const held = this.leases.get(lease);
+    if (held === undefined) return;
+    this.release(lease);
+    this.store.touch(held.entry);
+    if (held.hit) this.stream.emit("fixture_cache_hit", { path: held.title });
+  }
+
+  /** Whoever asked for it does not need it any more. */
+  release(lease: number): void {
+    this.leases.get(lease)?.hold.close();
+    this.leases.delete(lease);
+  }
+
+  /** The same for all that a file was handed out. */
+  releaseOf(asker: string): void {
+    for (const [id, lease] of this.leases) if (lease.asker === asker) this.release(id);
+  }
+
+  close(): void {
+    for (const id of this.leases.keys()) this.release(id);
+  }
+}
