@@ -9,6 +9,7 @@ import { LAB_METHODS } from "../src/api/lab.ts";
 import { packFunctions } from "../src/api/pack-functions.ts";
 import { PCAP_FUNCTIONS } from "../src/api/pcap.ts";
 import { classicFunctions, TASK_METHODS } from "../src/api/provium.ts";
+import { SYS_DOC } from "../src/api/sys.ts";
 import { VM_METHOD_GROUPS } from "../src/api/vm.ts";
 import { WORKER_METHODS } from "../src/api/worker.ts";
 import { definedClasses } from "../src/lua/native.ts";
@@ -101,6 +102,7 @@ export const manual = (): string =>
     entries("json.", Object.fromEntries(Object.entries(JSON_FUNCTIONS))),
     "\n## provium\n",
     "The root lab of the file, with all methods of a lab, and the module of the classic API. `provium.<name>` is the VM or sub-lab of that name, then a classic function, then what the file itself has assigned.\n\n- **`provium.timeout`** Deadline of each test of the file: a duration. Assigned inside a test it moves the running deadline.",
+    `- **\`provium.sys\`** ${SYS_DOC}`,
     entries("provium.", classicFunctions(null as never)),
     entries("provium.", packFunctions(null as never)),
     entries("provium.", PCAP_FUNCTIONS),

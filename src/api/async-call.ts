@@ -81,7 +81,7 @@ defineClass<AsyncCall>({
 
 export const ASYNC_METHODS: GuestMethods = {
   syscall_async: guestMethod(
-    "(nr: integer, ...: integer | {args, bufs, ptrs, nested}): PendingCall",
+    "(call: string|integer, ...: integer | {args, bufs, ptrs, nested}): PendingCall",
     "Starts a system call that may block and goes on. Arguments as of `syscall`. The call is made by a helper that shares memory and descriptors with this task, so what it changes of its own credentials stays with the helper.",
     function* (self, args) {
       const { request, answersTable } = syscallRequest(args, "syscall_async");

@@ -16,7 +16,7 @@ import { integers } from "./arguments.ts";
 import { parseRun } from "./command.ts";
 import { type GuestHandle, guestPath } from "./handles.ts";
 import { RunResult } from "./result.ts";
-import { labResult } from "./syscall.ts";
+import { callNumber, labResult } from "./syscall.ts";
 import { listing, permOption, statTable } from "./vm-file.ts";
 
 /** The longest content that is surely one request. */
@@ -143,18 +143,21 @@ defineClass<Batch>({
       const to = guestPath(args.bytes(2, "to"), "rename");
       self.add((actor) => actor.rename(from, to), "changes");
     }),
-    syscall: batchMethod("(nr: integer, ...: integer)", "As vm:syscall with integers.", (self, args) => {
-      if (args.type(2) === "table")
-        throw new ApiError("batch: syscall takes integers here; call vm:syscall for the table form");
-      const values = integers(args, 1);
-      const [nr, ...rest] = values;
-      if (nr === undefined) args.integer(1, "nr");
-      const classic = self.vm.flavour === "classic";
-      self.add(function* (actor) {
-        const request = { nr: nr as number, args: rest, bufs: [], ptrs: [], nested: [] };
-        const { ret } = yield* actor.syscall(request);
-        return classic ? ret : { ...labResult(ret), out_bufs: [] };
-      }, "changes");
-    }),
+    syscall: batchMethod(
+      "(call: string|integer, ...: integer)",
+      "As vm:syscall with integers.",
+      (self, args) => {
+        if (args.type(2) === "table")
+          throw new ApiError("batch: syscall takes integers here; call vm:syscall for the table form");
+        const nr = callNumber(args);
+        const rest = integers(args, 2);
+        const classic = self.vm.flavour === "classic";
+        self.add(function* (actor) {
+          const request = { nr, args: rest, bufs: [], ptrs: [], nested: [] };
+          const { ret } = yield* actor.syscall(request);
+          return classic ? ret : { ...labResult(ret), out_bufs: [] };
+        }, "changes");
+      },
+    ),
   },
 });

@@ -16,11 +16,13 @@ import { classicFixture } from "./fixture.ts";
 import { VmHandle } from "./handles.ts";
 import { LAB_METHODS, LabHandle } from "./lab.ts";
 import { PCAP_FUNCTIONS } from "./pcap.ts";
+import { Sys } from "./sys.ts";
 
 export class Provium extends LabHandle {
   timeoutMs: number | undefined;
   private readonly assigned = new Map<string, LuaValue>();
   private readonly timeoutListeners: ((ms: number | undefined) => void)[] = [];
+  private readonly sys: Sys;
   private readonly classic: Readonly<Record<string, NativeFunction>>;
 
   constructor(
@@ -29,6 +31,7 @@ export class Provium extends LabHandle {
   ) {
     super(api, undefined);
     this.classic = classicFunctions(this);
+    this.sys = new Sys(api);
   }
 
   onTimeoutSet(listener: (ms: number | undefined) => void): void {
@@ -40,7 +43,8 @@ export class Provium extends LabHandle {
     if (reserved !== undefined) return reserved;
     if (key === "timeout") return this.timeoutMs === undefined ? undefined : luaFloat(this.timeoutMs / 1000);
     if (key === "reset_between_tests") return false;
-    return this.member(key) ?? this.classic[key] ?? PCAP_FUNCTIONS[key] ?? this.assigned.get(key);
+    const member = this.member(key) ?? (key === "sys" ? this.sys : undefined);
+    return member ?? this.classic[key] ?? PCAP_FUNCTIONS[key] ?? this.assigned.get(key);
   }
 
   set(key: string, args: Args): void {
@@ -65,6 +69,7 @@ export class Provium extends LabHandle {
       ...PCAP_FUNCTIONS,
       ...this.api.pack,
       ...this.fixtures,
+      sys: this.sys,
     }))
       entries.set(name, value);
     for (const { name } of this.lab.members()) entries.set(name, this.member(name));

@@ -1,6 +1,7 @@
 /** Raw system calls and ioctls: the integer forms, the table form, and the classic forms with buffers. */
 
 import { ApiError } from "../errors/errors.ts";
+import { checkedSyscall } from "../guest/syscalls.ts";
 import type { Integer, IoctlRequest, SyscallRequest, SyscallResult } from "../lab/ports.ts";
 import { described, type Flavour } from "../lab/quantities.ts";
 import type { Args } from "../lua/args.ts";
@@ -28,6 +29,15 @@ const checkCount = (args: readonly Integer[], call: string): readonly Integer[] 
 const slotNumber = (value: unknown, what: string): number => {
   if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < SLOTS) return value;
   throw new ApiError(`${what} must be an argument slot from 0 to ${SLOTS - 1}, got ${described(value)}`);
+};
+
+const DIGITS = /^\s*[-+]?(0[xX][0-9a-fA-F]+|\d+)\s*$/;
+
+/** The call itself: a number, or a name, which gets its number where the guest's architecture is known. */
+export const callNumber = (args: Args): Integer | string => {
+  if (args.type(1) !== "string") return args.integer(1, "nr");
+  const text = args.text(1);
+  return DIGITS.test(text) ? args.integer(1, "nr") : checkedSyscall(text);
 };
 
 const TABLE_KEYS = ["args", "bufs", "ptrs", "nested"] as const;
@@ -60,7 +70,7 @@ const nestedTriples = (
 };
 
 /** `{args, bufs, ptrs, nested}`. */
-const tableForm = (nr: Integer, table: LuaTable, call: string): SyscallRequest => {
+const tableForm = (nr: Integer | string, table: LuaTable, call: string): SyscallRequest => {
   table.only(TABLE_KEYS);
   const list = table.optTable("args");
   const args =
@@ -98,7 +108,7 @@ export const syscallRequest = (
   args: Args,
   call: string,
 ): { readonly request: SyscallRequest; readonly answersTable: boolean } => {
-  const nr = args.integer(1, "nr");
+  const nr = callNumber(args);
   if (args.type(2) === "table")
     return { request: tableForm(nr, args.table(2, `${call}: request`), call), answersTable: true };
   const values = checkCount(integers(args, 2), call);
@@ -184,8 +194,8 @@ const ioctlOptions = (opts: LuaTable | undefined): Pick<IoctlRequest, "bufs" | "
 
 export const SYSCALL_METHODS: GuestMethods = {
   syscall: guestMethod(
-    "(nr: integer, ...: integer): integer | {ret, result, errno, out_bufs}",
-    "A raw system call with up to six integers. A classic handle returns the kernel's value (-errno for a failure), a lab handle a table with `ret` (-1 for a failure) and `errno`. With a table `{args, bufs, ptrs, nested}` as second argument buffers go along: `ptrs[i]` is the slot, counted from 0, that receives the address of `bufs[i]`; `nested` entries `{parent, child, offset}` write the address of one buffer into another. The answer is then the table on both flavours, with the buffers after the call in `out_bufs`.",
+    "(call: string|integer, ...: integer): integer | {ret, result, errno, out_bufs}",
+    "A raw system call with up to six integers: by its name, which gets the number of the guest's architecture, or by a number. A classic handle returns the kernel's value (-errno for a failure), a lab handle a table with `ret` (-1 for a failure) and `errno`. With a table `{args, bufs, ptrs, nested}` as second argument buffers go along: `ptrs[i]` is the slot, counted from 0, that receives the address of `bufs[i]`; `nested` entries `{parent, child, offset}` write the address of one buffer into another. The answer is then the table on both flavours, with the buffers after the call in `out_bufs`.",
     function* (self, args) {
       const { request, answersTable } = syscallRequest(args, "syscall");
       const result = yield* self.call("syscall", (actor) => actor.syscall(request));
@@ -193,10 +203,10 @@ export const SYSCALL_METHODS: GuestMethods = {
     },
   ),
   syscall_buf: guestMethod(
-    "(nr: integer, slot: integer, data: string, ...: integer): integer",
+    "(call: string|integer, slot: integer, data: string, ...: integer): integer",
     "A system call whose argument `slot` (from 0) is the address of a copy of `data`; the integers that follow hold a placeholder for it. What the kernel writes into the copy is not returned: see syscall_bufs.",
     function* (self, args) {
-      const nr = args.integer(1, "nr");
+      const nr = callNumber(args);
       const slot = slotNumber(args.integer(2, "slot"), "syscall_buf: slot");
       const data = args.bytes(3, "data");
       const values = padded(args, 4, [slot], "syscall_buf");
@@ -205,10 +215,10 @@ export const SYSCALL_METHODS: GuestMethods = {
     },
   ),
   syscall_bufs: guestMethod(
-    "(nr: integer, bufs: {[integer]: string}, ...: integer): integer, string...",
+    "(call: string|integer, bufs: {[integer]: string}, ...: integer): integer, string...",
     "A system call with several buffers by slot. Returns the kernel's value and each buffer after the call, in the order of the slots.",
     function* (self, args) {
-      const nr = args.integer(1, "nr");
+      const nr = callNumber(args);
       const { slots, bufs } = slotBuffers(args.table(2, "syscall_bufs: bufs"), "syscall_bufs");
       const values = padded(args, 3, slots, "syscall_bufs");
       const request = { nr, args: values, bufs, ptrs: slots, nested: [] };
@@ -217,10 +227,10 @@ export const SYSCALL_METHODS: GuestMethods = {
     },
   ),
   syscall_ptr: guestMethod(
-    "(nr: integer, bufs: {[integer]: string}, ptrs: {buf_idx, ptr_offset, data_len?, output?, data?}[], ...: integer): integer, string...",
+    "(call: string|integer, bufs: {[integer]: string}, ptrs: {buf_idx, ptr_offset, data_len?, output?, data?}[], ...: integer): integer, string...",
     "As syscall_bufs, with further buffers whose addresses are written into the buffer of slot `buf_idx` at byte `ptr_offset`. Returns the value, the buffers of the slots, then those behind the pointers.",
     function* (self, args) {
-      const nr = args.integer(1, "nr");
+      const nr = callNumber(args);
       const { slots, bufs } = slotBuffers(args.table(2, "syscall_ptr: bufs"), "syscall_ptr");
       const pointers = pointerBuffers(args.table(3, "syscall_ptr: ptrs"), slots);
       const request: SyscallRequest = {

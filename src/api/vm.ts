@@ -12,6 +12,7 @@ import { JOB_METHODS } from "./jobs.ts";
 import { NIC_METHODS } from "./nic.ts";
 import { PROCESS_METHODS } from "./process.ts";
 import { COUNT_METHODS } from "./quiescence.ts";
+import { ARCH_METHODS } from "./sys.ts";
 import { SYSCALL_METHODS } from "./syscall.ts";
 import { TAIL_METHODS } from "./tails.ts";
 import { COMMAND_METHODS } from "./vm-command.ts";
@@ -36,7 +37,7 @@ export const GUEST_METHOD_GROUPS: Readonly<Record<string, GuestMethods>> = {
   Commands: { ...COMMAND_METHODS, ...PROCESS_METHODS },
   "Background jobs": JOB_METHODS,
   Files: { ...FILE_METHODS, ...OPEN_FILE_METHODS, ...TAIL_METHODS },
-  "System calls": { ...SYSCALL_METHODS, ...ASYNC_METHODS },
+  "System calls": { ...SYSCALL_METHODS, ...ASYNC_METHODS, ...ARCH_METHODS },
   "Clock, console, batch": OBJECT_METHODS,
 };
 

@@ -27,6 +27,7 @@ import type { Integer } from "./msgpack.ts";
 import { RemoteCall } from "./pending-call.ts";
 import { RemoteProcess, runCommand } from "./process.ts";
 import { streamDescriptor, tailDescriptor, tailFile } from "./stream.ts";
+import { syscallNumber } from "./syscalls.ts";
 import { typeOfEntry, typeOfMode } from "./types.ts";
 import { actorName, type Subject } from "./wording.ts";
 
@@ -40,6 +41,8 @@ export class RemoteActor implements Actor {
   constructor(
     protected readonly client: Client,
     readonly id: number,
+    /** The guest's architecture, which decides about the numbers of system calls. */
+    protected readonly machine: string,
   ) {}
 
   *start(command: Command): Op<GuestProcess> {
@@ -153,7 +156,7 @@ export class RemoteActor implements Actor {
   }
 
   *syscallAsync(request: SyscallRequest): Op<PendingCall> {
-    return yield* RemoteCall.start(this.client, this.id, request);
+    return yield* RemoteCall.start(this.client, this.id, request, this.number(request));
   }
 
   *readMem(address: Integer, length: number): Op<Uint8Array> {
@@ -166,14 +169,21 @@ export class RemoteActor implements Actor {
     const started = yield* this.ask("SPAWN_WORKER", { worker, thread }, { call: "spawn" }, () =>
       this.client.post("WORKER_END", { worker }, ACTOR_IO),
     );
-    return new RemoteWorker(this.client, worker, Number(started.pid), Number(started.tid), thread);
+    const { pid, tid } = started;
+    return new RemoteWorker(this.client, worker, this.machine, Number(pid), Number(tid), thread);
   }
 
   *syscall(request: SyscallRequest): Op<SyscallResult> {
     const { nr, args, bufs, ptrs, nested } = request;
     return yield* this.ask(
       "SYSCALL",
-      { nr, args, bufs, ptrs, nested: nested.length === 0 ? [] : nested.flat() },
+      {
+        nr: this.number(request),
+        args,
+        bufs,
+        ptrs,
+        nested: nested.length === 0 ? [] : nested.flat(),
+      },
       { call: `syscall ${nr}` },
     );
   }
@@ -210,6 +220,10 @@ export class RemoteActor implements Actor {
     return (yield* this.ask("CLOCK_ADVANCE", { ns }, { call: "clock_advance" })).ns;
   }
 
+  private number({ nr }: SyscallRequest): Integer {
+    return typeof nr === "string" ? syscallNumber(nr, this.machine) : nr;
+  }
+
   private ask<M extends RequestName>(
     name: M,
     payload: Payload<M>,
@@ -231,11 +245,12 @@ export class RemoteWorker extends RemoteActor implements WorkerActor {
   constructor(
     client: Client,
     id: number,
+    machine: string,
     readonly pid: number,
     readonly tid: number,
     readonly thread: boolean,
   ) {
-    super(client, id);
+    super(client, id, machine);
   }
 
   get gone(): Error | undefined {

@@ -7,7 +7,7 @@ import type { ExitStatus, PendingCall, SyscallRequest, SyscallResult } from "../
 import { type Deadline, type Op, until } from "../sys/op.ts";
 import type { Client, ProcessListener, Request } from "./client.ts";
 import { ACTOR_IO, type Payload } from "./messages.ts";
-import { Reader } from "./msgpack.ts";
+import { type Integer, Reader } from "./msgpack.ts";
 import { Output, WINDOW_BYTES } from "./output.ts";
 import { exitOf } from "./process.ts";
 
@@ -29,10 +29,12 @@ export class RemoteCall implements PendingCall, ProcessListener {
     this.answer = new Output((bytes) => client.credit(this.handle, 1, bytes));
   }
 
-  /** Starts the call. GuestError when the request makes no sense or there is no process for it. */
-  static *start(client: Client, actor: number, request: SyscallRequest): Op<RemoteCall> {
-    const { nr, args, bufs, ptrs, nested } = request;
-    const call = new RemoteCall(client, actor, `syscall ${nr}`);
+  /**
+   * Starts the call, whose number is `nr`. GuestError when the request makes no sense or there is no process for it.
+   */
+  static *start(client: Client, actor: number, request: SyscallRequest, nr: Integer): Op<RemoteCall> {
+    const { args, bufs, ptrs, nested } = request;
+    const call = new RemoteCall(client, actor, `syscall ${request.nr}`);
     const started = client.begin(
       "SYSCALL_START",
       { process: call.handle, nr, args, bufs, ptrs, nested: nested.flat(), window: WINDOW_BYTES },

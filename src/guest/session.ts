@@ -26,7 +26,7 @@ class RemoteGuest implements Guest {
     readonly client: Client,
     readonly identity: GuestIdentity,
   ) {
-    this.main = new RemoteActor(client, ACTOR_MAIN);
+    this.main = new RemoteActor(client, ACTOR_MAIN, identity.arch);
   }
 
   get ended(): Error | undefined {

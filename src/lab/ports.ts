@@ -283,7 +283,8 @@ export interface FileStat {
 }
 
 export interface SyscallRequest {
-  readonly nr: Integer;
+  /** A number, or a name that has the number of the guest's architecture. */
+  readonly nr: Integer | string;
   readonly args: readonly Integer[];
   readonly bufs: readonly Uint8Array[];
   /** 0-based slot for each buffer, -1 for one used only as a child. */

@@ -122,3 +122,52 @@ test("wrong arguments are named", function(t)
     t:assert_contains(t:assert_raises(case[1]), case[2])
   end
 end)
+
+test("a name has the number of the guest's architecture, in every form", function(t)
+  local pid = classic:syscall("getpid")
+  t:assert_eq(pid, classic:syscall(classic:syscall_number("getpid")))
+  t:assert_eq(lab:syscall("getpid").ret, pid)
+  t:assert_eq(lab:syscall("getpid", {}).ret, pid)
+  t:assert_eq(classic:syscall(provium.sys.getpid), pid)
+  t:assert_eq(classic:syscall("39"), classic:syscall(39), "digits are a number, as everywhere in Lua")
+  local rc, fds = classic:syscall_bufs("pipe2", { [0] = ("\0"):rep(8) }, 0, 0)
+  t:assert_eq(rc, 0)
+  local rd, wr = provium.unpack("u32 u32", fds)
+  t:assert_eq(classic:syscall_buf("write", 1, "x", wr, 0, 1), 1)
+  t:assert_eq(lab:syscall_async("read", { args = { rd, 0, 4 }, bufs = { "...." }, ptrs = { 1 } }):await(10).ret, 1)
+  local out = classic:batch(function(q)
+    q:syscall("getpid")
+    q:syscall("close", rd)
+    q:syscall("close", wr)
+  end)
+  t:assert_eq(out[1].ok, pid)
+  t:assert_eq(out[3].ok, 0)
+  local worker = classic:spawn()
+  t:assert_neq(worker:syscall("getpid"), pid)
+  t:assert_eq(worker:arch(), classic:run({ "uname", "-m" }).stdout:trim())
+  worker:close()
+end)
+
+test("a name that no architecture has is refused with the nearest one, wherever it stands", function(t)
+  for _, call in ipairs {
+    function() classic:syscall("opennat") end,
+    function() classic:syscall_buf("opennat", 0, "x") end,
+    function() lab:syscall_async("opennat") end,
+    function() lab:batch(function(q) q:syscall("opennat") end) end,
+    function() lab:syscall_number("opennat") end,
+    function() return provium.sys.opennat end,
+  } do
+    t:assert_contains(tostring(t:assert_raises(call)), 'unknown system call "opennat" (did you mean "openat"?)')
+  end
+  t:assert_contains(tostring(t:assert_raises(function() classic:syscall({}) end)), "integer expected, got table")
+end)
+
+test("provium.sys lists its names and cannot be assigned to", function(t)
+  local count, has = 0, {}
+  for name, value in pairs(provium.sys) do
+    t:assert_eq(name, value)
+    count, has[name] = count + 1, true
+  end
+  t:assert(count > 350 and has.openat and has.open and has.mseal)
+  t:assert_raises(function() provium.sys.openat = 3 end)
+end)
