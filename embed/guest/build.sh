@@ -137,7 +137,7 @@ cp -R "$here/root/." "$work/root/"
   done
   ln -s ../../bin/env usr/bin/env
   ln -s ../proc/mounts etc/mtab
-  chmod 0755 init etc/rc etc/acpi/power usr/share/udhcpc/default.script sbin/mkfs.ext2 sbin/mkfs.ext4 \
+  chmod 0755 init etc/rc etc/acpi/power etc/udhcpc/default.script sbin/mkfs.ext2 sbin/mkfs.ext4 \
     usr/sbin/modprobe
 )
 

@@ -18,6 +18,8 @@ export const FIRST_GUEST = 10;
 export const BRIDGE_HOST = 1;
 export const UPLINK_HOST = 2;
 export const RESOLVER_HOST = 3;
+/** Where the DHCP responder and name server of a bridge is. */
+export const SERVICE_HOST = 4;
 /** Must hold the bridge, our services and two guests. */
 const LONGEST_PREFIX = 28;
 const SHORTEST_PREFIX = 8;

@@ -2,7 +2,7 @@
 
 import type { NetworkHost } from "../lab/network-host.ts";
 import { openBackend } from "../net/choose.ts";
-import { openDhcp } from "../net/dhcp.ts";
+import { openDhcp } from "../net/responder.ts";
 import { openUplink } from "../net/uplink.ts";
 import type { Reactor } from "../sys/reactor.ts";
 import { findQemu } from "../vmm/program.ts";
