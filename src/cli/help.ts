@@ -49,6 +49,8 @@ export const mainHelp = (): string =>
     "Usage: provium [PATHS] [FLAGS]          every *.test.lua below PATHS (or below the configured roots)",
     "       provium test [PATHS] [FLAGS]     every *.lua below PATHS but fixtures and modules",
     "       provium demo                     a tour: small tests, one feature each",
+    "       provium repl PROFILE             a machine and a Lua prompt",
+    "       provium exec [PROFILE] -- CMD    one command in a throw-away machine",
     "       provium list [PATHS]             the files that would run",
     "       provium fixture list|build|…     the cache of fixtures",
     "       provium merge FILES              the recordings of several shards as one report",

@@ -42,6 +42,14 @@ export const runCli = async (raw: readonly string[]): Promise<number> => {
         const { doctor } = await import("./doctor.ts");
         return await doctor(rest);
       }
+      case "repl": {
+        const { repl } = await import("./repl.ts");
+        return await repl(rest);
+      }
+      case "exec": {
+        const { exec } = await import("./exec.ts");
+        return await exec(rest);
+      }
       case "merge": {
         const { merge } = await import("./merge.ts");
         return await merge(rest);

@@ -5,9 +5,11 @@ import { resolve } from "node:path";
 import { loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import type { Form } from "../dispatch/discover.ts";
+import type { Surroundings } from "../dispatch/dispatcher.ts";
 import { DEFAULT_LIMITS, type Pressure } from "../dispatch/pressure.ts";
 import { UsageError } from "../errors/errors.ts";
 import type { TestFilter } from "../runner/protocol.ts";
+import type { Errand } from "../runner/talk.ts";
 import {
   type Accel,
   type Arguments,
@@ -57,6 +59,13 @@ export interface RunOptions {
   readonly seed: bigint;
   /** The command line that repeats one file; see `run_started`. */
   readonly rerun: readonly string[];
+  /** Instead of tests: an errand, and who is behind it. */
+  readonly visit?: Visit;
+}
+
+export interface Visit {
+  readonly errand: Errand;
+  readonly hear: NonNullable<Surroundings["hear"]>;
 }
 
 /** `KEY=VALUE` words, the values of one key together. */

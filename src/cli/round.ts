@@ -128,7 +128,7 @@ export const runRound = async (
       keep,
       runnerMemory: runnerMemory(),
       draws: vmm === "qemu",
-      job: (file) => workshop.job(file),
+      job: (file) => ({ ...workshop.job(file), errand: options.visit?.errand }),
       fixtures: workshop.fixtures,
       fixturesOf,
     },
@@ -138,6 +138,7 @@ export const runRound = async (
       directory: (name) => join(directory.path, name),
       boot,
       pressure: throttle.pressure,
+      hear: options.visit?.hear,
     },
   );
   interruption.listen((reason) => dispatcher.interrupt(reason));
@@ -146,7 +147,8 @@ export const runRound = async (
   for (const { path } of files)
     if (!outcome.statuses.has(path))
       stream.emit("file_completed", { path, status: "not_run", duration_ns: 0, error: why });
-  for (const complaint of past.remember(files, outcome, options.saveTimings)) say(complaint, "warning");
+  if (options.visit === undefined)
+    for (const complaint of past.remember(files, outcome, options.saveTimings)) say(complaint, "warning");
   if (keep) say(`the run's directory is kept: ${directory.keep()}`);
   end(outcome.interrupted);
   return { status: exitStatus(outcome, interruption.status), interrupted: outcome.interrupted };

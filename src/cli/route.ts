@@ -5,7 +5,8 @@ import { join } from "node:path";
 import type { Form } from "../dispatch/discover.ts";
 import { COMMON_FLAGS, CONFIG_FLAGS, type Flag, type Flags, RUN_FLAGS } from "./flags.ts";
 
-export type CommandName = "run" | "demo" | "list" | "fixture" | "doctor" | "merge" | "coverage" | "help";
+const COMMANDS = ["demo", "list", "fixture", "repl", "exec", "doctor", "merge", "coverage", "help"] as const;
+export type CommandName = "run" | (typeof COMMANDS)[number];
 
 export interface Route {
   readonly command: CommandName;
@@ -15,8 +16,6 @@ export interface Route {
 }
 
 const ALL: Flags = { ...RUN_FLAGS, ...CONFIG_FLAGS, ...COMMON_FLAGS };
-const COMMANDS: readonly string[] = ["demo", "list", "fixture", "doctor", "merge", "coverage", "help"];
-
 const takesValue = (word: string): boolean => {
   const flag: Flag | undefined = word.startsWith("--")
     ? ALL[word.slice(2)]
@@ -52,7 +51,7 @@ export const routeCommand = (raw: readonly string[], directory: string): Route =
   const help = wantsHelp.includes("--help") || wantsHelp.includes("-h");
   if (word === "test" && !(positionals.length === 1 && existsSync(join(directory, "test"))))
     return { command: help ? "help" : "run", form: "classic", rest: without };
-  if (word !== undefined && COMMANDS.includes(word))
+  if (word !== undefined && COMMANDS.some((name) => name === word))
     return { command: word as CommandName, form: "lab", rest: without };
   return { command: help ? "help" : "run", form: "lab", rest: raw };
 };

@@ -8,6 +8,7 @@ import type { EventStream } from "../events/stream.ts";
 import type { FileStatus, ResourceAmount } from "../events/types.ts";
 import type { FixtureReference } from "../fixture/scan.ts";
 import type { Job, Request, Up } from "../runner/protocol.ts";
+import type { Reply, Word } from "../runner/talk.ts";
 import { NOTHING } from "./amount.ts";
 import { Crew, type Worker } from "./crew.ts";
 import { type Decision, Desk } from "./desk.ts";
@@ -62,6 +63,8 @@ export interface Surroundings {
   readonly boot: BootArtefactsFor;
   /** How hard the host is pressed, and from where on that counts. Absent: nothing is held back. */
   readonly pressure?: { readonly read: () => Pressure | undefined; readonly limits: Pressure } | undefined;
+  /** The person behind an errand. */
+  readonly hear?: ((reply: Reply, answer: (word: Word) => void) => void) | undefined;
 }
 
 export interface Outcome {
@@ -226,6 +229,8 @@ export class Dispatcher {
   private receive(worker: Worker, running: FileRun, message: Exclude<Up, { type: "idle" }>): void {
     if (message.type === "event") running.admit(message.event);
     else if (message.type === "request") this.serve(worker, running, message.id, message.request);
+    else if (message.type === "reply")
+      this.around.hear?.(message.reply, (word) => worker.runner.send({ type: "word", word }));
     else this.finished(worker, running, message);
   }
 

@@ -53,7 +53,7 @@ export class FixtureBuild {
             if (!this.over) this.runner.send(answer);
             return !this.over;
           });
-        else this.finished(message.error, message.built);
+        else if (message.type === "finished") this.finished(message.error, message.built);
       },
       gone: (how) => this.lost(how),
     });

@@ -32,6 +32,8 @@ export class Deadlines {
   private running: TestClock | undefined;
   private closing: { readonly at: Deadline; readonly ms: number; readonly hasty: boolean } | undefined;
   private readonly file: Deadline;
+  /** Ends the running call, and nothing else. Whoever makes the next call takes it back. */
+  cancelled: string | undefined;
 
   /**
    * @param fileMs for the whole file, 0 for none.
@@ -100,6 +102,7 @@ export class Deadlines {
           : this.ended;
     const ended = this.ended;
     if (ended !== undefined) return ended;
+    if (this.cancelled !== undefined) return new DeadlineError("test", this.cancelled);
     return this.clock === undefined || now < this.clock.at
       ? undefined
       : new DeadlineError("test", `the test's deadline of ${seconds(this.clock.ms)} has passed`);

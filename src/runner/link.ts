@@ -8,13 +8,14 @@ import { EAGAIN, readSome, setCloseOnExec, writeSome } from "../sys/libc.ts";
 import { NEVER, type Op, Pending, until } from "../sys/op.ts";
 import { POLLIN, POLLOUT, Reactor } from "../sys/reactor.ts";
 import type { Answer, Down, Job, Request, Up } from "./protocol.ts";
+import type { Reply, Talk, Word } from "./talk.ts";
 
 const READ_BYTES = 64 * 1024;
 
 /** Called when the other end is gone; does not return. */
 export type LinkEnd = () => never;
 
-export class Link {
+export class Link implements Talk {
   private readonly reader = new FrameReader();
   private readonly buffer = new Uint8Array(READ_BYTES);
   private readonly asked = new Map<number, Pending<Answer>>();
@@ -24,6 +25,9 @@ export class Link {
   private held: Uint8Array | undefined;
   /** Why the file is to end now. */
   stopped: string | undefined;
+  readonly words: Word[] = [];
+  /** Told of an interruption as soon as it arrives: whoever waits for words is not listening just then. */
+  onInterrupt: (() => void) | undefined;
 
   /** Takes over `fd`, a connected stream socket, blocking or not: it is read only when there is something. */
   constructor(
@@ -90,9 +94,13 @@ export class Link {
     }
   }
 
-  /** Says something that needs no answer. */
-  tell(request: Request): void {
+  /** Asks for something that needs no answer. */
+  order(request: Request): void {
     this.send({ type: "request", id: this.nextId++, request });
+  }
+
+  tell(reply: Reply): void {
+    this.send({ type: "reply", reply });
   }
 
   /** Waits until the socket takes more: on a reactor of its own, because a frame must not be torn apart. */
@@ -112,7 +120,10 @@ export class Link {
   private take(message: Down): void {
     if (message.type === "run") this.job = message.job;
     else if (message.type === "stop") this.stopped = message.reason;
-    else {
+    else if (message.type === "word") {
+      if (message.word.say === "interrupt") this.onInterrupt?.();
+      else this.words.push(message.word);
+    } else {
       const pending = this.asked.get(message.id);
       this.asked.delete(message.id);
       if (message.type === "answer") pending?.settle(message.value);

@@ -8,6 +8,7 @@ import { Reactor } from "../sys/reactor.ts";
 import { createLocalVmm } from "../vmm/local.ts";
 import { QemuVmm } from "../vmm/qemu.ts";
 import type { SessionHost } from "./chunk.ts";
+import { runErrand } from "./errand.ts";
 import { buildFixture } from "./fixture.ts";
 import { Link } from "./link.ts";
 import { networkOf } from "./network.ts";
@@ -65,7 +66,7 @@ const runJob = (job: Job, link: Link, reactor: Reactor): void => {
     link.send({ type: "finished", ...buildFixture(job, job.staging, host) });
     return;
   }
-  const outcome = runFile(job, host);
+  const outcome = job.errand === undefined ? runFile(job, host) : runErrand(job, job.errand, host, link);
   const lean = process.memoryUsage.rss() < LARGEST_REUSED_BYTES;
   link.send({ type: "finished", ...outcome, clean: outcome.clean && lean });
 };

@@ -8,6 +8,7 @@ import type { ProviumEvent } from "../events/types.ts";
 import type { Dependency } from "../fixture/recorder.ts";
 import type { FixtureKind } from "../fixture/store.ts";
 import type { BootArtefacts, BootRequest, FixtureAnswer, FixtureRequest } from "../lab/ports.ts";
+import type { Errand, Reply, Word } from "./talk.ts";
 
 /** Which tests of a file run; the rest is reported as skipped with the filter as reason. */
 export interface TestFilter {
@@ -51,6 +52,8 @@ export interface Job {
   readonly directory: string;
   /** Extracted binaries: the agent, wrapper and helper. */
   readonly assets: { readonly agent: string; readonly wrapper: string; readonly helper: string };
+  /** Instead of a file's text. `file` then says where relative paths start. */
+  readonly errand?: Errand | undefined;
   /** The file is a fixture to be built: a directory of the cache where its snapshots go. */
   readonly staging?: string | undefined;
 }
@@ -85,12 +88,14 @@ export type Down =
       readonly hint?: string | undefined;
     }
   /** End the file politely: close everything, report what was not run as skipped. */
-  | { readonly type: "stop"; readonly reason: string };
+  | { readonly type: "stop"; readonly reason: string }
+  | { readonly type: "word"; readonly word: Word };
 
 export type Up =
   | { readonly type: "idle" }
   | { readonly type: "event"; readonly event: ProviumEvent }
   | { readonly type: "request"; readonly id: number; readonly request: Request }
+  | { readonly type: "reply"; readonly reply: Reply }
   /** The file is over; `clean` false asks to be replaced rather than reused. */
   | {
       readonly type: "finished";

@@ -11,7 +11,7 @@ export class DispatcherServices implements Services {
   constructor(private readonly link: Link) {}
 
   *draw(vm: string, memoryBytes: number, cpus: number): Op<{ release(): void }> {
-    const giveBack = (answer: Answer): void => this.link.tell({ what: "release", grant: grantOf(answer) });
+    const giveBack = (answer: Answer): void => this.link.order({ what: "release", grant: grantOf(answer) });
     const answer = yield* this.link.ask({ what: "draw", vm, memoryBytes, cpus }, giveBack);
     let held = true;
     return {
@@ -37,6 +37,6 @@ export class DispatcherServices implements Services {
   }
 
   fixtureRestored(lease: number): void {
-    this.link.tell({ what: "restored", lease });
+    this.link.order({ what: "restored", lease });
   }
 }
