@@ -22,7 +22,7 @@ TOOLS := build/tools/bun-$(BUN_VERSION)
 BUN := $(CURDIR)/$(TOOLS)/node_modules/.bin/bun
 export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
 
-.PHONY: help build demo test bench lint dist install clean setup unit local vm chaos
+.PHONY: help build demo test bench lint dist install deb clean setup unit local vm chaos
 
 help:
 	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest)'
@@ -31,7 +31,8 @@ help:
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make lint     formatter, linter, types, layers'
 	@echo 'make dist     dist/release: executables for every machine, sources, bill of materials, checksums'
-	@echo 'make install  DESTDIR= PREFIX=$(PREFIX)'
+	@echo 'make install  DESTDIR= PREFIX=$(PREFIX): executable, man pages, documents, examples'
+	@echo 'make deb      a Debian package in dist/'
 	@echo 'make clean    remove build/ and dist/'
 
 # --- what the machine needs ---------------------------------------------------------------------------------
@@ -110,8 +111,22 @@ bench: build
 dist: build $(AGENT_BINARIES_ARM64)
 	$(BUN) embed/dist.ts
 
-install: build
+MAN_PAGES := build/man/provium.1 build/man/provium.toml.5 build/man/provium-lua.7
+DOCS := README.md CHANGELOG.md THIRD_PARTY.md $(wildcard docs/*.md)
+
+$(firstword $(MAN_PAGES)): embed/man.ts embed/manual.ts docs/cli.md $(SOURCES) | node_modules/.stamp
+	$(BUN) embed/man.ts build/man
+
+install: build $(firstword $(MAN_PAGES))
 	install -D -m 0755 dist/provium $(DESTDIR)$(PREFIX)/bin/provium
+	for page in $(MAN_PAGES); do install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	install -d $(DESTDIR)$(PREFIX)/share/doc/provium/examples
+	install -m 0644 $(DOCS) $(DESTDIR)$(PREFIX)/share/doc/provium
+	cp -R embed/demo/. $(DESTDIR)$(PREFIX)/share/doc/provium/examples
+	chmod -R u=rwX,go=rX $(DESTDIR)$(PREFIX)/share/doc/provium
+
+deb: build
+	embed/package/deb.sh dist
 
 clean:
 	rm -rf build dist

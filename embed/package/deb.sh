@@ -13,6 +13,7 @@ SOURCE_DATE_EPOCH=$(git -C "$here" log -1 --format=%ct 2>/dev/null || stat -c %Y
 export SOURCE_DATE_EPOCH
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
+chmod 0755 "$stage"
 
 make -s -C "$here" install DESTDIR="$stage" PREFIX=/usr
 doc=$stage/usr/share/doc/provium
@@ -25,16 +26,16 @@ gzip -9n "$stage"/usr/share/man/man*/*
 gzip -9n "$doc/CHANGELOG.md"
 {
   printf 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: provium\n\n'
-  printf 'Files: *\nCopyright: Provium contributors\nLicense: Expat\n'
+  printf 'Files: *\nCopyright: 2026 The Provium authors\nLicense: Expat\n'
   printf 'Comment: The executable carries work of others: see THIRD_PARTY.md beside this file.\n\nLicense: Expat\n'
   sed -n '/^Permission/,$p' "$here/LICENSE" | sed 's/^$/./; s/^/ /'
 } >"$doc/copyright"
 cat >"$stage/usr/share/lintian/overrides/provium" <<'EOF'
 # The executable ends in the program and its assets, which strip(1) would cut off.
 provium: unstripped-binary-or-object [usr/bin/provium]
-# It carries the Bun runtime, which has these compiled in.
-provium: embedded-library *
-provium: hardening-no-* *
+# The Bun runtime that it carries is linked without these.
+provium: hardening-no-pie [usr/bin/provium]
+provium: hardening-no-relro [usr/bin/provium]
 EOF
 size=$(du -k -s --exclude=DEBIAN "$stage" | cut -f1)
 cat >"$stage/DEBIAN/control" <<EOF
