@@ -39,7 +39,11 @@ $(1)/provium-helper: $$(AGENT_HELPER) $$(AGENT_HEADERS) build/agent/generated/me
 	$(2) $$(AGENT_CFLAGS) -o $$@ $$(AGENT_HELPER)
 endef
 
-$(eval $(call agent_programs,build/agent,musl-gcc $(AGENT_STATIC)))
+# Where the system's own compiler links against musl (Alpine), MUSL_CC=gcc.
+MUSL_CC ?= musl-gcc
+export MUSL_CC
+
+$(eval $(call agent_programs,build/agent,$(MUSL_CC) $(AGENT_STATIC)))
 $(eval $(call agent_programs,build/agent-arm64,aarch64-linux-gnu-gcc -specs=build/cross/arm64/musl.specs $(AGENT_STATIC)))
 
 $(AGENT_BINARIES_ARM64): build/cross/arm64/musl.specs

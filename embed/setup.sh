@@ -1,23 +1,29 @@
 #!/bin/sh
 # Makes sure that this Debian machine has what the build and the tests need.
 # As root or with password-less sudo it installs what is missing; otherwise it prints the one command to run.
+# With OFFLINE=1 (a distributor's build) it only looks for what compiles, and with GUEST=none not for what packs a guest.
 set -eu
 
 # command:package pairs; a command that is there counts, whoever installed it.
-needed='
-musl-gcc:musl-tools
-gcc:gcc
-npm:npm
+needed="
+${MUSL_CC:-musl-gcc}:musl-tools
+patch:patch
+"
+[ "${GUEST:-}" = none ] || needed="$needed
 cpio:cpio
 xz:xz-utils
 zstd:zstd
 depmod:kmod
-qemu-system-x86_64:qemu-system-x86
 dpkg-deb:dpkg
+"
+[ "${OFFLINE:-}" = 1 ] || needed="$needed
+gcc:gcc
+npm:npm
+qemu-system-x86_64:qemu-system-x86
 lua5.4:lua5.4
 mke2fs:e2fsprogs
 qemu-storage-daemon:qemu-system-common
-'
+"
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=
@@ -25,7 +31,7 @@ for pair in $needed; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 # The sanitizer builds of the agent link against glibc's headers.
-[ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+[ "${OFFLINE:-}" = 1 ] || [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 [ -e /usr/include/linux/vm_sockets.h ] || missing="$missing linux-libc-dev"
 [ -z "$missing" ] && exit 0
 

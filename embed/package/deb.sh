@@ -33,6 +33,8 @@ gzip -9n "$doc/CHANGELOG.md"
 cat >"$stage/usr/share/lintian/overrides/provium" <<'EOF'
 # The executable ends in the program and its assets, which strip(1) would cut off.
 provium: unstripped-binary-or-object [usr/bin/provium]
+# The Bun runtime that it carries has its image decoders compiled in.
+provium: embedded-library libjpeg [usr/bin/provium]
 # The Bun runtime that it carries is linked without these.
 provium: hardening-no-pie [usr/bin/provium]
 provium: hardening-no-relro [usr/bin/provium]
