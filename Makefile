@@ -37,9 +37,11 @@ help:
 
 # --- what the machine needs ---------------------------------------------------------------------------------
 
-setup: build/setup.stamp node_modules/.stamp
+SETUP := build/setup-$(GUEST)$(if $(filter 1,$(OFFLINE)),-offline).stamp
 
-build/setup.stamp: embed/setup.sh
+setup: $(SETUP) node_modules/.stamp
+
+$(SETUP): embed/setup.sh
 	@mkdir -p build
 	@sh embed/setup.sh
 	@touch $@
@@ -48,9 +50,10 @@ ifeq ($(OFFLINE),1)
 # From the source archive of a release, which carries in vendor/ what is fetched otherwise.
 export KERNEL_DEB := $(firstword $(wildcard $(CURDIR)/vendor/guest/linux-image-*.deb))
 export BUSYBOX_DEB := $(firstword $(wildcard $(CURDIR)/vendor/guest/busybox-static_*.deb))
-VENDORED_BUN := vendor/bun/oven-bun-linux-$(if $(filter aarch64,$(shell uname -m)),aarch64,x64)-$(BUN_VERSION).tgz
+MACHINE := $(if $(filter aarch64,$(shell uname -m)),aarch64,x64)$(if $(wildcard /lib/ld-musl-*),$(if $(wildcard /lib*/ld-linux-*),,-musl))
+VENDORED_BUN := vendor/bun/oven-bun-linux-$(MACHINE)-$(BUN_VERSION).tgz
 
-$(BUN): | build/setup.stamp
+$(BUN): | $(SETUP)
 	@test -e $(VENDORED_BUN) || { echo '$(VENDORED_BUN) is missing: OFFLINE=1 builds from the source archive of a release (make dist)' >&2; exit 1; }
 	@mkdir -p $(@D)
 	tar -xzf $(VENDORED_BUN) -C $(@D) --strip-components=2 package/bin/bun
@@ -59,7 +62,7 @@ node_modules/.stamp: package.json bun.lock $(wildcard patches/*.patch) | $(BUN)
 	$(BUN) embed/offline.ts
 	@touch $@
 else
-$(BUN): | build/setup.stamp
+$(BUN): | $(SETUP)
 	@mkdir -p $(TOOLS)
 	npm install --loglevel=error --no-audit --no-fund --prefix $(TOOLS) bun@$(BUN_VERSION)
 
@@ -73,7 +76,7 @@ endif
 include agent/rules.mk
 
 GUEST_FILES := build/guest/manifest
-$(GUEST_FILES): $(shell find embed/guest -type f) | build/setup.stamp $(BUN)
+$(GUEST_FILES): $(shell find embed/guest -type f) | $(SETUP) $(BUN)
 	embed/guest/build.sh build/guest
 
 SOURCES := $(shell find src embed -name '*.ts' -o -name '*.lua' -o -name '*.json' -o -name '*.html')
@@ -108,14 +111,20 @@ bench: build
 
 # --- shipping -----------------------------------------------------------------------------------------------
 
-dist: build $(AGENT_BINARIES_ARM64)
+dist: build $(AGENT_BINARIES_ARM64) build/man/provium.1
 	$(BUN) embed/dist.ts
 
 MAN_PAGES := build/man/provium.1 build/man/provium.toml.5 build/man/provium-lua.7
 DOCS := README.md CHANGELOG.md THIRD_PARTY.md $(wildcard docs/*.md)
 
+ifeq ($(OFFLINE),1)
+$(firstword $(MAN_PAGES)): $(wildcard vendor/man/*)
+	@mkdir -p $(@D)
+	cp vendor/man/* $(@D)
+else
 $(firstword $(MAN_PAGES)): embed/man.ts embed/manual.ts docs/cli.md $(SOURCES) | node_modules/.stamp
 	$(BUN) embed/man.ts build/man
+endif
 
 install: build $(firstword $(MAN_PAGES))
 	install -D -m 0755 dist/provium $(DESTDIR)$(PREFIX)/bin/provium

@@ -107,7 +107,7 @@ names=$(sed -n "s/^[0-9a-f]\{64\}  \(provium-[0-9][0-9A-Za-z.+~]*-linux-$machine
 if [ -n "$version" ]; then
   all=$names
   names=$(printf '%s\n' "$all" | grep -F -- "provium-$version-linux-" || true)
-  [ -n "$names" ] || die "the mirror has no version $version for $machine (it has: $(printf '%s ' $all))"
+  [ -n "$names" ] || die "the mirror has no version $version for $machine (it has: $(echo "$all" | tr "\n" " "))"
 fi
 name=
 for one in $names; do

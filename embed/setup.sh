@@ -7,7 +7,6 @@ set -eu
 # command:package pairs; a command that is there counts, whoever installed it.
 needed="
 ${MUSL_CC:-musl-gcc}:musl-tools
-patch:patch
 "
 [ "${GUEST:-}" = none ] || needed="$needed
 cpio:cpio
@@ -16,7 +15,10 @@ zstd:zstd
 depmod:kmod
 dpkg-deb:dpkg
 "
-[ "${OFFLINE:-}" = 1 ] || needed="$needed
+if [ "${OFFLINE:-}" = 1 ]; then
+  needed="$needed patch:patch"
+else
+  needed="$needed
 gcc:gcc
 npm:npm
 qemu-system-x86_64:qemu-system-x86
@@ -24,6 +26,7 @@ lua5.4:lua5.4
 mke2fs:e2fsprogs
 qemu-storage-daemon:qemu-system-common
 "
+fi
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=

@@ -1,9 +1,10 @@
 /**
  * The source archive: the tree of HEAD and, below vendor/, everything that `make build OFFLINE=1` would else fetch:
  *
- *   vendor/bun/        npm packages of the Bun that builds, for x64 and arm64
+ *   vendor/bun/        npm packages of the Bun that builds, for x64 and arm64, glibc and musl
  *   vendor/npm/        packages inside the executable, as npm published them (patches/ are applied at build)
  *   vendor/guest/      Debian packages of the default guest
+ *   vendor/man/        the man pages, whose renderer is not inside the executable
  */
 
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -13,7 +14,9 @@ import manifest from "../package.json" with { type: "json" };
 import { packageFile, root, runtimePackages } from "./lock.ts";
 import { fetchPackage, run } from "./runtime.ts";
 
-const BUILDERS = ["bun", "@oven/bun-linux-x64", "@oven/bun-linux-aarch64"];
+const BUILDERS = ["x64", "x64-musl", "aarch64", "aarch64-musl"].map(
+  (machine) => `@oven/bun-linux-${machine}`,
+);
 
 /** Writes `NAME.tar.gz` whose members lie below `name/`. The same commit and packages give the same bytes. */
 export const sourceArchive = (path: string, name: string): void => {
@@ -37,6 +40,9 @@ export const sourceArchive = (path: string, name: string): void => {
     const guest = into("guest");
     const packages = join(root, "build/guest/packages");
     for (const file of readdirSync(packages)) copyFileSync(join(packages, file), join(guest, file));
+    const man = into("man");
+    for (const file of readdirSync(join(root, "build/man")))
+      copyFileSync(join(root, "build/man", file), join(man, file));
     const time = run(["git", "log", "-1", "--format=@%ct"]).trim();
     run(
       [

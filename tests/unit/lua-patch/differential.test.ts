@@ -12,8 +12,8 @@ const cases = join(import.meta.dir, "cases.lua");
 const runner = resolve(import.meta.dir, "run-lua.ts");
 const CASES_A_BLOCK = 1000;
 
-const blocks = Math.max(1, Math.ceil(Number(process.env["PROVIUM_FUZZ_CASES"] ?? 8000) / CASES_A_BLOCK));
-const first = Number(process.env["PROVIUM_FUZZ_BLOCK"] ?? 1);
+const blocks = Math.max(1, Math.ceil(Number(process.env.PROVIUM_FUZZ_CASES ?? 8000) / CASES_A_BLOCK));
+const first = Number(process.env.PROVIUM_FUZZ_BLOCK ?? 1);
 
 const output = async (command: readonly string[]): Promise<string[]> => {
   const child = Bun.spawn([...command], { stdout: "pipe", stderr: "inherit" });
