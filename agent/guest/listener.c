@@ -29,7 +29,8 @@ static void accept_all(void *context, uint32_t events) {
   for (;;) {
     int fd = accept4(listener->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0) {
-      session_open(listener->agent, fd, false);
+      struct session *session = session_open(listener->agent, fd, false);
+      if (session != NULL) session->resumable = true;
     } else if (errno != EINTR && errno != ECONNABORTED) {
       if (errno != EAGAIN) pause_accepting(listener);
       return;

@@ -32,6 +32,9 @@ static void violation(struct session *session, const char *what) {
   if (serial) session_drop(session);
   session_refuse(session, ACTOR_IO, 0, 0, "frame", "%s; the session ends", what);
   if (serial) return;
+  /* What it has to say must leave. */
+  session->parked = false;
+  session->park_request = -1;
   buffer_clear(&session->in);
   session->closing = true;
 }
@@ -201,7 +204,7 @@ static void host_left(struct session *session) {
     return;
   }
   if ((session->watched & EPOLLET) != 0) return;
-  session_drop(session);
+  if (!session->parked) session_drop(session);
   buffer_clear(&session->in);
   session->watched = EPOLLIN | EPOLLET;
   loop_rearm(&session->agent->loop, &session->watch, session->watched);

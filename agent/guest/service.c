@@ -10,6 +10,7 @@
 #include "messages.h"
 #include "network.h"
 #include "output.h"
+#include "parking.h"
 #include "power.h"
 #include "process.h"
 #include "session.h"
@@ -87,6 +88,7 @@ union fields {
   struct worker_end_fields worker_end;
   struct net_setup_fields net_setup;
   struct net_hosts_fields net_hosts;
+  struct resume_fields resume;
 };
 
 void service_request(struct session *session, const struct message *message, const struct frame_head *head,
@@ -113,6 +115,12 @@ void service_request(struct session *session, const struct message *message, con
     case MESSAGE_SHUTDOWN:
       session_send_ready(session, head->request_id);
       power_down(session, fields.shutdown.sync_ms);
+      break;
+    case MESSAGE_PARK:
+      park(session, head);
+      break;
+    case MESSAGE_RESUME:
+      resume(session, head, &fields.resume);
       break;
     case MESSAGE_CREDIT:
       process_credit(session, &fields.credit);

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 #include "messages.h"
 #include "output.h"
+#include "parking.h"
 #include "process.h"
 #include "strays.h"
 #include "worker.h"
@@ -44,6 +46,7 @@ struct session *session_open(struct agent *agent, int fd, bool serial) {
   session->agent = agent;
   session->id = ++agent->next_session;
   session->serial = serial;
+  session->park_request = -1;
   session->synced = !serial;
   session->watch = (struct watch){.fd = -1, .ready = ready, .context = session};
   session->watched = EPOLLIN;
@@ -89,6 +92,8 @@ void session_drop(struct session *session) {
   session->sent = 0;
   session->held = 0;
   session->closing = false;
+  session->parked = false;
+  session->park_request = -1;
   session->synced = !session->serial;
   actor_advance(agent->main_task);
 }
@@ -96,6 +101,12 @@ void session_drop(struct session *session) {
 void session_close(struct session *session) {
   struct agent *agent = session->agent;
   if (session->closed) return;
+  if (session->parked && session->resumable && session->watch.fd >= 0 && !agent->stopping) {
+    /* It waits for its host to come back. */
+    loop_close(&agent->loop, &session->watch);
+    buffer_clear(&session->in);
+    return;
+  }
   session->closed = true;
   session_drop(session);
   loop_close(&agent->loop, &session->watch);
@@ -110,6 +121,23 @@ void session_close(struct session *session) {
   buffer_free(&session->out);
   loop_bury(&agent->loop, &session->grave, session);
   if (session->gone != NULL) session->gone(agent);
+}
+
+bool session_adopt(struct session *session, struct session *fresh) {
+  struct loop *loop = &session->agent->loop;
+  int fd = fcntl(fresh->watch.fd, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return false;
+  session->watched = EPOLLIN;
+  session->blocked = false;
+  if (!loop_watch(loop, &session->watch, fd, EPOLLIN)) {
+    int error = errno;
+    close(fd);
+    session->watch.fd = -1;
+    errno = error;
+    return false;
+  }
+  session_close(fresh);
+  return true;
 }
 
 void session_push(struct session *session, int64_t kind, int64_t actor, int64_t request_id, const struct shape *shape,
@@ -204,6 +232,8 @@ void session_answer(struct call *call) {
 
 /** Chooses what goes out next. False when there is nothing. */
 static bool collect(struct session *session) {
+  if (session->park_request >= 0) return park_answer(session);
+  if (session->parked) return false;
   if (buffer_length(&session->control) > 0) {
     struct buffer empty = session->out;
     session->out = session->control;

@@ -43,6 +43,12 @@ struct session {
   bool synced;
   int64_t nonce;
   bool closed;
+  /** See parking.h. */
+  bool parked;
+  /** Its host can connect again: parked, it outlives its connection. */
+  bool resumable;
+  /** Of the PARK that waits until what is being sent has left; -1: none. */
+  int64_t park_request;
   /** Ends once what is queued has left. */
   bool closing;
   bool power_off;
@@ -95,6 +101,9 @@ bool sessions_flush(struct agent *agent, bool waited);
 bool session_idle(const struct session *session);
 size_t session_queued(const struct session *session);
 void session_broadcast(struct agent *agent, int64_t kind, const struct shape *shape, const void *values);
+
+/** A session whose connection broke while it was parked goes on with that of `fresh`, which ends. */
+bool session_adopt(struct session *session, struct session *fresh);
 
 /** In receive.c: reads and serves requests. */
 void session_receive(struct session *session, uint32_t events);

@@ -96,7 +96,7 @@ const liveStream = (self: Console): ConsoleStream => {
       return port.length - offset;
     },
     get ended() {
-      return vm.life !== life || (vm.state !== "booted" && vm.state !== "paused");
+      return !vm.lives(life) || (vm.state !== "booted" && vm.state !== "paused");
     },
     failure: undefined,
     *close() {},

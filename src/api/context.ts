@@ -4,7 +4,7 @@ import { accessSync, constants, statSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { ApiError } from "../errors/errors.ts";
 import type { Recorder } from "../fixture/recorder.ts";
-import type { Services } from "../lab/ports.ts";
+import type { Services, SnapshotFiles } from "../lab/ports.ts";
 import type { Flavour } from "../lab/quantities.ts";
 import type { Scopes } from "../lab/scopes.ts";
 import type { NativeFunction } from "../lua/native.ts";
@@ -20,6 +20,7 @@ export class Api {
   constructor(
     readonly scopes: Scopes,
     readonly state: LuaState,
+    readonly snapshots: SnapshotFiles,
     /** The test file. */
     readonly file: string,
     /** Where classic relative paths start. */

@@ -45,14 +45,15 @@ export abstract class Held implements Resource {
     return !this.open;
   }
 
-  /** The VM has been booted or reset since: it went with the boot that it belonged to. */
+  /** It is no part of the VM's present: a boot, a reset or a restore came between. */
   get lost(): boolean {
-    return this.guest.vm.life !== this.life;
+    return !this.guest.vm.lives(this.life);
   }
 
-  /** Throws when it went with an earlier boot. */
+  /** Throws when it is no part of the VM's present, and says why. */
   checkLife(call: string): void {
-    if (this.lost) throw new ApiError(`${call}: ${this.label} ended with an earlier boot of that vm`);
+    const { vm } = this.guest;
+    if (this.lost) throw new ApiError(`${call}: ${this.label} ${vm.whyLost(this.life)}`);
   }
 
   /** It is over without a release: the guest has freed it. */

@@ -6,7 +6,7 @@ import type { Profile } from "../config/schema.ts";
 import type { Emit } from "../events/types.ts";
 import type { Recorder } from "../fixture/recorder.ts";
 import type { NetworkHost } from "../lab/network-host.ts";
-import type { OpenDisk, OpenGuest, Services, Vmm } from "../lab/ports.ts";
+import type { OpenDisk, OpenGuest, ResumeGuest, Services, SnapshotFiles, Vmm } from "../lab/ports.ts";
 import { Scopes } from "../lab/scopes.ts";
 import { consoleText } from "../lab/session.ts";
 import { LuaFunction } from "../lua/function.ts";
@@ -46,6 +46,8 @@ export interface ApiContext {
   readonly vmm: Vmm;
   readonly openGuest: OpenGuest;
   readonly openDisk: OpenDisk;
+  readonly resumeGuest: ResumeGuest;
+  readonly snapshots: SnapshotFiles;
   readonly services: Services;
   readonly network: Pick<NetworkHost, "openBackend" | "openUplink" | "openDhcp">;
   readonly emit: Emit;
@@ -99,6 +101,8 @@ export const installApi = (context: ApiContext): Surface => {
       vmm: context.vmm,
       openGuest: context.openGuest,
       openDisk: context.openDisk,
+      resumeGuest: context.resumeGuest,
+      snapshots: context.snapshots,
       services: context.services,
       emit: context.emit,
       operations: job.operations === true,
@@ -119,6 +123,7 @@ export const installApi = (context: ApiContext): Surface => {
   const api = new Api(
     scopes,
     state,
+    context.snapshots,
     job.file,
     job.project,
     (fields) => execTable.call(fields)[0] as LuaTable,

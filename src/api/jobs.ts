@@ -37,9 +37,13 @@ class Job implements Resource {
     return this.result === undefined && !this.lost && this.process.exit === undefined;
   }
 
-  /** The VM has been booted again since: the job went with the boot that it belonged to. */
+  /** It is no part of the VM's present: a boot, a reset or a restore came between. */
   get lost(): boolean {
-    return this.result === undefined && this.vm.life !== this.life;
+    return this.result === undefined && !this.vm.lives(this.life);
+  }
+
+  get whyLost(): string {
+    return this.vm.whyLost(this.life);
   }
 
   /** The finished result, or undefined when the deadline passes first. */
@@ -101,7 +105,7 @@ const jobArgument = (self: GuestHandle, args: Args): Job => {
   const given = args.any(1);
   const id = unwrapped(given instanceof LuaTable ? given.get("id") : given);
   const job = typeof id === "number" ? jobsOf(self.vm).get(id) : undefined;
-  if (job?.lost) throw new ApiError(`${args.callee}: ${job.label} ended with an earlier boot of that vm`);
+  if (job?.lost) throw new ApiError(`${args.callee}: ${job.label} ${job.whyLost}`);
   if (job !== undefined) return job;
   throw new ApiError(
     `${args.callee}: job must be what vm:background returned on vm \`${self.vm.name}\`, got ${given instanceof LuaTable ? `a table with id ${described(id)}` : described(id)}`,

@@ -7,8 +7,9 @@ import { hasRunningJobs } from "./jobs.ts";
 import { Process } from "./process.ts";
 import { Stream } from "./stream.ts";
 
-const openStreams = (vm: Vm): number =>
-  heldOf(vm, "stream").filter((held) => held instanceof Stream && !held.ended).length;
+/** Streams of a VM that are open and have not ended. */
+export const liveStreams = (vm: Vm): readonly Stream[] =>
+  heldOf(vm, "stream").filter((held): held is Stream => held instanceof Stream && !held.ended);
 
 /** Whether a command or a system call of the test goes on in the guest. */
 const works = (vm: Vm): boolean =>
@@ -19,7 +20,10 @@ export const COUNT_METHODS: VmMethods = {
     "(): boolean",
     "True when nothing of the test goes on in the guest: no call under way in another task, no process or background job running, no open file or stream.",
     ({ vm }) =>
-      callsUnderWay(vm) === 0 && !works(vm) && heldOf(vm, "file").length === 0 && openStreams(vm) === 0,
+      callsUnderWay(vm) === 0 &&
+      !works(vm) &&
+      heldOf(vm, "file").length === 0 &&
+      liveStreams(vm).length === 0,
   ),
   open_file_count: vmMethod(
     "(): integer",
@@ -29,7 +33,7 @@ export const COUNT_METHODS: VmMethods = {
   open_stream_count: vmMethod(
     "(): integer",
     "How many streams are open and have not ended, consoles and those of workers included.",
-    ({ vm }) => openStreams(vm),
+    ({ vm }) => liveStreams(vm).length,
   ),
   agent_state: vmMethod(
     "(): {processes, tasks, io_fds, task_fds, queued_bytes, rss_bytes: integer}",

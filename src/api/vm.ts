@@ -12,6 +12,7 @@ import { JOB_METHODS } from "./jobs.ts";
 import { NIC_METHODS } from "./nic.ts";
 import { PROCESS_METHODS } from "./process.ts";
 import { COUNT_METHODS } from "./quiescence.ts";
+import { SNAPSHOT_METHODS } from "./snapshot.ts";
 import { ARCH_METHODS } from "./sys.ts";
 import { SYSCALL_METHODS } from "./syscall.ts";
 import { TAIL_METHODS } from "./tails.ts";
@@ -44,6 +45,7 @@ export const GUEST_METHOD_GROUPS: Readonly<Record<string, GuestMethods>> = {
 /** The methods of a VM as the manual shows them. */
 export const VM_METHOD_GROUPS: Readonly<Record<string, VmMethods>> = {
   "Life of a VM": LIFE_METHODS,
+  Snapshots: SNAPSHOT_METHODS,
   ...GUEST_METHOD_GROUPS,
   Network: NIC_METHODS,
   Disks: DISK_METHODS,

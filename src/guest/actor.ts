@@ -39,7 +39,7 @@ const WORKER_END_MS = 10_000;
 
 export class RemoteActor implements Actor {
   constructor(
-    protected readonly client: Client,
+    protected client: Client,
     readonly id: number,
     /** The guest's architecture, which decides about the numbers of system calls. */
     protected readonly machine: string,
@@ -251,6 +251,14 @@ export class RemoteWorker extends RemoteActor implements WorkerActor {
     readonly thread: boolean,
   ) {
     super(client, id, machine);
+    client.addWorker(this);
+  }
+
+  /** Goes on in another session. */
+  moveTo(client: Client): void {
+    this.client = client;
+    this.ending = undefined;
+    client.addWorker(this);
   }
 
   get gone(): Error | undefined {

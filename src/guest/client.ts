@@ -4,16 +4,24 @@
  */
 
 import type { Channel, ChannelListener } from "../channel/channel.ts";
-import { ProtocolError, VmDeadError } from "../errors/errors.ts";
-import type { Op, Wait } from "../sys/op.ts";
+import { ApiError, ProtocolError, TimeoutError, VmDeadError } from "../errors/errors.ts";
+import type { SessionMark } from "../lab/ports.ts";
+import { type Deadline, type Op, until, type Wait } from "../sys/op.ts";
 import { encode, Frame, type RequestName } from "./codec.ts";
 import { ACTOR_IO, ACTOR_MAIN, MESSAGES, type Payload, type Reply } from "./messages.ts";
 import { actorName, refusal, type Subject, taskGone, workerEnded } from "./wording.ts";
 
 const LAST_REQUEST_ID = 0x7fff_ffff;
 
+/** Makes a handle work, as it was when it was captured, in another session. */
+export type Revival = (client: Client) => void;
+
 /** Receives what the agent pushes about one process. Throws ProtocolError for what cannot be. */
 export interface ProcessListener {
+  /** Why the session cannot be parked now, if so. */
+  readonly busy?: string | undefined;
+  /** How it stands now, for a session that goes on from here; absent: it does not outlive this one. */
+  capture?(): Revival;
   output(data: Payload<"DATA">): void;
   exited(exit: Payload<"EXIT">): void;
   /** The session ended. */
@@ -106,13 +114,24 @@ export class Client implements ChannelListener {
   /** Workers that are no more, and what became of them; `undefined`: ended by order. */
   private readonly lostWorkers = new Map<number, Payload<"TASK_GONE"> | undefined>();
   private readonly endListeners: ((reason: Error) => void)[] = [];
+  private readonly workers = new Set<{ moveTo(client: Client): void }>();
   private readonly held: Uint8Array[][] = [];
-  private lastId = 0;
-  private lastProcess = 0;
-  private lastWorker = ACTOR_MAIN;
+  /** What is to be sent once the parked session goes on. */
+  private parked: Uint8Array[][] | undefined;
+  private lastId: number;
+  private lastProcess: number;
+  private lastWorker: number;
   private reason: Error | undefined;
 
-  constructor(private readonly channel: Channel) {}
+  /** With `inherited` it goes on with a session that another host has parked. */
+  constructor(
+    private readonly channel: Channel,
+    private readonly inherited?: SessionMark,
+  ) {
+    this.lastId = inherited?.lastRequest ?? 0;
+    this.lastProcess = inherited?.lastProcess ?? 0;
+    this.lastWorker = inherited?.lastWorker ?? ACTOR_MAIN;
+  }
 
   /** Why the session is over, once it is. */
   get ended(): Error | undefined {
@@ -138,15 +157,74 @@ export class Client implements ChannelListener {
     this.requests.set(id, request as unknown as Outstanding<RequestName>);
     if (options.later === true) this.held.push(body);
     else {
-      this.release();
-      this.channel.send(...body);
+      this.transmit(body);
     }
     return request;
   }
 
   /** What was held back goes out in front of what is sent now: for the agent they are one read. */
-  private release(): void {
-    for (const body of this.held.splice(0)) this.channel.queue(...body);
+  private transmit(body: Uint8Array[]): void {
+    if (this.parked !== undefined) {
+      this.parked.push(...this.held.splice(0), body);
+      return;
+    }
+    for (const held of this.held.splice(0)) this.channel.queue(...held);
+    this.channel.send(...body);
+  }
+
+  /**
+   * Brings the session to rest: once this returns nothing is on its way in either direction. What is sent meanwhile
+   * waits for `unpark`. Answers where it stands.
+   */
+  *park(deadline: Deadline): Op<SessionMark> {
+    if (this.reason !== undefined) throw this.reason;
+    for (const { busy } of this.processes.values())
+      if (busy !== undefined) throw new ApiError(`the guest cannot be saved now: ${busy}`);
+    const request = this.begin("PARK", {}, { actor: ACTOR_IO, subject: { call: "snapshot" } });
+    this.parked = [];
+    let rests = false;
+    try {
+      if (!(yield* until(() => request.settled, deadline)))
+        throw new TimeoutError("the agent did not come to rest in time");
+      const token = Number(request.take().token);
+      rests = true;
+      const { lastId: lastRequest, lastProcess, lastWorker } = this;
+      return { token, lastRequest, lastProcess, lastWorker };
+    } finally {
+      if (!rests) this.unpark();
+    }
+  }
+
+  /** Lets a parked session go on. */
+  unpark(): void {
+    const waiting = this.parked;
+    this.parked = undefined;
+    if (waiting === undefined || this.reason !== undefined) return;
+    this.post("RESUME", { token: 0 }, ACTOR_IO);
+    for (const body of waiting) this.channel.send(...body);
+  }
+
+  /** How the handles of the session stand, for one that goes on from here. */
+  capture(): Revival {
+    const lost = [...this.lostWorkers];
+    const workers = [...this.workers];
+    const processes = [...this.processes].flatMap(([handle, process]) => {
+      const revival = process.capture?.();
+      return revival === undefined ? [] : [{ handle, process, revival }];
+    });
+    return (client) => {
+      for (const [worker, gone] of lost) client.lostWorkers.set(worker, gone);
+      for (const worker of workers) worker.moveTo(client);
+      for (const { handle, process, revival } of processes) {
+        revival(client);
+        client.processes.set(handle, process);
+      }
+    };
+  }
+
+  /** A worker of this session: it goes with it where the session goes on. */
+  addWorker(worker: { moveTo(client: Client): void }): void {
+    this.workers.add(worker);
   }
 
   /** Sends a request and waits for its answer. */
@@ -161,13 +239,12 @@ export class Client implements ChannelListener {
 
   /** Tells the agent that `bytes` of a stream have been taken. Not answered. */
   credit(process: number, stream: 1 | 2, bytes: number): void {
-    if (this.reason === undefined)
-      this.channel.send(...encode("CREDIT", ACTOR_IO, 0, { process, stream, bytes }));
+    if (this.reason === undefined) this.transmit(encode("CREDIT", ACTOR_IO, 0, { process, stream, bytes }));
   }
 
   /** Gives up a request that is under way. */
   cancel(id: number): void {
-    if (this.reason === undefined) this.channel.send(...encode("CANCEL", ACTOR_IO, id, {}));
+    if (this.reason === undefined) this.transmit(encode("CANCEL", ACTOR_IO, id, {}));
   }
 
   /** A process handle that was never used in this session. */
@@ -216,10 +293,14 @@ export class Client implements ChannelListener {
     else if (kind === MESSAGES.ERROR.kind) this.refuse(frame);
     else if (kind === MESSAGES.DATA.kind) {
       const data = frame.payload("DATA");
-      this.processOf(data.process, "DATA").output(data);
+      const process = this.processOf(data.process, "DATA");
+      if (process !== undefined) process.output(data);
+      // Nobody here wants it, and the writer shall not be held back.
+      else if (data.data.byteLength > 0)
+        this.credit(Number(data.process), Number(data.stream) === 1 ? 1 : 2, data.data.byteLength);
     } else if (kind === MESSAGES.EXIT.kind) {
       const exit = frame.payload("EXIT");
-      this.processOf(exit.process, "EXIT").exited(exit);
+      this.processOf(exit.process, "EXIT")?.exited(exit);
     } else if (kind === MESSAGES.READY.kind && frame.requestId > 0) this.acknowledge(frame);
     else if (kind === MESSAGES.WORKER_STARTED.kind) this.workerStarted(frame);
     else if (kind === MESSAGES.TASK_GONE.kind) this.taskGone(frame.payload("TASK_GONE"));
@@ -301,7 +382,7 @@ export class Client implements ChannelListener {
     const id = frame.requestId;
     const request = this.requests.get(id);
     if (request === undefined) {
-      if (this.orphaned.delete(id)) return undefined;
+      if (this.orphaned.delete(id) || id <= (this.inherited?.lastRequest ?? 0)) return undefined;
       throw new ProtocolError(
         `the agent answered request ${id} with ${frame.name}, and there is no such request`,
       );
@@ -309,9 +390,10 @@ export class Client implements ChannelListener {
     return request;
   }
 
-  private processOf(handle: number | bigint, what: string): ProcessListener {
+  /** Whom it concerns; undefined for a process that an earlier host of the session has started. */
+  private processOf(handle: number | bigint, what: string): ProcessListener | undefined {
     const listener = this.processes.get(Number(handle));
-    if (listener === undefined)
+    if (listener === undefined && Number(handle) > (this.inherited?.lastProcess ?? 0))
       throw new ProtocolError(`the agent sent ${what} for process ${handle}, and there is no such process`);
     return listener;
   }

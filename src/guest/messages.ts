@@ -109,6 +109,19 @@ export const MESSAGES = define({
    */
   TASK_GONE: { kind: 9, fields: { actor: "int", how: "int", code: "int" } },
 
+  /**
+   * Brings the session to rest for a snapshot of the machine: the agent finishes the frame it is sending, answers,
+   * and says nothing more until RESUME; what it has to say stays in its memory. Until the answer the host sends
+   * nothing behind this, so then nothing is on its way in either direction. `token` names the session.
+   */
+  PARK: { kind: 13, fields: {}, reply: { token: "int" }, served: "io" },
+  /**
+   * Lets the parked session go on where it stood, with its processes and workers. Over vsock a parked session
+   * outlives its connection, and RESUME is the first request of a new one, which takes its place. Token 0 is the
+   * session that asks; a PARK that is still waiting is given up.
+   */
+  RESUME: { kind: 14, fields: { token: "int" }, reply: {}, served: "io" },
+
   // --- workers: further actors, each a task of its own -------------------------------------------------------
   /**
    * Makes actor `worker` (2 and up, chosen by the host, unique in the session) from the task that this frame's

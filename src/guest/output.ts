@@ -21,6 +21,16 @@ const BLOCK_BYTES = 64 * 1024;
 
 const NOTHING = new Uint8Array(0);
 
+/** A stream at one moment. */
+export interface OutputState {
+  readonly pieces: readonly Uint8Array[];
+  readonly size: number;
+  readonly credit: number;
+  readonly ungranted: number;
+  readonly ended: boolean;
+  readonly failure: Error | undefined;
+}
+
 export class Output implements OutputStream {
   private pieces: Uint8Array[] = [];
   private size = 0;
@@ -60,6 +70,23 @@ export class Output implements OutputStream {
     if (this.ended) return;
     this.ended = true;
     this.failure = failure;
+  }
+
+  /** How it stands now. Pieces that are there never change. */
+  get state(): OutputState {
+    const { pieces, size, credit, ungranted, ended, failure } = this;
+    return { pieces: [...pieces], size, credit, ungranted, ended, failure };
+  }
+
+  /** Goes back to how it stood. */
+  set state(state: OutputState) {
+    this.pieces = [...state.pieces];
+    this.size = state.size;
+    this.credit = state.credit;
+    this.ungranted = state.ungranted;
+    this.ended = state.ended;
+    this.failure = state.failure;
+    this.block = NOTHING;
   }
 
   /** Forgets what is pending. */

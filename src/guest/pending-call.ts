@@ -5,7 +5,7 @@
 import { GuestError, ProtocolError } from "../errors/errors.ts";
 import type { ExitStatus, PendingCall, SyscallRequest, SyscallResult } from "../lab/ports.ts";
 import { type Deadline, type Op, until } from "../sys/op.ts";
-import type { Client, ProcessListener, Request } from "./client.ts";
+import type { Client, ProcessListener, Request, Revival } from "./client.ts";
 import { ACTOR_IO, type Payload } from "./messages.ts";
 import { type Integer, Reader } from "./msgpack.ts";
 import { Output, WINDOW_BYTES } from "./output.ts";
@@ -21,12 +21,12 @@ export class RemoteCall implements PendingCall, ProcessListener {
   private cancelled: Request<"PROC_CLOSE"> | undefined;
 
   private constructor(
-    private readonly client: Client,
+    private client: Client,
     private readonly actor: number,
     private readonly label: string,
   ) {
     this.handle = client.newProcess(this);
-    this.answer = new Output((bytes) => client.credit(this.handle, 1, bytes));
+    this.answer = new Output((bytes) => this.client.credit(this.handle, 1, bytes));
   }
 
   /**
@@ -127,6 +127,19 @@ export class RemoteCall implements PendingCall, ProcessListener {
     if (this.exit === undefined || !this.answer.ended || this.cancelled !== undefined) return;
     this.client.forgetProcess(this.handle);
     this.tidy();
+  }
+
+  capture(): Revival {
+    const { exit, failure, result } = this;
+    const answer = this.answer.state;
+    return (client) => {
+      this.client = client;
+      this.exit = exit;
+      this.failure = failure;
+      this.result = result;
+      this.answer.state = answer;
+      this.cancelled = undefined;
+    };
   }
 
   lost(reason: Error): void {

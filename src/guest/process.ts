@@ -5,7 +5,7 @@
 import { GuestError, ProtocolError } from "../errors/errors.ts";
 import type { Command, CommandResult, ExitStatus, GuestProcess, OutputStream } from "../lab/ports.ts";
 import { after, type Deadline, type Op, until } from "../sys/op.ts";
-import type { Client, ProcessListener, Request } from "./client.ts";
+import type { Client, ProcessListener, Request, Revival } from "./client.ts";
 import { ACTOR_IO, type Payload } from "./messages.ts";
 import { Output, WINDOW_BYTES } from "./output.ts";
 import { printable } from "./wording.ts";
@@ -35,13 +35,13 @@ export class RemoteProcess implements GuestProcess, ProcessListener {
   private rest: Uint8Array | undefined;
 
   private constructor(
-    private readonly client: Client,
+    private client: Client,
     private readonly label: string,
   ) {
     this.handle = client.newProcess(this);
     this.outputs = [
-      new Output((bytes) => client.credit(this.handle, 1, bytes)),
-      new Output((bytes) => client.credit(this.handle, 2, bytes)),
+      new Output((bytes) => this.client.credit(this.handle, 1, bytes)),
+      new Output((bytes) => this.client.credit(this.handle, 2, bytes)),
     ];
   }
 
@@ -190,6 +190,23 @@ export class RemoteProcess implements GuestProcess, ProcessListener {
   exited(exit: Payload<"EXIT">): void {
     if (this.exit !== undefined) throw new ProtocolError(`a second EXIT for process ${this.handle}`);
     this.exit = exitOf(exit.how, exit.code, exit.timed_out);
+  }
+
+  get busy(): string | undefined {
+    return this.rest === undefined ? undefined : `the input of \`${this.label}\` is still on its way to it`;
+  }
+
+  capture(): Revival {
+    const { exit } = this;
+    const [stdout, stderr] = this.outputs.map((output) => output.state);
+    return (client) => {
+      this.client = client;
+      this.exit = exit;
+      this.outputs[0].state = stdout!;
+      this.outputs[1].state = stderr!;
+      this.failure = undefined;
+      this.closing = undefined;
+    };
   }
 
   lost(reason: Error): void {

@@ -5,7 +5,15 @@
 import { randomBytes } from "node:crypto";
 import type { Channel } from "../channel/channel.ts";
 import { ProtocolError, TimeoutError, VmDeadError } from "../errors/errors.ts";
-import type { AgentState, Guest, GuestIdentity, InterfaceSetup, OpenGuest } from "../lab/ports.ts";
+import type {
+  AgentState,
+  Guest,
+  GuestIdentity,
+  InterfaceSetup,
+  OpenGuest,
+  ParkedSession,
+  ResumeGuest,
+} from "../lab/ports.ts";
 import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
 import { RemoteActor } from "./actor.ts";
 import { Client } from "./client.ts";
@@ -82,6 +90,21 @@ class RemoteGuest implements Guest {
     if (!(yield* until(() => request.settled, deadline)))
       throw new TimeoutError("the agent did not acknowledge the shutdown");
     request.take();
+  }
+
+  *park(deadline: Deadline): Op<ParkedSession> {
+    const mark = yield* this.client.park(deadline);
+    const revival = this.client.capture();
+    return {
+      mark,
+      revive: (guest) => {
+        if (guest instanceof RemoteGuest) revival(guest.client);
+      },
+    };
+  }
+
+  unpark(): void {
+    this.client.unpark();
   }
 
   close(reason?: Error): void {
@@ -166,6 +189,48 @@ export const openGuest: OpenGuest = function* (channel, deadline) {
       while (!(yield* until(settled, Math.min(deadline, after(SYNC_AGAIN_MS)))) && monotonic() < deadline);
     if (ready === undefined) throw noSession(closed, monotonic() - started);
     return new RemoteGuest(client, identityOf(ready));
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+};
+
+/**
+ * Goes on with the session that was parked when the machine was saved. Over vsock the agent greets first, as on any
+ * connection; on a serial port the session is where it was, and both directions are empty.
+ */
+export const resumeGuest: ResumeGuest = function* (channel, mark, identity, deadline) {
+  if (identity.protocol !== PROTOCOL_VERSION)
+    throw new ProtocolError(
+      `the agent in the snapshot speaks protocol ${identity.protocol} and this provium speaks protocol ${PROTOCOL_VERSION}`,
+      { hint: "take the snapshot anew" },
+    );
+  let greeted = channel.resync !== undefined;
+  let closed: Error | undefined;
+  const client = new Client(channel, mark);
+  channel.listen({
+    frame(body) {
+      if (greeted) client.frame(body);
+      else {
+        readReady(body);
+        greeted = true;
+      }
+    },
+    closed(reason) {
+      closed = reason;
+      client.closed(reason);
+    },
+  });
+  const started = monotonic();
+  try {
+    yield* until(() => greeted || closed !== undefined, deadline);
+    const request = greeted
+      ? client.begin("RESUME", { token: mark.token }, { actor: ACTOR_IO, subject: { call: "restore" } })
+      : undefined;
+    yield* until(() => request?.settled !== false || closed !== undefined, deadline);
+    if (request?.settled !== true) throw noSession(closed, monotonic() - started);
+    request.take();
+    return new RemoteGuest(client, identity);
   } catch (error) {
     client.close();
     throw error;

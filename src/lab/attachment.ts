@@ -5,9 +5,10 @@ import type { BackendBridge, Counters, Port } from "../net/backend.ts";
 import { closeFd } from "../sys/libc.ts";
 import type { Op } from "../sys/op.ts";
 import type { BridgeOptions } from "./bridge-options.ts";
+import type { VmLink } from "./link.ts";
 import type { Guest, NicSpec } from "./ports.ts";
 import { address6Of, addressOf, type Subnet } from "./subnet.ts";
-import type { Vm, VmLink } from "./vm.ts";
+import type { Vm } from "./vm.ts";
 
 /** How long an interface may take to appear in the guest, before the factor for software emulation. */
 const APPEARANCE_MS = 20_000;

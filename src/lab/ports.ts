@@ -65,6 +65,26 @@ export interface LaunchSpec {
   readonly transport: Transport;
   /** A directory of this machine's own (logs, console), below the run directory. */
   readonly directory: string;
+  /** The machine goes on from here instead of booting; the rest of the specification is that of the saved machine. */
+  readonly saved?: { readonly directory: string; readonly image: MachineImage } | undefined;
+}
+
+/** One file of a snapshot, as it must be. */
+export interface SavedFile {
+  readonly name: string;
+  /** Its length; holes count. */
+  readonly bytes: number;
+  /** Of its content, holes or not (src/sys/sparse.ts). */
+  readonly checksum: string;
+}
+
+/** What a VMM has written of a stopped machine. */
+export interface MachineImage {
+  /** Version of the QEMU that wrote it; no other can read it. */
+  readonly qemu: string;
+  readonly files: readonly SavedFile[];
+  /** Bytes that a seeded virtio-rng has given out. */
+  readonly entropyRead: number;
 }
 
 export interface ConsolePort {
@@ -94,7 +114,10 @@ export interface Machine {
   /** Connects to the agent: retries with short back-off until a channel stands or the deadline passes. */
   connect(deadline: Deadline): Op<Channel>;
   pause(): Op<void>;
+  /** Lets the CPUs run; a machine that was launched from a snapshot starts with this. */
   resume(): Op<void>;
+  /** Writes the paused machine into a directory: RAM, devices, firmware, writable disks. It can go on afterwards. */
+  save(directory: string): Op<MachineImage>;
   /** Warm reset; the caller connects anew. */
   reset(): Op<void>;
   powerButton(): Op<void>;
@@ -406,6 +429,23 @@ export interface InterfaceSetup {
   readonly timeoutMs: number;
 }
 
+/** Where a session stood when it was parked: enough for another host to go on with it. */
+export interface SessionMark {
+  /** Names the session to the agent. */
+  readonly token: number;
+  /** The last numbers that the host has given out. */
+  readonly lastRequest: number;
+  readonly lastProcess: number;
+  readonly lastWorker: number;
+}
+
+/** A session at rest: nothing is on its way in either direction, and the agent says nothing until it is resumed. */
+export interface ParkedSession {
+  readonly mark: SessionMark;
+  /** Makes the handles of the session, as they were when it was parked, work on `guest`, a session that has resumed it. */
+  revive(guest: Guest): void;
+}
+
 /** A session with the agent of one machine. */
 export interface Guest {
   readonly identity: GuestIdentity;
@@ -418,6 +458,10 @@ export interface Guest {
   setHosts(lines: string): Op<void>;
   /** Asks for power-off; returns when the agent has acknowledged. */
   shutdown(syncMs: number, deadline: Deadline): Op<void>;
+  /** Brings the session to rest, so that the machine can be saved. What is asked meanwhile waits until `unpark`. */
+  park(deadline: Deadline): Op<ParkedSession>;
+  /** Lets a parked session go on. Harmless when it is not parked. */
+  unpark(): void;
   /** Why the session is over, once it is. */
   readonly ended: Error | undefined;
   /** Called once, from the reactor, when the session ends by itself: channel closed, protocol broken. Not after `close`. */
@@ -428,6 +472,34 @@ export interface Guest {
 
 /** Opens the session on a fresh channel: SYNC where the transport needs it, READY, version check. */
 export type OpenGuest = (channel: Channel, deadline: Deadline) => Op<Guest>;
+
+/** Goes on with a session that was parked when the machine was saved. `identity`: what its agent said then. */
+export type ResumeGuest = (
+  channel: Channel,
+  mark: SessionMark,
+  identity: GuestIdentity,
+  deadline: Deadline,
+) => Op<Guest>;
+
+// --- snapshots on disk ---------------------------------------------------------------------------------------------
+
+/** The directories of snapshots, each with a manifest beside the files that a machine has written. */
+export interface SnapshotFiles {
+  /** A path where nothing is yet, for a snapshot that lives as long as the file. */
+  fresh(name: string): string;
+  /** Makes the directory. HostError when there is something already. */
+  create(directory: string): void;
+  /** Removes it with all that is in it. Harmless when it is not there. */
+  remove(directory: string): void;
+  /** The last file: with it the snapshot is whole. */
+  writeManifest(directory: string, text: string): void;
+  /** HostError naming the path when there is no manifest. */
+  readManifest(directory: string): string;
+  /** Whether a host file is there. */
+  exists(path: string): boolean;
+  /** What the directory takes on disk, in bytes; 0 when it is not there. */
+  size(directory: string): number;
+}
 
 // --- what the dispatcher does for a runner ---------------------------------------------------------------------
 

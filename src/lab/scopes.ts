@@ -9,13 +9,14 @@ import { nearest } from "../errors/suggest.ts";
 import type { ResourceAmount } from "../events/types.ts";
 import { all, type Op } from "../sys/op.ts";
 import type { Bridge } from "./bridge.ts";
+import type { VmHost } from "./host.ts";
 import { Lab } from "./lab.ts";
 import { Network } from "./network.ts";
 import type { NetworkHost } from "./network-host.ts";
 import type { BootOptions, OptionTable } from "./options.ts";
 import type { Flavour } from "./quantities.ts";
 import { Registry } from "./registry.ts";
-import { Vm, type VmHost } from "./vm.ts";
+import { Vm } from "./vm.ts";
 
 export const ROOT_LAB = "provium";
 
@@ -41,6 +42,11 @@ export class Scopes {
     network: Pick<NetworkHost, "openBackend" | "openUplink" | "openDhcp">,
   ) {
     this.network = new Network({ ...network, emit: host.emit, file: host.file });
+  }
+
+  /** The test file as people know it. */
+  get path(): string {
+    return this.host.file;
   }
 
   /** The scope of the running test body, else the file's. */

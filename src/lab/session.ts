@@ -9,7 +9,7 @@ import type { Channel } from "../channel/channel.ts";
 import { ApiError, InterruptedError, ProviumError, VmDeadError } from "../errors/errors.ts";
 import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
 import { attended } from "./liveness.ts";
-import type { Guest, Machine, OpenGuest } from "./ports.ts";
+import type { Guest, GuestIdentity, Machine, OpenGuest, ResumeGuest, SessionMark } from "./ports.ts";
 
 /** How long a broken channel waits for the machine's own story (a panic event, the exit of QEMU). */
 const STORY_MS = 300;
@@ -79,12 +79,31 @@ export class Session {
     return this.machine.death ?? this.opened?.ended;
   }
 
+  /** Whether there is somebody to talk to. */
+  get isOpen(): boolean {
+    return this.opened !== undefined;
+  }
+
   /** Connects to the agent and waits for READY. */
   *open(deadline: Deadline): Op<void> {
+    const { openGuest } = this;
+    yield* this.connect(deadline, (channel) => openGuest(channel, deadline));
+  }
+
+  /** Connects to the agent of a restored machine and goes on with the session that was parked there. */
+  *goOn(
+    saved: { readonly session: SessionMark; readonly guest: GuestIdentity },
+    resumeGuest: ResumeGuest,
+    deadline: Deadline,
+  ): Op<void> {
+    yield* this.connect(deadline, (channel) => resumeGuest(channel, saved.session, saved.guest, deadline));
+  }
+
+  private *connect(deadline: Deadline, open: (channel: Channel) => Op<Guest>): Op<void> {
     const channel = yield* this.machine.connect(deadline);
     this.channel = channel;
     try {
-      this.opened = yield* this.openGuest(channel, deadline);
+      this.opened = yield* open(channel);
     } catch (error) {
       channel.close();
       throw error;
@@ -110,9 +129,9 @@ export class Session {
   }
 
   /** Runs an order to the machine itself; if it dies under it, the error tells that story. */
-  *order(operation: string, op: Op<void>): Op<void> {
+  *order<T>(operation: string, op: Op<T>): Op<T> {
     try {
-      yield* op;
+      return yield* op;
     } catch (error) {
       if (this.ended === "asked" || error instanceof InterruptedError || error instanceof ApiError)
         throw error;

@@ -13,13 +13,17 @@ const ALLOWED = {
   power_button: ["booted"],
   plug: ["booted"],
   set_link: ["booted", "paused"],
+  snapshot: ["booted"],
+  restore: ["created", "shutdown", "dead"],
 } as const satisfies Record<string, readonly VmState[]>;
 
 export type Transition = keyof typeof ALLOWED;
 
+export const isTransition = (call: string): call is Transition => Object.hasOwn(ALLOWED, call);
+
 /** The states from which `call` is allowed; anything that is no transition is a call into the guest. */
 export const allowedStates = (call: string): readonly VmState[] =>
-  Object.hasOwn(ALLOWED, call) ? ALLOWED[call as Transition] : ["booted"];
+  isTransition(call) ? ALLOWED[call] : ["booted"];
 
 const list = (states: readonly string[]): string =>
   states.length === 1 ? (states[0] as string) : `${states.slice(0, -1).join(", ")} or ${states.at(-1)}`;

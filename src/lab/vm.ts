@@ -2,54 +2,23 @@
 
 import type { Profile } from "../config/schema.ts";
 import { ApiError, InterruptedError, ProviumError, TimeoutError, VmDeadError } from "../errors/errors.ts";
-import type { Emit } from "../events/types.ts";
 import { after, monotonic, type Op } from "../sys/op.ts";
 import { checkBoot } from "./boot-check.ts";
 import { VmDisks } from "./disks.ts";
+import type { VmHost } from "./host.ts";
+import { isEmulated } from "./launch.ts";
+import { Lineage } from "./lineage.ts";
+import type { VmLink } from "./link.ts";
 import { type BootOptions, mergeBootOptions } from "./options.ts";
-import { bootBound, bootRequest, cpusOf, kernelCmdline, memoryOf, needsHardwareRng } from "./plan.ts";
-import type {
-  BootArtefacts,
-  ConsolePort,
-  Guest,
-  NicSpec,
-  OpenDisk,
-  OpenGuest,
-  Services,
-  Vmm,
-} from "./ports.ts";
+import { bootBound } from "./plan.ts";
+import type { ConsolePort, Guest, LaunchSpec, NicSpec } from "./ports.ts";
 import type { Resource } from "./registry.ts";
-import { consoleLines, Session } from "./session.ts";
-import { allowedStates, type VmState, wrongState } from "./states.ts";
-
-/** What VMs of one test file share. */
-export interface VmHost {
-  readonly vmm: Vmm;
-  readonly openGuest: OpenGuest;
-  readonly openDisk: OpenDisk;
-  readonly services: Services;
-  readonly emit: Emit;
-  /** Every operation in a guest becomes an event. */
-  readonly operations?: boolean;
-  /** The test file as events name it. */
-  readonly file: string;
-  readonly accel: "kvm" | "tcg";
-  readonly transport: "vsock" | "serial";
-  /** Makes a directory of its own for one life of a VM and returns its path. */
-  directory(vm: string): string;
-  /** Throws ApiError unless the host file can be read. */
-  checkHostFile(path: string, what: string): void;
-}
-
-/** A network interface of a VM, as far as its life is concerned. */
-export interface VmLink {
-  /** Before a launch: what the machine is to get. */
-  prepare(): Op<NicSpec>;
-  /** The launch is over, well or not: what was lent to it may be closed. */
-  handedOver(): void;
-  /** The agent is there: after a boot or a reset. */
-  ready(guest: Guest): Op<void>;
-}
+import { Session } from "./session.ts";
+import { allowedStates, isTransition, type VmState, wrongState } from "./states.ts";
+import { told } from "./told.ts";
+import { refuseUnsavable, VmSnapshots } from "./vm-snapshots.ts";
+import { VmStory } from "./vm-story.ts";
+import { bootWay, startError, type WayUp } from "./way-up.ts";
 
 /** Bound of a polite shutdown, the power-off included; afterwards the machine is ended by force. */
 const SHUTDOWN_MS = 10_000;
@@ -58,13 +27,12 @@ const SYNC_MS = 2_000;
 /** How long a guest may take to power off after its power button was pressed. */
 const POWER_BUTTON_MS = 30_000;
 
-const ns = (ms: number): number => Math.round(ms * 1e6);
-
 export class Vm implements Resource {
   readonly kind = "vm";
   /** Its network interfaces. */
   readonly links = new Set<VmLink>();
   readonly disks: VmDisks;
+  readonly snapshots: VmSnapshots;
   private phase: VmState = "created";
   private session: Session | undefined;
   private starting: Session | undefined;
@@ -72,7 +40,10 @@ export class Vm implements Resource {
   private death: VmDeadError | undefined;
   private lastConsole: ConsolePort | undefined;
   private lastCid: number | undefined;
-  private boots = 0;
+  private readonly lineage = new Lineage();
+  /** What the running machine was launched with. */
+  private spec: LaunchSpec | undefined;
+  private readonly story: VmStory;
 
   constructor(
     readonly name: string,
@@ -83,6 +54,7 @@ export class Vm implements Resource {
     private readonly leftover: "shutdown" | "kill",
   ) {
     const vm = this;
+    this.story = new VmStory(host.emit, host.file, name);
     this.disks = new VmDisks({
       label: this.label,
       open: host.openDisk,
@@ -93,6 +65,26 @@ export class Vm implements Resource {
       order: function* (call, op) {
         const session = yield* vm.live(call);
         yield* session.order(call, op(session.machine));
+      },
+    });
+    this.snapshots = new VmSnapshots({
+      vm: this,
+      host,
+      story: this.story,
+      lineage: this.lineage,
+      options: () => this.options,
+      allowed: (call) => this.allowed(call),
+      checkSaving: () => this.checkSaving(),
+      *live(call) {
+        const session = yield* vm.live(call);
+        return { session, spec: vm.spec as LaunchSpec };
+      },
+      drop: () => {
+        if (this.session !== undefined) this.finish(this.session, "shutdown", "goes back to a snapshot");
+      },
+      *start(way, there) {
+        vm.checkSaving();
+        yield* vm.during("being restored", () => vm.start(way, there));
       },
     });
   }
@@ -110,9 +102,19 @@ export class Vm implements Resource {
     return this.lastCid;
   }
 
-  /** Which boot this is, resets included, counted from 1: what was started in an earlier one is gone. 0 before the first. */
+  /** Names the present for what is made in the guest now; 0 before the first boot. */
   get life(): number {
-    return this.boots;
+    return this.lineage.now;
+  }
+
+  /** Whether what was made in that life is still there: no boot came between, or the VM went back to it. */
+  lives(life: number): boolean {
+    return this.lineage.holds(life);
+  }
+
+  /** Why what was made in a life that is over is gone: "ended with an earlier boot of that vm". */
+  whyLost(life: number): string {
+    return this.lineage.lost(life);
   }
 
   /** The console of the last boot, also after its end. */
@@ -125,7 +127,8 @@ export class Vm implements Resource {
     yield* this.allowed("boot");
     const options = mergeBootOptions(this.options, over);
     checkBoot(options, this.host);
-    yield* this.during("booting", () => this.launch(options));
+    const way = bootWay(this.host, this.name, this.profile, options, this.disks);
+    yield* this.during("booting", () => this.start(way, () => this.lineage.begin()));
     this.options = options;
   }
 
@@ -133,27 +136,7 @@ export class Vm implements Resource {
   *call<T>(operation: string, op: (guest: Guest) => Op<T>): Op<T> {
     yield* this.allowed(operation);
     const running = (this.session as Session).call(operation, op);
-    return yield* this.host.operations === true ? this.told(operation, running) : running;
-  }
-
-  /** Runs an operation and says how long it took and what became of it. */
-  private *told<T>(operation: string, op: Op<T>): Op<T> {
-    const started = monotonic();
-    let error: string | undefined;
-    try {
-      return yield* op;
-    } catch (thrown) {
-      error = thrown instanceof Error ? thrown.message : String(thrown);
-      throw thrown;
-    } finally {
-      const base = {
-        file: this.host.file,
-        vm_name: this.name,
-        operation,
-        duration_ns: ns(monotonic() - started),
-      };
-      this.host.emit("op", error === undefined ? base : { ...base, error });
-    }
+    return yield* this.host.operations === true ? told(this.host, this.name, operation, running) : running;
   }
 
   *pause(): Op<void> {
@@ -190,7 +173,7 @@ export class Vm implements Resource {
       session.fail(new ProviumError(why, { cause: error }));
       throw error;
     }
-    this.boots++;
+    this.lineage.begin();
     this.enter("booted", "reset");
   }
 
@@ -277,13 +260,20 @@ export class Vm implements Resource {
 
   /** The machine has no hardware acceleration: what takes time takes longer. */
   get emulated(): boolean {
-    return this.host.vmm.kind === "qemu" && this.host.accel === "tcg";
+    return isEmulated(this.host);
+  }
+
+  /** Throws for what a snapshot does not hold yet. */
+  private checkSaving(): void {
+    refuseUnsavable(this.label, "is attached to bridges", this.links.size > 0);
+    refuseUnsavable(this.label, "has disks", this.disks.all().length > 0);
   }
 
   /** Throws unless the state allows `call`; a VM that has just died tells why. */
   private *allowed(call: string): Op<void> {
     if (this.session?.broken !== undefined) yield* this.session.story();
-    if (this.doing !== undefined && call !== "shutdown") throw wrongState(this.name, this.doing, call);
+    const doing = this.doing ?? (this.snapshots.saving && isTransition(call) ? "being saved" : undefined);
+    if (doing !== undefined && call !== "shutdown") throw wrongState(this.name, doing, call);
     if (!allowedStates(call).includes(this.phase))
       throw wrongState(this.name, this.phase, call, this.phase === "dead" ? this.death?.message : undefined);
   }
@@ -302,41 +292,20 @@ export class Vm implements Resource {
     }
   }
 
-  private *launch(options: BootOptions): Op<void> {
-    const { host, profile } = this;
-    const memoryBytes = memoryOf(profile, options);
-    const cpus = cpusOf(profile, options);
-    const grant = yield* host.services.draw(this.name, memoryBytes, cpus);
-    const bound = bootBound(options, this.emulated);
-    const nics: NicSpec[] = [];
+  private *start(way: WayUp, there: (session: Session) => void): Op<void> {
+    const { host } = this;
+    const grant = yield* host.services.draw(this.name, way.memoryBytes, way.cpus);
     let session: Session | undefined;
     try {
-      const disks = yield* this.disks.prepare(options.disks ?? []);
-      const artefacts: BootArtefacts | undefined =
-        host.vmm.kind === "local" ? undefined : yield* host.services.boot(bootRequest(profile, options));
+      const artefacts =
+        host.vmm.kind === "local" || way.artefacts === undefined ? undefined : yield* way.artefacts();
+      const nics: NicSpec[] = [];
+      const disks = yield* way.disks();
       for (const link of this.links) nics.push(yield* link.prepare());
+      const spec = way.spec(artefacts, nics, disks);
       const started = monotonic();
-      const deadline = after(bound.ms);
-      const machine = yield* host.vmm.launch(
-        {
-          name: this.name,
-          memoryBytes,
-          cpus,
-          kernel: artefacts?.kernel,
-          initrd: artefacts?.initrd,
-          cmdline: kernelCmdline(profile, options, artefacts?.cmdline ?? "", this.emulated),
-          nics,
-          disks,
-          rngSeed: options.rngSeed,
-          hardwareRng: needsHardwareRng(profile),
-          initialTime: options.initialTime,
-          qemuArgs: profile.qemuArgs,
-          accel: host.accel,
-          transport: host.vmm.kind === "local" && host.transport === "serial" ? "local" : host.transport,
-          directory: host.directory(this.name),
-        },
-        deadline,
-      );
+      const deadline = after(way.bound.ms);
+      const machine = yield* way.launch(spec, deadline);
       this.lastConsole = machine.console;
       session = new Session(
         this.name,
@@ -344,18 +313,20 @@ export class Vm implements Resource {
         host.openGuest,
         grant.release,
         (error) => this.broke(error),
-        () => this.phase === "booted",
+        () => this.phase === "booted" && !this.snapshots.saving,
       );
       this.starting = session;
-      yield* session.open(deadline);
+      yield* way.open(session, deadline);
+      there(session);
+      this.spec = spec;
       for (const link of this.links) yield* link.ready(session.guest);
-      this.begin(session, memoryBytes, monotonic() - started);
+      this.begin(session, way.memoryBytes, monotonic() - started);
     } catch (error) {
       if (session === undefined) grant.release();
       try {
-        throw yield* this.bootError(error, session, bound.text);
+        throw yield* startError(this.label, error, session, way);
       } finally {
-        session?.end(new ProviumError(`${this.label} did not boot`));
+        session?.end(new ProviumError(`${this.label} did not ${way.call}`));
       }
     } finally {
       this.starting = undefined;
@@ -364,37 +335,12 @@ export class Vm implements Resource {
     }
   }
 
-  /** What a failed boot says: the machine's own story, or how long was waited and what the console showed. */
-  private *bootError(error: unknown, session: Session | undefined, bound: string): Op<unknown> {
-    if (error instanceof InterruptedError) return error;
-    if (session !== undefined && !(error instanceof TimeoutError)) yield* session.deathNews();
-    const death = session?.machine.death;
-    if (session !== undefined && death !== undefined) return session.deathError("boot", death);
-    if (!(error instanceof TimeoutError)) return error;
-    const tail = session?.machine.console.tail(4096) ?? "";
-    return new TimeoutError(
-      `${this.label} did not boot within ${bound}: ${error.message}${consoleLines(tail)}`,
-      {
-        hint: "Give it longer with boot{boot_timeout = ...}, or see in the console lines where the guest stopped.",
-      },
-    );
-  }
-
   private begin(session: Session, memoryBytes: number, bootMs: number): void {
     this.session = session;
     this.death = undefined;
-    this.boots++;
     this.lastCid = session.machine.cid;
     this.phase = "booted";
-    this.host.emit("vm_spawned", {
-      file: this.host.file,
-      vm_name: this.name,
-      profile: this.profile.name,
-      memory_bytes: memoryBytes,
-      cid: session.machine.cid ?? 0,
-      transport: session.machine.transport,
-      boot_ns: ns(bootMs),
-    });
+    this.story.spawned(this.profile.name, memoryBytes, session.machine, bootMs);
   }
 
   private *powerOff(session: Session, deadline: number): Op<void> {
@@ -415,8 +361,7 @@ export class Vm implements Resource {
 
   private enter(state: VmState, reason?: string): void {
     this.phase = state;
-    const base = { file: this.host.file, vm_name: this.name, state };
-    this.host.emit("vm_state", reason === undefined ? base : { ...base, reason });
+    this.story.entered(state, reason);
   }
 
   /** The session is over, by wish. */
@@ -440,10 +385,6 @@ export class Vm implements Resource {
 
   private closed(session: Session, state: VmState, reason?: string): void {
     this.enter(state, reason);
-    this.host.emit("vm_shutdown", {
-      file: this.host.file,
-      vm_name: this.name,
-      duration_ns: ns(monotonic() - session.started),
-    });
+    this.story.ended(session.started);
   }
 }

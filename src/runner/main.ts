@@ -1,12 +1,14 @@
 /** The runner role: takes test files from the dispatcher one after another until the dispatcher is gone. */
 
+import { join } from "node:path";
 import { installApi } from "../api/install.ts";
 import { ServedDisk } from "../disk/disk.ts";
-import { openGuest } from "../guest/session.ts";
+import { openGuest, resumeGuest } from "../guest/session.ts";
 import type { OpenDisk, Vmm } from "../lab/ports.ts";
 import { Reactor } from "../sys/reactor.ts";
 import { createLocalVmm } from "../vmm/local.ts";
 import { QemuVmm } from "../vmm/qemu.ts";
+import { createSnapshotFiles } from "../vmm/snapshot-files.ts";
 import type { SessionHost } from "./chunk.ts";
 import { runErrand } from "./errand.ts";
 import { buildFixture } from "./fixture.ts";
@@ -55,6 +57,8 @@ const runJob = (job: Job, link: Link, reactor: Reactor): void => {
         openGuest,
         network: networkOf(job, reactor),
         openDisk: disksOf(job, link, reactor),
+        resumeGuest,
+        snapshots: createSnapshotFiles(join(job.directory, "snapshots")),
         services,
         emit,
         reactor,

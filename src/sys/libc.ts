@@ -34,6 +34,7 @@ const { symbols: c } = dlopen(libraryName(), {
   write: { args: [i32, pointer, u64], returns: i64 },
   writev: { args: [i32, pointer, i32], returns: i64 },
   close: { args: [i32], returns: i32 },
+  lseek: { args: [i32, i64, i32], returns: i64 },
   poll: { args: [pointer, u64, i32], returns: i32 },
   fcntl: { args: [i32, i32, i64], returns: i32 },
   socket: { args: [i32, i32, i32], returns: i32 },
@@ -148,6 +149,7 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
 export const errnoName = (code: number): string => ERRNO_NAMES[code] ?? `errno ${code}`;
 
 export const EINTR = 4;
+export const ENXIO = 6;
 export const EAGAIN = 11;
 export const EINPROGRESS = 115;
 

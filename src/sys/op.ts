@@ -89,6 +89,37 @@ export const interrupt = (op: Op<unknown>, order: InterruptedError): void => {
   }
 };
 
+/** An operation that has been begun, up to its first wait, and is finished later. */
+export class Begun<T> {
+  private step: IteratorResult<Wait, T>;
+
+  constructor(private readonly op: Op<T>) {
+    this.step = op.next();
+  }
+
+  /** Waits for the rest of it. Once only. */
+  *finish(): Op<T> {
+    while (!this.step.done) {
+      let ready: boolean;
+      try {
+        ready = yield this.step.value;
+      } catch (error) {
+        this.step = this.op.throw(error);
+        continue;
+      }
+      this.step = this.op.next(ready);
+    }
+    return this.step.value;
+  }
+
+  /** Ends it where it stands; its result, if it has come to one already. */
+  abandon(order: InterruptedError): T | undefined {
+    if (this.step.done) return this.step.value;
+    interrupt(this.op, order);
+    return undefined;
+  }
+}
+
 /** One operation under way among several. */
 class Strand<T> {
   wait: Wait | undefined;

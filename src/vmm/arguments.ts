@@ -29,6 +29,8 @@ export interface Descriptors {
   readonly nics?: readonly number[] | undefined;
   /** Where the disks are served, in their order. */
   readonly disks?: readonly number[] | undefined;
+  /** The saved devices of the snapshot that the machine goes on from. */
+  readonly devices?: number | undefined;
 }
 
 /** What this build of QEMU can do. */
@@ -36,11 +38,6 @@ export interface Capabilities {
   /** seccomp filters are compiled in. */
   readonly sandbox: boolean;
 }
-
-/** Where guest RAM lives: anonymous pages, or a file that outlives QEMU (a shared one can be snapshotted). */
-export type MemoryBacking =
-  | { readonly kind: "anonymous" }
-  | { readonly kind: "file"; readonly path: string; readonly share: boolean };
 
 /** Device ids of QEMU; also what QMP events name. */
 export const AGENT_DEVICE = "agent";
@@ -75,14 +72,25 @@ const clockBase = (initialTime: number | undefined): string =>
     ? "base=utc"
     : `base=${new Date(Math.floor(initialTime) * 1000).toISOString().slice(0, 19)}`;
 
-const memory = (bytes: number, backing: MemoryBacking): string[] => {
-  const mebibytes = Math.ceil(bytes / MEBIBYTE);
+/** What QEMU gives a guest that is to have `bytes` of RAM: whole MiB. */
+export const ramBytes = (bytes: number): number => Math.ceil(bytes / MEBIBYTE) * MEBIBYTE;
+
+/** Guest RAM: pages of its own, or those of a snapshot until the guest writes to them. */
+const memory = (bytes: number, file: string | undefined): string[] => {
+  const size = `${ramBytes(bytes) / MEBIBYTE}M`;
   const object =
-    backing.kind === "anonymous"
-      ? `memory-backend-ram,id=ram,size=${mebibytes}M`
-      : `memory-backend-file,id=ram,size=${mebibytes}M,mem-path=${escaped(backing.path)},share=${backing.share ? "on" : "off"}`;
-  return ["-m", `${mebibytes}M`, "-object", object];
+    file === undefined
+      ? `memory-backend-ram,id=ram,size=${size}`
+      : `memory-backend-file,id=ram,size=${size},mem-path=${escaped(file)},share=off`;
+  return ["-m", size, "-object", object];
 };
+
+/**
+ * A machine that goes on from a snapshot waits (`-S`) while it reads its devices from a descriptor. The stream has
+ * neither a section about its configuration nor a description of itself: see save.ts.
+ */
+const incoming = (fd: number | undefined): string[] =>
+  fd === undefined ? [] : ["-S", "-global", "migration.send-configuration=off", "-incoming", `fd:${fd}`];
 
 const diskArguments = (link: DiskLink, descriptor: number | undefined): string[] => [
   ...["-blockdev", JSON.stringify(wire(link, FIRST_WIRE, String(descriptor)))],
@@ -124,14 +132,16 @@ export const qemuArguments = (
   spec: LaunchSpec,
   descriptors: Descriptors,
   capabilities: Capabilities,
-  backing: MemoryBacking = { kind: "anonymous" },
+  /** RAM of the snapshot that the machine goes on from. */
+  ramFile?: string,
 ): string[] => [
   ...["-name", `guest=${escaped(spec.name)}`],
   ...["-nodefaults", "-no-user-config", "-display", "none"],
   ...(capabilities.sandbox ? ["-sandbox", SANDBOX] : []),
-  ...["-machine", `${MACHINE},memory-backend=ram`],
+  ...["-machine", `${MACHINE},memory-backend=ram${ramFile === undefined ? "" : ",suppress-vmdesc=on"}`],
   ...["-accel", spec.accel, "-cpu", cpuModel(spec), "-smp", String(spec.cpus)],
-  ...memory(spec.memoryBytes, backing),
+  ...memory(spec.memoryBytes, ramFile),
+  ...incoming(descriptors.devices),
   ...["-rtc", clockBase(spec.initialTime)],
   // A guest that restarts by itself ends QEMU, and one that panics stops: both are told by QMP first.
   ...["-action", "reboot=shutdown,shutdown=poweroff,panic=pause"],

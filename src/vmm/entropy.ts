@@ -13,6 +13,8 @@ const BLOCKING_READ = 2;
 
 /** An endless stream of bytes made from a 64-bit seed. */
 export class SeededBytes {
+  /** Bytes taken so far. */
+  taken = 0;
   private block = new Uint8Array(0);
   private counter = 0n;
 
@@ -20,6 +22,7 @@ export class SeededBytes {
 
   take(count: number): Uint8Array {
     const out = new Uint8Array(count);
+    this.taken += count;
     for (let filled = 0; filled < count; ) {
       if (this.block.byteLength === 0) this.block = this.next();
       const part = this.block.subarray(0, count - filled);
@@ -44,15 +47,22 @@ export class EntropyServer {
   private answers = new Uint8Array(0);
   private watch: Watch | undefined;
 
-  /** Takes over `fd`, our end of the pair that QEMU asks on. */
+  /** Takes over `fd`, our end of the pair that QEMU asks on. `skip`: bytes that an earlier life of the guest has had. */
   constructor(
     private readonly fd: number,
     seed: bigint,
     reactor: Reactor,
+    skip = 0,
   ) {
     this.bytes = new SeededBytes(seed);
+    this.bytes.take(skip);
     setNonBlocking(fd);
     this.watch = reactor.watch(fd, POLLIN, () => this.serve());
+  }
+
+  /** Bytes given out, those of the earlier life included. */
+  get given(): number {
+    return this.bytes.taken;
   }
 
   close(): void {

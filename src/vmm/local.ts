@@ -9,7 +9,7 @@ import { openLocal } from "../channel/local.ts";
 import { SEND_BUFFER_BYTES } from "../channel/stream.ts";
 import { connectVsock } from "../channel/vsock.ts";
 import { ApiError, HostError, ProviumError } from "../errors/errors.ts";
-import type { ConsolePort, LaunchSpec, Machine, Vmm } from "../lab/ports.ts";
+import type { ConsolePort, LaunchSpec, Machine, MachineImage, Vmm } from "../lab/ports.ts";
 import { closeFd, pipePair, readSome, setNonBlocking, socketPair } from "../sys/libc.ts";
 import type { Deadline, Op } from "../sys/op.ts";
 import { until } from "../sys/op.ts";
@@ -148,6 +148,11 @@ class LocalMachine implements Machine {
   // biome-ignore lint/correctness/useYield: an operation that never gets to wait
   *resizeDisk(): Op<void> {
     throw lacks("disks", WITH_QEMU);
+  }
+
+  // biome-ignore lint/correctness/useYield: an operation that never gets to wait
+  *save(): Op<MachineImage> {
+    throw lacks("snapshots", WITH_QEMU);
   }
 
   expectExit(): void {

@@ -9,7 +9,7 @@ import { openSerial } from "../channel/serial.ts";
 import { connectVsock } from "../channel/vsock.ts";
 import { ProviumError, TimeoutError } from "../errors/errors.ts";
 import { AGENT_PORT, SERIAL_PORT_NAME } from "../guest/messages.ts";
-import type { DiskLink, Machine, NicSpec } from "../lab/ports.ts";
+import type { DiskLink, LaunchSpec, Machine, MachineImage, NicSpec } from "../lab/ports.ts";
 import { closeFd, dupFd } from "../sys/libc.ts";
 import { after, type Deadline, type Op, until } from "../sys/op.ts";
 import { type Child, exitText, type ProcessExit } from "../sys/process.ts";
@@ -21,6 +21,7 @@ import { disk, diskDevice, diskNode, FIRST_WIRE, format, wire, wireNode } from "
 import type { EntropyServer } from "./entropy.ts";
 import { netdev, nic, nicDevice, nicWire } from "./nics.ts";
 import type { JsonObject, Qmp, QmpEvent } from "./qmp.ts";
+import { saveMachine } from "./save.ts";
 
 /** How long a panic may go on printing, and a closed agent port or monitor may wait for the real reason. */
 const PANIC_MS = 150;
@@ -29,9 +30,12 @@ const REASON_MS = 100;
 const COMMAND_MS = 10_000;
 /** How long a guest may take to let go of a device: tens of milliseconds, seconds when it is busy and emulated. */
 const UNPLUG_MS = 10_000;
+/** Reading the devices of a snapshot takes milliseconds. */
+const START_MS = 60_000;
 
 /** What a launch has put together; the machine takes all of it over. */
 export interface MachineParts {
+  readonly spec: LaunchSpec;
   readonly child: Child;
   readonly qmp: Qmp;
   readonly console: MachineConsole;
@@ -61,6 +65,8 @@ export class QemuMachine implements Machine {
   private readonly kept = new Set<string>();
   /** The number of each disk's connection, where it is not the first. */
   private readonly wires = new Map<string, number>();
+  /** It is to go on from a snapshot and has not been told to run, or still reads its devices. */
+  private incoming: boolean;
   /** QEMU has told of a restart. */
   private restarted = false;
   private closed = false;
@@ -75,6 +81,8 @@ export class QemuMachine implements Machine {
     this.transport = "fd" in parts.agent ? "serial" : "vsock";
     this.cid = "cid" in parts.agent ? parts.agent.cid : undefined;
     this.pid = parts.child.pid;
+    this.incoming = parts.spec.saved !== undefined;
+    this.agentSeen = this.incoming;
     this.console = parts.console;
     parts.qmp.onEvent((event) => this.event(event));
     parts.child.onExit((exit) => this.exited(exit));
@@ -100,10 +108,11 @@ export class QemuMachine implements Machine {
       this.agentCame();
       return this.followed(channel);
     }
-    // QEMU tells of a port at most once a second, so after a reset its word may come late. The question to the
-    // agent waits in the socket just as well.
+    // QEMU tells of a port at most once a second, so after a reset its word may come late, and the agent of a
+    // snapshot has had it open all the time. The question to the agent waits in the socket just as well.
+    const there = this.agentSeen || this.resetting;
     const opened = yield* until(
-      () => this.agentOpen || this.resetting || this.death !== undefined || this.closed,
+      () => this.agentOpen || there || this.death !== undefined || this.closed,
       deadline,
     );
     const over = this.death ?? this.gone();
@@ -119,6 +128,20 @@ export class QemuMachine implements Machine {
 
   *resume(): Op<void> {
     yield* this.command("cont");
+    if (!this.incoming) return;
+    // One that still reads its devices runs as soon as it has them.
+    yield* until(() => !this.incoming || this.death !== undefined || this.closed, after(START_MS));
+    if (this.incoming)
+      throw this.death ?? this.gone() ?? new TimeoutError("QEMU did not start from the snapshot in time");
+  }
+
+  *save(directory: string): Op<MachineImage> {
+    const { qmp, spec, entropy } = this.parts;
+    try {
+      return yield* saveMachine({ qmp, pid: this.pid, spec, entropyRead: entropy?.given ?? 0 }, directory);
+    } catch (error) {
+      throw this.death ?? error;
+    }
   }
 
   *powerButton(): Op<void> {
@@ -270,6 +293,7 @@ export class QemuMachine implements Machine {
       this.unplugged.add(data.device);
     else if (event.name === "DEVICE_UNPLUG_GUEST_ERROR" && typeof data.device === "string")
       this.kept.add(data.device);
+    else if (event.name === "RESUME") this.incoming = false;
   }
 
   private portChanged(open: boolean): void {

@@ -3,7 +3,7 @@
  * descriptor that it inherits: no socket file, nothing to clean up, nothing that another user could open.
  */
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { SEND_BUFFER_BYTES } from "../channel/stream.ts";
 import { HostError } from "../errors/errors.ts";
@@ -16,10 +16,12 @@ import { type Descriptors, qemuArguments } from "./arguments.ts";
 import { reserveCid } from "./cid.ts";
 import { consoleDevice, MachineConsole } from "./console.ts";
 import { EntropyServer } from "./entropy.ts";
+import { writeFirmware } from "./guest-memory.ts";
 import { checkImage } from "./image.ts";
 import { QemuMachine } from "./machine.ts";
 import { findQemu } from "./program.ts";
 import { Qmp } from "./qmp.ts";
+import { DEVICES_FILE, firmwareOf, RAM_FILE, verifyImage } from "./save.ts";
 
 export interface QemuHost {
   readonly reactor: Reactor;
@@ -104,6 +106,7 @@ export class QemuVmm implements Vmm {
 
   private *start(program: string, spec: LaunchSpec, deadline: Deadline): Op<Machine> {
     const { reactor } = this.host;
+    const { saved } = spec;
     const wiring = new Wiring();
     const release: (() => void)[] = [() => wiring.abandon()];
     try {
@@ -122,11 +125,17 @@ export class QemuVmm implements Vmm {
         entropy: seeded?.number,
         nics: spec.nics?.map(({ wire }) => wiring.lend(wire.fd)),
         disks: spec.disks.map(({ fd }) => wiring.lend(fd)),
+        devices: saved && wiring.give(openSync(join(saved.directory, DEVICES_FILE), "r")),
       };
       const child = spawn(
         {
           program,
-          args: qemuArguments(spec, descriptors, { sandbox: this.sandbox }),
+          args: qemuArguments(
+            spec,
+            descriptors,
+            { sandbox: this.sandbox },
+            saved && join(saved.directory, RAM_FILE),
+          ),
           env: this.host.env,
           descriptors: wiring.map,
           helper: this.host.helper,
@@ -154,9 +163,15 @@ export class QemuVmm implements Vmm {
       const entropy =
         seeded === undefined
           ? undefined
-          : new EntropyServer(wiring.taken(seeded.ours), spec.rngSeed as bigint, reactor);
+          : new EntropyServer(
+              wiring.taken(seeded.ours),
+              spec.rngSeed as bigint,
+              reactor,
+              saved?.image.entropyRead,
+            );
       if (entropy !== undefined) release.push(() => entropy.close());
       machine = new QemuMachine({
+        spec,
         child,
         qmp,
         console,
@@ -166,8 +181,11 @@ export class QemuVmm implements Vmm {
       });
       const started = machine;
       release.push(() => started.close());
+      // QEMU starts meanwhile: the files are read for it to map in any case.
+      if (saved !== undefined) yield* verifyImage(saved.directory, saved.image);
       try {
         yield* qmp.open(deadline);
+        if (saved !== undefined) yield* this.takeUp(saved, qmp, child);
       } catch (error) {
         throw yield* this.launchError(program, child, error);
       }
@@ -177,6 +195,16 @@ export class QemuVmm implements Vmm {
       for (const undo of release.reverse()) undo();
       throw error;
     }
+  }
+
+  /** What a QEMU that goes on from a snapshot needs beside the devices and the RAM that it was started with. */
+  private *takeUp(saved: NonNullable<LaunchSpec["saved"]>, qmp: Qmp, child: Child): Op<void> {
+    if (qmp.version !== saved.image.qemu)
+      throw new HostError(
+        `snapshot ${saved.directory} was taken with QEMU ${saved.image.qemu}, and this is QEMU ${qmp.version}`,
+        { hint: "take the snapshot anew" },
+      );
+    yield* writeFirmware(qmp, child.pid, firmwareOf(saved.directory));
   }
 
   /** QEMU's own words where it has ended, else the error as it came. */

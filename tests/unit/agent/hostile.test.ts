@@ -143,6 +143,8 @@ describe("frames that make no sense", () => {
           if (random(20) === 0) frame[4 + random(frame.length - 4)] = random(256);
           agent.write(frame);
         }
+        // It may have parked the session, and a parked one is silent.
+        agent.write(frameOf(MESSAGES.RESUME.kind, 0, 4999, [0]));
         const echo = agent.call("ECHO", { data: bytes("end") }).catch(() => undefined);
         await Promise.race([echo, agent.until(() => agent.closed)]);
       });

@@ -47,6 +47,8 @@ export const world = (actor: Partial<Actor> = {}, dialect: "classic" | "lab" = "
       return guest;
     },
     openDisk: own.host.openDisk,
+    resumeGuest: own.host.resumeGuest,
+    snapshots: own.host.snapshots,
     services: own.host.services,
     network: own.network,
     emit: own.host.emit,

@@ -15,7 +15,7 @@ import { bytes, SOON } from "./fake-agent.ts";
 const BUILD = new URL("../../../build/", import.meta.url).pathname;
 const SANITIZED = `${BUILD}agent-asan/provium-agent`;
 /** The agent under the sanitizers where there is one; PROVIUM_TEST_AGENT names another. */
-const AGENT =
+export const AGENT =
   process.env.PROVIUM_TEST_AGENT ?? (existsSync(SANITIZED) ? SANITIZED : `${BUILD}agent/provium-agent`);
 const HELPER = `${BUILD}agent/provium-helper`;
 

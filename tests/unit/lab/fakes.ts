@@ -4,6 +4,7 @@ import type { Channel, ChannelListener } from "../../../src/channel/channel.ts";
 import type { Profile } from "../../../src/config/schema.ts";
 import { HostError } from "../../../src/errors/errors.ts";
 import type { Emit, EventKind } from "../../../src/events/types.ts";
+import type { VmHost } from "../../../src/lab/host.ts";
 import type { LeaseBook, Service } from "../../../src/lab/network-host.ts";
 import type {
   Actor,
@@ -17,10 +18,12 @@ import type {
   InterfaceSetup,
   LaunchSpec,
   Machine,
+  MachineImage,
   NicSpec,
+  ParkedSession,
+  SessionMark,
 } from "../../../src/lab/ports.ts";
 import { networkOf, type Subnet } from "../../../src/lab/subnet.ts";
-import type { VmHost } from "../../../src/lab/vm.ts";
 import type { Backend, BackendBridge, Counters, Plan } from "../../../src/net/backend.ts";
 import { closeFd, pipePair, writeSome } from "../../../src/sys/libc.ts";
 import { type Op, Pending, until } from "../../../src/sys/op.ts";
@@ -117,6 +120,10 @@ export class FakeMachine implements Machine {
     return this.keeps;
   }
   resizeDisk = (disk: DiskLink, size: number): Op<void> => this.note(`resizeDisk ${disk.id} ${size}`);
+  *save(directory: string): Op<MachineImage> {
+    yield* this.note(`save ${directory}`);
+    return { qemu: "7.2.0", files: [{ name: "ram", bytes: 4096, checksum: "0" }], entropyRead: 0 };
+  }
   expectExit(): void {
     this.wanted = true;
   }
@@ -177,7 +184,11 @@ export class FakeGuest implements Guest {
   closed: Error | undefined | "quietly";
   ended: Error | undefined;
 
-  constructor(channel: Channel) {
+  constructor(
+    channel: Channel,
+    /** What it goes on from. */
+    readonly mark?: SessionMark,
+  ) {
     channel.listen({
       frame: () => {},
       closed: (reason) => {
@@ -216,6 +227,16 @@ export class FakeGuest implements Guest {
     return at(() => {
       this.calls.push("shutdown");
     });
+  }
+  park(): Op<ParkedSession> {
+    return at(() => {
+      this.calls.push("park");
+      const mark = { token: 1, lastRequest: 2, lastProcess: 3, lastWorker: 4 };
+      return { mark, revive: (guest) => (guest as FakeGuest).calls.push("revive") };
+    });
+  }
+  unpark(): void {
+    this.calls.push("unpark");
   }
   close(reason?: Error): void {
     this.closed ??= reason ?? "quietly";
@@ -331,6 +352,8 @@ export interface Fakes {
   readonly guests: FakeGuest[];
   readonly events: { kind: EventKind; payload: Record<string, unknown> }[];
   readonly requests: BootRequest[];
+  /** Manifests by directory. */
+  readonly files: Map<string, string>;
   /** Memory that the pool has lent and not got back. */
   lent: number;
   /** Carries no frames, and notes what it is asked for. */
@@ -346,6 +369,7 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
     guests: [],
     events: [],
     requests: [],
+    files: new Map(),
     lent: 0,
     disks: [],
     refusal: undefined,
@@ -373,6 +397,31 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
           all.guests.push(guest);
           return guest;
         }),
+      resumeGuest: (channel, mark) =>
+        at(() => {
+          const guest = new FakeGuest(channel, mark);
+          all.guests.push(guest);
+          return guest;
+        }),
+      snapshots: {
+        fresh: (name) => `/run/${name}.snap`,
+        create: (directory) => {
+          all.files.set(directory, "");
+        },
+        remove: (directory) => {
+          all.files.delete(directory);
+        },
+        writeManifest: (directory, text) => {
+          all.files.set(directory, text);
+        },
+        readManifest: (directory) => {
+          const text = all.files.get(directory);
+          if (!text) throw new HostError(`there is no snapshot in ${directory}`);
+          return text;
+        },
+        exists: () => true,
+        size: (directory) => all.files.get(directory)?.length ?? 0,
+      },
       services: {
         draw: (_vm, memoryBytes) =>
           at(() => {

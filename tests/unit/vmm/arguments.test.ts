@@ -123,9 +123,13 @@ test("disks sit on the bus from which they can be unplugged, and are served over
   ]);
 });
 
-test("guest memory can live in a file, shared or private", () => {
-  const args = qemuArguments(spec, descriptors, SANDBOX, { kind: "file", path: "/r/a,b", share: true });
-  expect(after("-object", args)[0]).toBe("memory-backend-file,id=ram,size=512M,mem-path=/r/a,,b,share=on");
+test("a machine that goes on from a snapshot maps its RAM privately and reads its devices before it runs", () => {
+  const args = qemuArguments(spec, { ...descriptors, devices: 7 }, SANDBOX, "/r/a,b");
+  expect(after("-object", args)[0]).toBe("memory-backend-file,id=ram,size=512M,mem-path=/r/a,,b,share=off");
+  expect(after("-incoming", args)).toEqual(["fd:7"]);
+  expect(after("-global", args)).toEqual(["migration.send-configuration=off"]);
+  expect(args).toContain("-S");
+  expect(after("-machine", args)[0]).toEndWith("memory-backend=ram,suppress-vmdesc=on");
 });
 
 test("memory that is no whole number of MiB is rounded up", () => {

@@ -1,0 +1,24 @@
+/** What the VMs of one test file share: the ports, and what the run has decided. */
+
+import type { Emit } from "../events/types.ts";
+import type { OpenDisk, OpenGuest, ResumeGuest, Services, SnapshotFiles, Vmm } from "./ports.ts";
+
+export interface VmHost {
+  readonly vmm: Vmm;
+  readonly openGuest: OpenGuest;
+  readonly openDisk: OpenDisk;
+  readonly resumeGuest: ResumeGuest;
+  readonly snapshots: SnapshotFiles;
+  readonly services: Services;
+  readonly emit: Emit;
+  /** Every operation in a guest becomes an event. */
+  readonly operations?: boolean;
+  /** The test file as events name it. */
+  readonly file: string;
+  readonly accel: "kvm" | "tcg";
+  readonly transport: "vsock" | "serial";
+  /** Makes a directory of its own for one life of a VM and returns its path. */
+  directory(vm: string): string;
+  /** Throws ApiError unless the host file can be read. */
+  checkHostFile(path: string, what: string): void;
+}

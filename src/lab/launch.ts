@@ -1,0 +1,76 @@
+/** What a machine is launched with: one that boots, and one that goes on from a snapshot. */
+
+import type { Transport } from "../channel/channel.ts";
+import type { Profile } from "../config/schema.ts";
+import type { VmHost } from "./host.ts";
+import { checkManifest } from "./manifest.ts";
+import type { BootOptions } from "./options.ts";
+import { cpusOf, kernelCmdline, memoryOf, needsHardwareRng } from "./plan.ts";
+import type { BootArtefacts, DiskLink, LaunchSpec, NicSpec } from "./ports.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** Whether guests run without hardware acceleration. */
+export const isEmulated = (host: VmHost): boolean => host.vmm.kind === "qemu" && host.accel === "tcg";
+
+const transportOf = ({ vmm, transport }: VmHost): Transport =>
+  vmm.kind === "local" && transport === "serial" ? "local" : transport;
+
+/** A machine that boots. */
+export const bootSpec = (
+  name: string,
+  profile: Profile,
+  options: BootOptions,
+  host: VmHost,
+  artefacts: BootArtefacts | undefined,
+  nics: readonly NicSpec[],
+  disks: readonly DiskLink[],
+): LaunchSpec => ({
+  name,
+  memoryBytes: memoryOf(profile, options),
+  cpus: cpusOf(profile, options),
+  kernel: artefacts?.kernel,
+  initrd: artefacts?.initrd,
+  cmdline: kernelCmdline(profile, options, artefacts?.cmdline ?? "", isEmulated(host)),
+  nics,
+  disks,
+  rngSeed: options.rngSeed,
+  hardwareRng: needsHardwareRng(profile),
+  initialTime: options.initialTime,
+  qemuArgs: profile.qemuArgs,
+  accel: host.accel,
+  transport: transportOf(host),
+  directory: host.directory(name),
+});
+
+/** A machine that goes on from a snapshot. Throws where this VM cannot: the first difference by name. */
+export const restoreSpec = (
+  name: string,
+  options: BootOptions,
+  host: VmHost,
+  { directory, manifest }: Snapshot,
+): LaunchSpec => {
+  checkManifest(
+    manifest,
+    {
+      vm: name,
+      memoryBytes: options.memoryBytes,
+      cpus: options.cpus,
+      accel: host.accel,
+      transport: transportOf(host),
+    },
+    directory,
+  );
+  const { launch, image } = manifest;
+  // A restart of the guest loads them again; without them it can do all but that.
+  const there = (path: string | undefined): string | undefined =>
+    path !== undefined && host.snapshots.exists(path) ? path : undefined;
+  return {
+    ...launch,
+    name,
+    kernel: there(launch.kernel),
+    initrd: there(launch.initrd),
+    disks: [],
+    directory: host.directory(name),
+    saved: { directory, image },
+  };
+};

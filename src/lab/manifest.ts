@@ -1,0 +1,97 @@
+/**
+ * What a snapshot says about itself: `manifest.json` in its directory, written last. Pure.
+ *
+ * The text carries a checksum of its own, so what is read is what was written; and it names the checksums of the
+ * files beside it.
+ */
+
+import { ApiError, HostError } from "../errors/errors.ts";
+import type { GuestIdentity, LaunchSpec, MachineImage, SessionMark } from "./ports.ts";
+
+export const MANIFEST = "manifest.json";
+/** Grows when an older provium could not read it. */
+const FORMAT = 1;
+
+/** The machine as it was launched; another one of the same kind is started to go on. */
+export type SavedLaunch = Omit<LaunchSpec, "name" | "directory" | "saved" | "nics" | "disks">;
+
+export interface Manifest {
+  readonly vm: string;
+  readonly profile: string;
+  readonly launch: SavedLaunch;
+  /** vsock context ID that the guest had; on the serial channel none. A restored one gets a new one. */
+  readonly cid?: number | undefined;
+  readonly image: MachineImage;
+  readonly guest: GuestIdentity;
+  readonly session: SessionMark;
+}
+
+const INTEGER = "$integer";
+
+const checksum = (text: string): string => Bun.hash.xxHash3(text).toString(16).padStart(16, "0");
+
+/** The text of the file. */
+export const writeManifest = (manifest: Manifest): string => {
+  const body = JSON.stringify(
+    manifest,
+    (_key, value: unknown) => (typeof value === "bigint" ? { [INTEGER]: String(value) } : value),
+    2,
+  );
+  return `{"provium_snapshot": ${FORMAT}, "checksum": "${checksum(body)}", "content":\n${body}\n}\n`;
+};
+
+const HEAD = /^\{"provium_snapshot": (\d+), "checksum": "([0-9a-f]{16})", "content":\n/;
+
+/** Reads it back. HostError naming `path` when it was cut off or altered, or is of another format. */
+export const readManifest = (text: string, path: string): Manifest => {
+  const head = HEAD.exec(text);
+  if (head === null) throw new HostError(`${path} is no manifest of a snapshot`);
+  if (Number(head[1]) !== FORMAT)
+    throw new HostError(`the snapshot's ${path} has format ${head[1]}, and this provium reads ${FORMAT}`, {
+      hint: "take the snapshot anew",
+    });
+  const body = text.slice(head[0].length, -"\n}\n".length);
+  if (!text.endsWith("\n}\n") || checksum(body) !== head[2])
+    throw new HostError(`the snapshot's ${path} was cut off or altered: its checksum does not fit`, {
+      hint: "take the snapshot anew",
+    });
+  return JSON.parse(body, (_key, value: unknown) =>
+    typeof value === "object" && value !== null && INTEGER in value
+      ? BigInt((value as { [INTEGER]: string })[INTEGER])
+      : value,
+  ) as Manifest;
+};
+
+/** What a VM that is to go on from a snapshot has been told, and where it runs. */
+export interface Expectation {
+  readonly vm: string;
+  readonly memoryBytes?: number | undefined;
+  readonly cpus?: number | undefined;
+  readonly accel: "kvm" | "tcg";
+  readonly transport: "vsock" | "serial" | "local";
+}
+
+const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+
+/** Throws unless a machine of this host can go on from the snapshot at `path`: the first difference by name. */
+export const checkManifest = (manifest: Manifest, expected: Expectation, path: string): void => {
+  const { launch } = manifest;
+  const differ = (what: string, saved: string, wanted: string, hint?: string): never => {
+    throw new ApiError(`snapshot ${path} has ${what} ${saved}, and vm \`${expected.vm}\` ${wanted}`, {
+      ...(hint === undefined ? {} : { hint }),
+    });
+  };
+  if (expected.memoryBytes !== undefined && mebibytes(expected.memoryBytes) !== mebibytes(launch.memoryBytes))
+    differ("memory of", mebibytes(launch.memoryBytes), `is declared with ${mebibytes(expected.memoryBytes)}`);
+  if (expected.cpus !== undefined && expected.cpus !== launch.cpus)
+    differ("CPUs:", String(launch.cpus), `is declared with ${expected.cpus}`);
+  if (expected.accel !== launch.accel)
+    differ(
+      "acceleration",
+      launch.accel,
+      `runs with ${expected.accel}`,
+      "take the snapshot anew on this host",
+    );
+  if (expected.transport !== launch.transport)
+    differ("transport", launch.transport, `uses ${expected.transport}`, "see --transport");
+};

@@ -1,0 +1,127 @@
+/** Snapshots of one VM: taking them, and going on from one. */
+
+import { ApiError } from "../errors/errors.ts";
+import { Begun, monotonic, NEVER, type Op } from "../sys/op.ts";
+import type { VmHost } from "./host.ts";
+import { restoreSpec } from "./launch.ts";
+import type { Lineage } from "./lineage.ts";
+import type { BootOptions } from "./options.ts";
+import type { LaunchSpec, Machine } from "./ports.ts";
+import type { Session } from "./session.ts";
+import { readSnapshot, type SavedVm, Saving, type Snapshot, sameImage } from "./snapshot.ts";
+import type { VmStory } from "./vm-story.ts";
+import { restoreWay, type WayUp } from "./way-up.ts";
+
+/** What taking and restoring snapshots needs of the VM. */
+export interface SnapshotKeeper {
+  readonly vm: SavedVm;
+  readonly host: VmHost;
+  readonly story: VmStory;
+  readonly lineage: Lineage;
+  /** Throws ApiError naming what of the VM cannot be saved. */
+  checkSaving(): void;
+  /** Throws unless the state allows `call`. */
+  allowed(call: string): Op<void>;
+  /** What runs, and what it was launched with. Throws unless the state allows `call`. */
+  live(call: string): Op<{ readonly session: Session; readonly spec: LaunchSpec }>;
+  options(): BootOptions;
+  /** Ends the machine if there is one, because the VM goes back to a snapshot. */
+  drop(): void;
+  /** From no machine to one that runs; `there`: its agent answers. */
+  start(way: WayUp, there: (session: Session) => void): Op<void>;
+}
+
+/** A machine that waits to go on from a snapshot. Whoever does not use it abandons the launch. */
+export interface Prepared {
+  readonly snapshot: Snapshot;
+  readonly launch: Begun<Machine>;
+}
+
+export class VmSnapshots {
+  /** The VM is being saved. */
+  saving = false;
+  /** Snapshots of this VM that were taken in this file, by directory. */
+  private readonly taken = new Map<string, Snapshot>();
+
+  constructor(private readonly keeper: SnapshotKeeper) {}
+
+  /** Writes the VM into a directory, which is made for it, and goes on. */
+  *take(directory: string): Op<Snapshot> {
+    const saving = yield* this.begin();
+    try {
+      yield* saving.rest();
+      yield* saving.stop();
+      return yield* saving.write(directory);
+    } finally {
+      yield* saving.end();
+    }
+  }
+
+  /** The first step of a snapshot; `end` of what it returns must follow. Needs booted. */
+  *begin(): Op<Saving> {
+    const { vm, host, story, lineage } = this.keeper;
+    const { session, spec } = yield* this.keeper.live("snapshot");
+    this.keeper.checkSaving();
+    this.saving = true;
+    return new Saving(vm, session, spec, host.snapshots, {
+      branch: () => lineage.branch(),
+      took: (snapshot, durationMs) => {
+        this.taken.set(snapshot.directory, snapshot);
+        story.saved(durationMs, host.snapshots.size(snapshot.directory));
+      },
+      ended: () => {
+        this.saving = false;
+      },
+    });
+  }
+
+  /** The snapshot in a directory: as it was taken where that was this VM, so that its handles are known. */
+  known(directory: string): Snapshot {
+    const read = readSnapshot(this.keeper.host.snapshots, directory);
+    const taken = this.taken.get(directory);
+    return taken !== undefined && sameImage(taken, read) ? taken : read;
+  }
+
+  /** Goes on from a snapshot: of this VM, or of another one of the same kind. */
+  *restore(from: Snapshot | string): Op<void> {
+    yield* this.keeper.allowed("restore");
+    yield* this.goOnFrom(typeof from === "string" ? this.known(from) : from);
+  }
+
+  /** Starts a machine that waits to go on from a snapshot: for a `returnTo` that is to be quick. */
+  prepare(snapshot: Snapshot): Prepared {
+    const { vm, host } = this.keeper;
+    const spec = restoreSpec(vm.name, this.keeper.options(), host, snapshot);
+    return { snapshot, launch: new Begun(host.vmm.launch(spec, NEVER)) };
+  }
+
+  /** Goes back from any state; a machine that still runs is ended. */
+  *returnTo({ snapshot, launch }: Prepared): Op<void> {
+    this.keeper.drop();
+    yield* this.keeper.allowed("restore");
+    yield* this.goOnFrom(snapshot, launch);
+  }
+
+  private *goOnFrom(snapshot: Snapshot, begun?: Begun<Machine>): Op<void> {
+    const { vm, host, story, lineage } = this.keeper;
+    const started = monotonic();
+    const { origin } = snapshot;
+    const way = restoreWay(host, vm.name, this.keeper.options(), snapshot, begun);
+    yield* this.keeper.start(way, (session) => {
+      if (origin?.vm !== vm) lineage.begin();
+      else {
+        lineage.goBack(origin.line);
+        origin.parked.revive(session.guest);
+      }
+    });
+    story.restored(monotonic() - started);
+  }
+}
+
+/** What a snapshot cannot hold yet, named by what the VM has of it. */
+export const refuseUnsavable = (label: string, what: string, has: boolean): void => {
+  if (has)
+    throw new ApiError(`${label} ${what}, and those cannot be saved yet`, {
+      hint: "Detach it before the snapshot.",
+    });
+};

@@ -1,0 +1,56 @@
+/** The directories of snapshots on the host. */
+
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { HostError } from "../errors/errors.ts";
+import { MANIFEST } from "../lab/manifest.ts";
+import type { SnapshotFiles } from "../lab/ports.ts";
+
+/** Blocks of stat(2) are always of this size. */
+const BLOCK_BYTES = 512;
+
+const message = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
+/** `base`: where snapshots go that are given no path. */
+export const createSnapshotFiles = (base: string): SnapshotFiles => {
+  let made = 0;
+  return {
+    fresh: (name) => join(base, `${name.replace(/[^A-Za-z0-9._-]/g, "_")}-${++made}.snap`),
+    create(directory) {
+      try {
+        mkdirSync(join(directory, ".."), { recursive: true, mode: 0o700 });
+        // One that is empty may be in the way: whoever made it wanted it filled.
+        if (existsSync(directory) && readdirSync(directory).length === 0) rmdirSync(directory);
+        mkdirSync(directory, { mode: 0o700 });
+      } catch (cause) {
+        throw new HostError(`no snapshot can be written to ${directory}: ${message(cause)}`, { cause });
+      }
+    },
+    remove: (directory) => rmSync(directory, { recursive: true, force: true }),
+    writeManifest: (directory, text) => writeFileSync(join(directory, MANIFEST), text, { mode: 0o600 }),
+    readManifest(directory) {
+      try {
+        return readFileSync(join(directory, MANIFEST), "utf8");
+      } catch (cause) {
+        throw new HostError(`there is no snapshot in ${directory}: ${message(cause)}`, { cause });
+      }
+    },
+    exists: existsSync,
+    size(directory) {
+      if (!existsSync(directory)) return 0;
+      return readdirSync(directory).reduce(
+        (sum, name) => sum + lstatSync(join(directory, name)).blocks * BLOCK_BYTES,
+        0,
+      );
+    },
+  };
+};
