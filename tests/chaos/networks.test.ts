@@ -65,3 +65,35 @@ test("kill -9 of the dispatcher leaves no namespace, no interface and no process
     expect(hostLinks()).toBe(links);
   }
 });
+
+test("two runs at once have networks of their own, with the same names and addresses", async () => {
+  const talks = `local a = provium:vm("a", "default", { memory = "128M" })
+provium:bridge("lan", { subnet = "10.1.2.0/24" }):attach(a)
+provium:boot()
+test("is alone with its bridge", function(t)
+  io.open("pending", "w"):close()
+  wait_until(function() return io.open("go") ~= nil end, { timeout = "90s" })
+  a:run("ping -c 1 -W 5 10.1.2.1"):assert_ok()
+  local capture = provium.lan:capture()
+  a:run("ping -c 2 -W 5 -b 10.1.2.255")
+  for _, packet in ipairs(provium.pcap(capture:bytes())) do
+    if packet.ip and packet.ip.version == 4 and packet.ip.src ~= "10.1.2.1" then t:assert_eq(packet.ip.src, "10.1.2.10") end
+  end
+  t:assert_eq(a:nic("lan"):counters().errors, 0)
+end)
+`;
+  for (const backend of ["user", "kernel"]) {
+    using one = new Project({ "a.test.lua": talks });
+    using two = new Project({ "a.test.lua": talks });
+    const links = hostLinks();
+    const runs = [one, two].map((project) => project.start(["--network", backend, "a.test.lua"]));
+    for (const project of [one, two])
+      await eventually("both stand", () => existsSync(join(project.directory, "pending")), 120_000);
+    for (const project of [one, two]) project.write("go", "");
+    for (const child of runs) {
+      const { code, text } = await outcome(child);
+      expect({ code, text }).toMatchObject({ code: 0 });
+    }
+    expect(hostLinks()).toBe(links);
+  }
+});
