@@ -69,6 +69,7 @@ const STAGES: readonly Stage[] = [
       // The lab form finds *.test.lua only; these are classic and mixed files.
       "tests/vm/api/ids.lua",
       "tests/vm/api/mixed.lua",
+      "tests/vm/fixture/old.lua",
       "--save-events",
       `${EVENTS}/vm`,
     ],

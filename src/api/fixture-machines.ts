@@ -2,16 +2,18 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { ApiError, HostError, ProviumError } from "../errors/errors.ts";
+import { ApiError, HostError, InterruptedError, ProviumError, RefusedError } from "../errors/errors.ts";
 import type { FixtureKind } from "../fixture/store.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { FixtureAnswer } from "../lab/ports.ts";
+import { readSnapshot } from "../lab/snapshot.ts";
 import type { Vm } from "../lab/vm.ts";
 import { describe } from "../lua/describe.ts";
 import type { LuaValue } from "../lua/values.ts";
-import { type Op, until } from "../sys/op.ts";
+import type { Op } from "../sys/op.ts";
 import type { Api } from "./context.ts";
 import { VmHandle } from "./handles.ts";
+import { refuseLiveStreams, SnapshotHandle } from "./snapshot.ts";
 
 /** The snapshot is damaged, or this host cannot use it. */
 export class RestoreError extends ProviumError {}
@@ -33,12 +35,13 @@ const wrong = (got: string): ApiError =>
 export function* fixtureResult(api: Api, values: readonly LuaValue[], staging: string): Op<FixtureSnapshot> {
   const [value] = values;
   if (values.length > 1) throw wrong(`${values.length} values`);
-  if (value instanceof VmHandle) return yield* saved(value.vm, staging);
+  if (value instanceof VmHandle) return yield* saved(api, value.vm, staging);
+  if (value instanceof SnapshotHandle) return { kind: "vm", snapshot: value.path };
   if (value instanceof Uint8Array) return snapshotAt(decoder.decode(value));
   if (value !== undefined) throw wrong(describe(value));
   const running = api.scopes.vms().filter((vm) => vm.state === "booted" || vm.state === "paused");
   const [only, ...others] = running;
-  if (only !== undefined && others.length === 0) return yield* saved(only, staging);
+  if (only !== undefined && others.length === 0) return yield* saved(api, only, staging);
   throw wrong(
     only === undefined
       ? "nothing, and no VM runs"
@@ -53,14 +56,51 @@ const snapshotAt = (directory: string): FixtureSnapshot => {
   throw wrong(`the path \`${directory}\`, where no snapshot is`);
 };
 
-function* none(): Op<never> {
-  yield* until(() => true);
-  throw new HostError("this version has no snapshots, and so no fixtures");
+function* saved(api: Api, vm: Vm, staging: string): Op<FixtureSnapshot> {
+  refuseLiveStreams("vm:snapshot", api, [vm]);
+  const directory = join(staging, "vm");
+  yield* vm.snapshots.take(directory);
+  return { kind: "vm", snapshot: directory };
 }
 
-const saved = (_vm: Vm, _staging: string): Op<FixtureSnapshot> => none();
+/** Whether the trouble lies in the snapshot, as far as one can tell. */
+const isDamage = (error: unknown): error is ProviumError =>
+  error instanceof ProviumError && !(error instanceof InterruptedError) && !(error instanceof RefusedError);
 
-export const restoreVm = (_api: Api, _lab: Lab | undefined, _name: string, _answer: FixtureAnswer): Op<Vm> =>
-  none();
+/** What it throws for a snapshot that is of no use is a RestoreError. */
+function* going<T>(op: () => Op<T>): Op<T> {
+  try {
+    return yield* op();
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    throw new RestoreError(error.message, { cause: error, hint: error.hint });
+  }
+}
 
-export const restoreLab = (_api: Api, _lab: Lab, _name: string, _answer: FixtureAnswer): Op<Lab> => none();
+/** A VM that goes on from the fixture: a member of `lab`, called after the fixture, or a classic one. */
+export function* restoreVm(api: Api, lab: Lab | undefined, name: string, answer: FixtureAnswer): Op<Vm> {
+  const { scopes, snapshots } = api;
+  const snapshot = yield* going(function* () {
+    return readSnapshot(snapshots, answer.directory);
+  });
+  const { profile, launch } = snapshot.manifest;
+  // Where it is booted again, it is the machine that it was.
+  const options = { memoryBytes: launch.memoryBytes, cpus: launch.cpus };
+  const vm =
+    lab === undefined
+      ? scopes.createClassicVm(profile, options)
+      : scopes.createVm(lab, lab.freeVmName(name), profile, options);
+  let up = false;
+  try {
+    yield* going(() => vm.snapshots.restore(snapshot));
+    up = true;
+    return vm;
+  } finally {
+    if (!up) scopes.discard(vm);
+  }
+}
+
+// biome-ignore lint/correctness/useYield: an operation that never gets to wait
+export function* restoreLab(_api: Api, _lab: Lab, _name: string, _answer: FixtureAnswer): Op<Lab> {
+  throw new HostError("this version has no snapshots of several VMs");
+}

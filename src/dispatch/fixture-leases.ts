@@ -1,6 +1,6 @@
 /**
  * What was handed out and is not restored yet: it stays in the cache meanwhile. Compressed entries are unpacked on
- * the way, once for the whole run.
+ * the way, and those of a cache that cannot be written are copied, once for the whole run.
  */
 
 import { existsSync, rmSync } from "node:fs";
@@ -20,7 +20,7 @@ interface Lease {
 
 export class Leases {
   private readonly leases = new Map<number, Lease>();
-  /** Directories of unpacked entries, by build. */
+  /** Directories of copied entries, by build. */
   private readonly expanded = new Map<string, Promise<string>>();
   private next = 1;
 
@@ -42,9 +42,10 @@ export class Leases {
     if (hold === undefined) return undefined;
     let kept = false;
     try {
+      if (!existsSync(entry.path)) return undefined;
       const { build, compressed } = entry.label;
-      const directory = compressed.length > 0 ? await this.expand(entry) : entry.path;
-      if (!existsSync(directory)) return undefined;
+      const asItIs = compressed.length === 0 && this.store.isWritable(entry);
+      const directory = asItIs ? entry.path : await this.expand(entry);
       const lease = this.next++;
       this.leases.set(lease, { asker, entry, title, hold, hit });
       kept = true;

@@ -156,8 +156,12 @@ export class Fixtures {
       const text = `fixture \`${title}\` cannot be restored and is built anew: ${failed.reason}`;
       this.around.stream.emit("notice", { level: "warning", text });
     }
-    for (const entry of this.plan.store.entriesOf(base))
-      if (entry.label.build === failed.build) this.plan.store.remove(entry);
+    const { store } = this.plan;
+    for (const entry of store.entriesOf(base))
+      if (entry.label.build === failed.build && !store.remove(entry))
+        throw new HostError(
+          `fixture \`${title}\` cannot be restored, nor removed from the cache \`${store.directory}\`: ${failed.reason}`,
+        );
   }
 
   // --- building --------------------------------------------------------------------------------------------

@@ -48,6 +48,9 @@ export class ConfigError extends ProviumError {}
 /** Something the host lacks: QEMU, a device, a capability, a program. */
 export class HostError extends ProviumError {}
 
+/** The run as a whole refused what a file asked for: more than the pool has, a fixture that cannot be built. */
+export class RefusedError extends HostError {}
+
 /** A disk refused an operation: `errno` of the host, or one that a fault made up. */
 export class DiskError extends ProviumError {
   constructor(

@@ -93,6 +93,14 @@ export class Lab {
     if (this.parent?.findVm(name) !== undefined) throw shadowed("vm", name, this.parent.name);
   }
 
+  /** `name`, or where a VM has it already, the next of `name#2`, `name#3`, … */
+  freeVmName(name: string): string {
+    for (let n = 1; ; n++) {
+      const free = n === 1 ? name : `${name}#${n}`;
+      if (this.findVm(free) === undefined) return free;
+    }
+  }
+
   addVm(vm: Vm): void {
     this.checkVmName(vm.name);
     this.vms.set(vm.name, vm);

@@ -96,11 +96,11 @@ export class Scopes {
   }
 
   /** A VM of the classic API: named after its profile (`minimal-1`), in no lab, lasts as long as the file. */
-  createClassicVm(profileName: string): Vm {
+  createClassicVm(profileName: string, options: BootOptions = {}): Vm {
     const profile = this.profile(profileName);
     const n = (this.perProfile.get(profileName) ?? 0) + 1;
     this.perProfile.set(profileName, n);
-    const vm = new Vm(`${profileName}-${n}`, profile, {}, this.host, "kill");
+    const vm = new Vm(`${profileName}-${n}`, profile, options, this.host, "kill");
     this.own(vm, this.file);
     return vm;
   }
@@ -162,6 +162,16 @@ export class Scopes {
   killAll(): void {
     for (const vm of this.everyVm) vm.kill();
     this.network.close();
+  }
+
+  /** Undoes the creation of a VM that has come to nothing and is on no bridge. */
+  discard(vm: Vm): void {
+    vm.release();
+    this.everyVm.delete(vm);
+    for (const { lab, registry } of [this.file, ...this.tests]) {
+      lab.forget(vm);
+      registry.remove(vm);
+    }
   }
 
   private forgetBridge(bridge: Bridge): void {

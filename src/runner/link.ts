@@ -1,6 +1,6 @@
 /** The runner's end of the socket to the dispatcher. When the dispatcher is gone, so is the runner. */
 
-import { HostError, InterruptedError } from "../errors/errors.ts";
+import { InterruptedError, RefusedError } from "../errors/errors.ts";
 import { encodeFrame, FrameReader, unpack } from "../events/frame.ts";
 import { eventTime } from "../events/stream.ts";
 import type { Emit } from "../events/types.ts";
@@ -127,7 +127,7 @@ export class Link implements Talk {
       const pending = this.asked.get(message.id);
       this.asked.delete(message.id);
       if (message.type === "answer") pending?.settle(message.value);
-      else pending?.fail(new HostError(message.message, { hint: message.hint }));
+      else pending?.fail(new RefusedError(message.message, { hint: message.hint }));
     }
   }
 }

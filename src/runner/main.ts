@@ -58,7 +58,7 @@ const runJob = (job: Job, link: Link, reactor: Reactor): void => {
         network: networkOf(job, reactor),
         openDisk: disksOf(job, link, reactor),
         resumeGuest,
-        snapshots: createSnapshotFiles(join(job.directory, "snapshots")),
+        snapshots: createSnapshotFiles(job.staging ?? join(job.directory, "snapshots")),
         services,
         emit,
         reactor,

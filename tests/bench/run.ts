@@ -17,6 +17,7 @@ const BENCHES: Readonly<Record<string, { readonly what: string; readonly command
     what: "the userland switch against a process that only copies",
     command: ["bun", "tests/bench/network/run.ts"],
   },
+  fixtures: { what: "a cache hit against a boot", command: ["bun", "tests/bench/fixtures.ts"] },
   lua: { what: "Lua against stock fengari and PUC Lua", command: ["bun", "tests/bench/lua/run.ts"] },
 };
 

@@ -283,6 +283,28 @@ describe("what goes wrong", () => {
     );
   });
 
+  test("an entry that can neither be restored nor removed is an error, not an endless attempt", async () => {
+    put("one", "name x");
+    const store = new Store(cache, 2 ** 30);
+    store.remove = () => false;
+    await using run = open({ store });
+    const { build } = await run.get("one");
+    expect(await refusal(run.get("one", ASKER, { build, reason: "memory is truncated" }))).toBe(
+      `fixture \`one\` cannot be restored, nor removed from the cache \`${cache}\`: memory is truncated`,
+    );
+  });
+
+  test("what lies in a cache that cannot be written is copied before machines open it", async () => {
+    put("one", "name x");
+    const store = new Store(cache, 2 ** 30);
+    store.isWritable = () => false;
+    await using run = open({ store });
+    const [a, b] = [await run.get("one"), await run.get("one")];
+    expect(content(a)).toBe("x");
+    expect(a.directory.startsWith(cache)).toBe(false);
+    expect(b.directory).toBe(a.directory);
+  });
+
   test("a cache that cannot be written is an error with the reason; nothing is left", async () => {
     put("one", "name x");
     await using run = open({ store: new Store("/proc/self/cache", 2 ** 30) });
