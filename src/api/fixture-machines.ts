@@ -80,6 +80,7 @@ function* going<T>(op: () => Op<T>): Op<T> {
 /** A VM that goes on from the fixture: a member of `lab`, called after the fixture, or a classic one. */
 export function* restoreVm(api: Api, lab: Lab | undefined, name: string, answer: FixtureAnswer): Op<Vm> {
   const { scopes, snapshots } = api;
+  // biome-ignore lint/correctness/useYield: an operation that never gets to wait
   const snapshot = yield* going(function* () {
     return readSnapshot(snapshots, answer.directory);
   });

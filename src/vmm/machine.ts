@@ -43,6 +43,8 @@ export interface MachineParts {
   /** Our end of the agent's virtio-serial port, or the CID to connect to. */
   readonly agent: { readonly fd: number } | { readonly cid: number };
   readonly entropy: EntropyServer | undefined;
+  /** The RAM of the snapshot that it goes on from: what is saved later builds on it, also when the file has been removed. */
+  readonly base: number | undefined;
 }
 
 export class QemuMachine implements Machine {
@@ -136,9 +138,10 @@ export class QemuMachine implements Machine {
   }
 
   *save(directory: string): Op<MachineImage> {
-    const { qmp, spec, entropy } = this.parts;
+    const { qmp, spec, entropy, base } = this.parts;
+    const { pid } = this;
     try {
-      return yield* saveMachine({ qmp, pid: this.pid, spec, entropyRead: entropy?.given ?? 0 }, directory);
+      return yield* saveMachine({ qmp, pid, spec, base, entropyRead: entropy?.given ?? 0 }, directory);
     } catch (error) {
       throw this.death ?? error;
     }
@@ -252,6 +255,7 @@ export class QemuMachine implements Machine {
     this.parts.console.close();
     this.parts.entropy?.close();
     if ("fd" in this.parts.agent) closeFd(this.parts.agent.fd);
+    if (this.parts.base !== undefined) closeFd(this.parts.base);
   }
 
   private *addWire(link: DiskLink, number: number): Op<void> {

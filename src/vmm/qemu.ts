@@ -3,7 +3,7 @@
  * descriptor that it inherits: no socket file, nothing to clean up, nothing that another user could open.
  */
 
-import { mkdirSync, openSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { SEND_BUFFER_BYTES } from "../channel/stream.ts";
 import { HostError } from "../errors/errors.ts";
@@ -21,7 +21,7 @@ import { checkImage } from "./image.ts";
 import { QemuMachine } from "./machine.ts";
 import { findQemu } from "./program.ts";
 import { Qmp } from "./qmp.ts";
-import { DEVICES_FILE, firmwareOf, RAM_FILE, verifyImage } from "./save.ts";
+import { DEVICES_FILE, firmwareOf, openSaved, RAM_FILE, verifyImage } from "./save.ts";
 
 export interface QemuHost {
   readonly reactor: Reactor;
@@ -65,6 +65,12 @@ class Wiring {
   give(fd: number): number {
     this.theirs.push(fd);
     return this.lend(fd);
+  }
+
+  /** Closes `fd` unless somebody takes it. */
+  keep(fd: number): number {
+    this.ours.push(fd);
+    return fd;
   }
 
   /** `fd` has found an owner that will close it. */
@@ -116,6 +122,7 @@ export class QemuVmm implements Vmm {
       const vsock = spec.transport === "vsock" ? wiring.vsock() : undefined;
       const agent = vsock === undefined ? wiring.pair(SEND_BUFFER_BYTES) : undefined;
       const seeded = spec.rngSeed === undefined ? undefined : wiring.pair();
+      const base = saved && wiring.keep(openSaved(saved.directory, RAM_FILE));
       const descriptors: Descriptors = {
         monitor: monitor.number,
         serial: serial.number,
@@ -125,7 +132,7 @@ export class QemuVmm implements Vmm {
         entropy: seeded?.number,
         nics: spec.nics?.map(({ wire }) => wiring.lend(wire.fd)),
         disks: spec.disks.map(({ fd }) => wiring.lend(fd)),
-        devices: saved && wiring.give(openSync(join(saved.directory, DEVICES_FILE), "r")),
+        devices: saved && wiring.give(openSaved(saved.directory, DEVICES_FILE)),
       };
       const child = spawn(
         {
@@ -178,6 +185,7 @@ export class QemuVmm implements Vmm {
         reactor,
         agent: agent === undefined ? { cid: vsock?.cid as number } : { fd: wiring.taken(agent.ours) },
         entropy,
+        base: base === undefined ? undefined : wiring.taken(base),
       });
       const started = machine;
       release.push(() => started.close());

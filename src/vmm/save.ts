@@ -36,6 +36,8 @@ export interface Running {
   readonly qmp: Qmp;
   readonly pid: number;
   readonly spec: LaunchSpec;
+  /** The open RAM of the snapshot that it was restored from. Stays the caller's. */
+  readonly base: number | undefined;
   /** Bytes that its seeded generator has given out. */
   readonly entropyRead: number;
 }
@@ -63,10 +65,9 @@ function* refuseUnmovable(qmp: Qmp): Op<void> {
     throw new HostError(`QEMU cannot save this machine: ${reasons.join("; ")}`);
 }
 
-function* saveRam({ qmp, pid, spec }: Running, path: string): Op<SavedFile> {
+function* saveRam({ qmp, pid, spec, base }: Running, path: string): Op<SavedFile> {
   const bytes = ramBytes(spec.memoryBytes);
   const ram = yield* GuestRam.open(qmp, pid, bytes);
-  const base = spec.saved === undefined ? undefined : openSync(join(spec.saved.directory, RAM_FILE), "r");
   try {
     const writer = new SparseWriter(path, bytes);
     try {
@@ -88,7 +89,6 @@ function* saveRam({ qmp, pid, spec }: Running, path: string): Op<SavedFile> {
       writer.close();
     }
   } finally {
-    if (base !== undefined) closeSync(base);
     ram.close();
   }
 }
@@ -117,23 +117,31 @@ const known = (path: string, file: SavedFile): SavedFile => {
   return file;
 };
 
+const damaged = (path: string, what: string): HostError =>
+  new HostError(`the snapshot's ${path} ${what}`, { hint: "take the snapshot anew" });
+
+/** Opens a file of a snapshot for reading. Throws HostError naming one that cannot be. */
+export const openSaved = (directory: string, name: string): number => {
+  const path = join(directory, name);
+  try {
+    return openSync(path, "r");
+  } catch (cause) {
+    throw damaged(path, `cannot be read: ${cause instanceof Error ? cause.message : cause}`);
+  }
+};
+
 /** Throws HostError naming the file of a snapshot that is missing, cut off or altered. */
 export function* verifyImage(directory: string, image: MachineImage): Op<void> {
   for (const { name, bytes, checksum } of image.files) {
     const path = join(directory, name);
-    const damaged = (what: string): HostError =>
-      new HostError(`the snapshot's ${path} ${what}`, { hint: "take the snapshot anew" });
-    let size: number;
+    const fd = openSaved(directory, name);
     try {
-      size = statSync(path).size;
-    } catch (cause) {
-      throw damaged(`cannot be read: ${cause instanceof Error ? cause.message : cause}`);
-    }
-    if (size !== bytes) throw damaged(`was cut off or altered: it has ${size} bytes and must have ${bytes}`);
-    if (verified.get(identity(path)) === checksum) continue;
-    const fd = openSync(path, "r");
-    try {
-      if ((yield* sparseSum(fd)).text !== checksum) throw damaged("was altered: its checksum does not fit");
+      const { size } = fstatSync(fd);
+      if (size !== bytes)
+        throw damaged(path, `was cut off or altered: it has ${size} bytes and must have ${bytes}`);
+      if (verified.get(identity(path)) === checksum) continue;
+      if ((yield* sparseSum(fd)).text !== checksum)
+        throw damaged(path, "was altered: its checksum does not fit");
     } finally {
       closeSync(fd);
     }

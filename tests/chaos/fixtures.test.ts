@@ -1,7 +1,7 @@
 /** Fixtures when things go wrong around them: several runs at once, killed builders, damaged entries, full disks. */
 
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync, statSync, truncateSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { readRecording } from "../../src/events/recording.ts";
 import { EXECUTABLE, eventually, outcome, Project } from "./run.ts";
@@ -105,12 +105,13 @@ test("when a builder is killed with everything of its run, the one that waits bu
 const entriesUnderWay = (at: Project): number =>
   readdirSync(join(at.directory, "cache")).filter((name) => name.startsWith(".new-")).length;
 
-test("an entry that was cut off is built anew, once, with a warning", async () => {
+test("an entry that was cut off or lost a file is built anew, once, with a warning", async () => {
   using at = project();
   expect((await at.run([])).code).toBe(0);
   for (const [index, damage] of [
     (path: string) => truncateSync(path, Math.floor(statSync(path).size / 2)),
     (path: string) => truncateSync(path, 0),
+    (path: string) => rmSync(path),
   ].entries()) {
     damage(filesOf(at)[index] as string);
     const result = await at.run(["-v", "--save-events", "events"]);
@@ -122,6 +123,22 @@ test("an entry that was cut off is built anew, once, with a warning", async () =
   const result = await at.run(["-v"]);
   expect(result.text).toContain("fixture base restored from the cache");
 }, 180_000);
+
+test("a machine whose fixture has left the cache goes on, and can be saved", async () => {
+  using at = project({
+    "a.test.lua": `test("saves", function(t)
+      local vm = provium:vm_fixture("base")
+      assert(os.execute("rm -r cache/*.snap"))
+      vm:write_file("/srv/own", "own")
+      local snapshot = vm:snapshot()
+      vm:shutdown()
+      vm:restore(snapshot)
+      t:assert_eq(vm:read_file("/srv/base") .. vm:read_file("/srv/own"), "baseown")
+    end)`,
+  });
+  const result = await at.run([]);
+  expect([result.text, result.code]).toEqual([result.text, 0]);
+}, 120_000);
 
 test("a fixture that never ends is ended at the deadline, and its file fails with the reason", async () => {
   using at = project({ "base.fixture.lua": "print('for ever') while true do end", "b.test.lua": COLD });
