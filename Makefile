@@ -22,13 +22,14 @@ TOOLS := build/tools/bun-$(BUN_VERSION)
 BUN := $(CURDIR)/$(TOOLS)/node_modules/.bin/bun
 export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
 
-.PHONY: help build demo test bench lint dist install deb clean setup unit local vm chaos
+.PHONY: help build demo test bench lint dist install deb clean setup unit local vm chaos test-install
 
 help:
 	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest)'
 	@echo 'make demo     build, then run the example suite in real virtual machines'
 	@echo 'make test     build, lint, and every test'
 	@echo 'make bench    the figures, as ratios measured side by side'
+	@echo 'make test-install  installs into bare roots and runs the demo there, as root and not (needs root, debootstrap)'
 	@echo 'make lint     formatter, linter, types, layers'
 	@echo 'make dist     dist/release: executables for every machine, sources, bill of materials, checksums'
 	@echo 'make install  DESTDIR= PREFIX=$(PREFIX): executable, man pages, documents, examples'
@@ -97,7 +98,7 @@ demo: build
 
 lint: node_modules/.stamp
 	node_modules/.bin/biome check .
-	node_modules/.bin/tsc --noEmit
+	node_modules/.bin/tsc --noEmit --singleThreaded --incremental --tsBuildInfoFile build/tsbuildinfo
 	$(BUN) tests/lint/layers.ts
 
 test: build $(AGENT_TEST_BINARIES)
@@ -105,6 +106,10 @@ test: build $(AGENT_TEST_BINARIES)
 
 unit local vm chaos: build $(AGENT_TEST_BINARIES)
 	$(BUN) tests/run.ts $@
+
+# Not part of `make test`: it makes root directories from packages, which takes minutes and root.
+test-install: build
+	tests/install/rooms.sh
 
 bench: build
 	$(BUN) tests/bench/run.ts

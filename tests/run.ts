@@ -4,7 +4,9 @@
  * Stages named on the command line run alone: `bun tests/run.ts unit vm`.
  */
 
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 interface Stage {
   readonly name: string;
@@ -101,13 +103,21 @@ const eventsHold = (recording: string): boolean => {
 };
 
 mkdirSync(EVENTS, { recursive: true });
+// What commands of the local suites make with mktemp is theirs; it goes with the run.
+const scratch = mkdtempSync(join(tmpdir(), "provium-tests-"));
+process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 const total = { passed: 0, failed: 0, skipped: 0 };
 const lines: string[] = [];
 for (const stage of STAGES) {
   if (wanted.length > 0 && !wanted.includes(stage.name)) continue;
   console.log(`\n=== ${stage.name}: ${stage.what}`);
   const started = performance.now();
-  const child = Bun.spawn([...stage.command], { stdout: "pipe", stderr: "pipe", stdin: "ignore" });
+  const child = Bun.spawn([...stage.command], {
+    stdout: "pipe",
+    stderr: "pipe",
+    stdin: "ignore",
+    env: stage.name === "local" ? { ...process.env, TMPDIR: scratch } : process.env,
+  });
   let output = "";
   const pass = async (stream: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<void> => {
     const decoder = new TextDecoder();
