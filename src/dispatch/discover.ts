@@ -3,7 +3,7 @@
  *
  * - lab (`provium PATHS`): every `*.test.lua` below a directory;
  * - classic (`provium test PATHS`): every `*.lua`, but not fixtures, not what lies below a directory named
- *   `fixtures`, and not modules that another found file requires by a literal name.
+ *   `fixtures`, and not modules that another file, a fixture too, requires by a literal name.
  *
  * Hidden directories are not entered. A file that is named itself always runs.
  */
@@ -12,6 +12,7 @@ import { readdirSync, readFileSync, realpathSync, type Stats, statSync } from "n
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { UsageError } from "../errors/errors.ts";
 import type { ResourceAmount } from "../events/types.ts";
+import { sourceOf } from "../fixture/references.ts";
 import { declaredClaim } from "./claim.ts";
 
 export type Form = "lab" | "classic";
@@ -115,6 +116,8 @@ export const discover = (plan: DiscoveryPlan): TestFile[] => {
         : [plan.directory];
   const candidates = new Map<string, Candidate>();
   const directories: string[] = [];
+  /** Lua files that are no tests: fixtures. */
+  const others: string[] = [];
   for (const path of given) {
     const info = readable(path, () => statSync(path, { throwIfNoEntry: false }));
     if (info === undefined)
@@ -128,8 +131,8 @@ export const discover = (plan: DiscoveryPlan): TestFile[] => {
     else {
       directories.push(path);
       for (const file of luaFilesBelow(path))
-        if (isTest(plan.form, path, file) && !candidates.has(file))
-          candidates.set(file, { file, named: false });
+        if (!isTest(plan.form, path, file)) others.push(file);
+        else if (!candidates.has(file)) candidates.set(file, { file, named: false });
     }
   }
 
@@ -138,7 +141,8 @@ export const discover = (plan: DiscoveryPlan): TestFile[] => {
   );
   const modules = new Set<string>();
   if (plan.form === "classic")
-    for (const [file, source] of sources) {
+    for (const file of [...sources.keys(), ...others]) {
+      const source = sources.get(file) ?? sourceOf(file) ?? "";
       const places = [...plan.roots, ...directories, dirname(file), plan.directory];
       for (const module of requiredFiles(source, places)) if (module !== file) modules.add(module);
     }

@@ -65,7 +65,7 @@ test("two runs at once build a fixture once and both pass", async () => {
   expect(count(all, "fixture_build_done")).toBe(1);
   expect(entries(at)).toHaveLength(1);
   expect(readdirSync(join(at.directory, "cache")).filter((name) => /^\.|build$/.test(name))).toEqual([]);
-}, 120_000);
+}, 600_000);
 
 test("with one job a file gets a fixture that is built on another", async () => {
   using at = project({
@@ -80,7 +80,7 @@ test("with one job a file gets a fixture that is built on another", async () => 
   const result = await at.run(["--jobs", "1", "--cpus", "1", "-v"]);
   expect([result.text, result.code]).toEqual([result.text, 0]);
   expect(entries(at)).toHaveLength(2);
-}, 120_000);
+}, 600_000);
 
 test("when a builder is killed with everything of its run, the one that waits builds", async () => {
   using at = project({ gate: "" });
@@ -100,7 +100,7 @@ test("when a builder is killed with everything of its run, the one that waits bu
   await eventually("nothing of the first run is left", () => at.processes().length === 0, 20_000);
   expect(entries(at)).toHaveLength(1);
   expect(entriesUnderWay(at)).toBe(0);
-}, 180_000);
+}, 600_000);
 
 const entriesUnderWay = (at: Project): number =>
   readdirSync(join(at.directory, "cache")).filter((name) => name.startsWith(".new-")).length;
@@ -122,7 +122,7 @@ test("an entry that was cut off or lost a file is built anew, once, with a warni
   }
   const result = await at.run(["-v"]);
   expect(result.text).toContain("fixture base restored from the cache");
-}, 180_000);
+}, 600_000);
 
 test("a machine whose fixture has left the cache goes on, and can be saved", async () => {
   using at = project({
@@ -138,7 +138,7 @@ test("a machine whose fixture has left the cache goes on, and can be saved", asy
   });
   const result = await at.run([]);
   expect([result.text, result.code]).toEqual([result.text, 0]);
-}, 120_000);
+}, 600_000);
 
 test("a fixture that never ends is ended at the deadline, and its file fails with the reason", async () => {
   using at = project({ "base.fixture.lua": "print('for ever') while true do end", "b.test.lua": COLD });
@@ -147,7 +147,7 @@ test("a fixture that never ends is ended at the deadline, and its file fails wit
   expect(result.code).toBe(1);
   expect(at.processes()).toEqual([]);
   expect(entriesUnderWay(at)).toBe(0);
-}, 120_000);
+}, 600_000);
 
 test("Ctrl-C during a build ends it and leaves no half entry", async () => {
   using at = project({ gate: "" });
@@ -159,7 +159,7 @@ test("Ctrl-C during a build ends it and leaves no half entry", async () => {
   expect([result.text, result.code]).toEqual([result.text, 130]);
   expect(at.processes()).toEqual([]);
   expect([entries(at), entriesUnderWay(at)]).toEqual([[], 0]);
-}, 120_000);
+}, 600_000);
 
 /** Runs a shell script where the project's cache is a file system of its own; undefined where that is not allowed. */
 const mounted = async (at: Project, size: string, script: string) => {
@@ -192,7 +192,7 @@ test("a cache that is full fails the test that needs it, cleanly, and no other",
       ?.split("\n")
       .filter((name) => !/^(hashes\.json)?$/.test(name)),
   ).toEqual([]);
-}, 120_000);
+}, 600_000);
 
 test("a cache in memory works, also when it has become read-only; what is missing there is refused", async () => {
   using at = project({
@@ -205,4 +205,4 @@ test("a cache in memory works, also when it has become read-only; what is missin
   expect(result.text).toContain("fixture base restored from the cache");
   expect(result.text).toMatch(/fixture `other` could not be built: the fixture cache .* read-only/);
   expect(result.text).toContain("status 1");
-}, 120_000);
+}, 600_000);

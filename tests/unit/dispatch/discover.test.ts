@@ -14,7 +14,8 @@ const FILES: Readonly<Record<string, string>> = {
   "tests/helpers/net.lua": "",
   "tests/other/init.lua": "",
   "tests/x.fixture.lua": "",
-  "tests/fixtures/minimal.lua": "",
+  "tests/fixtures/minimal.lua": 'return require("helpers.guest")',
+  "tests/helpers/guest.lua": "",
   "tests/.hidden/c.test.lua": "",
   "tests/notes.txt": "",
 };
@@ -44,7 +45,7 @@ describe("discovery", () => {
     expect(find({})).toEqual(["tests/a.test.lua", "tests/deep/b.test.lua"]);
   });
 
-  test("the classic form takes every *.lua but fixtures and required modules", () => {
+  test("the classic form takes every *.lua but fixtures and the modules that tests and fixtures require", () => {
     expect(find({ form: "classic", paths: ["tests"] })).toEqual([
       "tests/a.test.lua",
       "tests/classic.lua",
