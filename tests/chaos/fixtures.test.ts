@@ -124,6 +124,64 @@ test("an entry that was cut off or lost a file is built anew, once, with a warni
   expect(result.text).toContain("fixture base restored from the cache");
 }, 600_000);
 
+test("a fixture is stale when something has changed that its build was seen to use, and only then", async () => {
+  const toml = '[provium]\nroots = ["."]\ncache_dir = "cache"\ncache_compress = true\n';
+  const mine = (cmdline: string): string =>
+    `${toml}[profile.mine]\nkernel = "embedded"\ncmdline = "${cmdline}"\n`;
+  const original = {
+    "provium.toml": mine("quiet panic=-1"),
+    "names.lua": 'return { pushed = "pushed" }',
+    "pushed.txt": "1",
+    "read.txt": "1",
+    "declared.txt": "1",
+    "inside.txt": "1",
+  };
+  using at = project({
+    ...original,
+    "base.fixture.lua": `local names = require("na" .. "mes")
+      provium:depends_on_file("declared.txt")
+      local vm = provium:vm("base", "mine", { memory = "128M" , files = { { path = "/inside", host = "inside" .. ".txt" } } }):boot()
+      vm:push_file(names.pushed .. ".txt", "/pushed")
+      vm:push_file("ignored.txt", "/ignored", { auto_dep = false })
+      vm:write_file("/srv-read", io.open("read.txt"):read("a") .. (os.getenv("FIXTURE_WORD") or ""))
+      vm:run("mkdir -p /srv")
+      vm:write_file("/srv/base", "base")
+      return vm`,
+    "ignored.txt": "1",
+  });
+  const stale = async (env: Readonly<Record<string, string>> = {}): Promise<boolean> => {
+    const result = await at.run(["fixture", "stale"], env);
+    expect([result.stderr, result.code]).toEqual(["", 0]);
+    return result.stdout.includes("\n1 stale fixture(s)");
+  };
+  expect(await stale()).toBe(true);
+  const built = await at.run(["fixture", "build", "base"]);
+  expect([built.text, built.code]).toEqual([built.text, 0]);
+  expect(await stale()).toBe(false);
+  const changed: Readonly<Record<string, string>> = {
+    "provium.toml": mine("quiet panic=-1 nosmp"),
+    "names.lua": 'return { pushed = "pushed", more = 1 }',
+    "pushed.txt": "2",
+    "read.txt": "2",
+    "declared.txt": "2",
+    "inside.txt": "2",
+  };
+  for (const [name, text] of Object.entries(original)) {
+    at.write(name, changed[name] as string);
+    expect([name, await stale()]).toEqual([name, true]);
+    at.write(name, text);
+    expect([name, await stale()]).toEqual([name, false]);
+  }
+  expect(await stale({ FIXTURE_WORD: "other" })).toBe(true);
+  at.write("ignored.txt", "2");
+  at.write("provium.toml", `${original["provium.toml"]}[profile.other]\nkernel = "embedded"\n`);
+  expect(await stale()).toBe(false);
+  const result = await at.run(["-v"]);
+  expect([result.text, result.code]).toEqual([result.text, 0]);
+  expect(result.text).toContain("fixture base restored from the cache");
+  expect(filesOf(at)[0]).toMatch(/\.zst$/);
+}, 600_000);
+
 test("a machine whose fixture has left the cache goes on, and can be saved", async () => {
   using at = project({
     "a.test.lua": `test("saves", function(t)
