@@ -21,6 +21,7 @@ import { type FixtureSnapshot, fixtureResult } from "./fixture-machines.ts";
 import { JSON_FUNCTIONS } from "./json.ts";
 import { PRELUDE, PRELUDE_NAME } from "./prelude.ts";
 import { Provium } from "./provium.ts";
+import { ResetBetweenTests } from "./reset.ts";
 import { EXEC_ASSERT_OK } from "./result.ts";
 import "./impairments.ts";
 import "./vm.ts";
@@ -68,7 +69,9 @@ export interface Surface {
   killAll(): void;
   /** The last 4 KiB of the console of each VM that runs or has died, labelled; "" without any. */
   consoleExcerpt(): string;
-  readonly settings: { readonly timeoutMs: number | undefined; readonly resetBetweenTests: boolean };
+  readonly settings: { readonly timeoutMs: number | undefined };
+  /** What happens to the file's VMs between its tests. */
+  readonly reset: Pick<ResetBetweenTests, "begin" | "prepare" | "restore">;
   /** The snapshot that the results of a fixture's file stand for; taken below `staging` where it is not there yet. */
   fixtureResult(values: readonly LuaValue[], staging: string): Op<FixtureSnapshot>;
   /** Names of the profiles of its VMs. */
@@ -131,7 +134,8 @@ export const installApi = (context: ApiContext): Surface => {
     context.services,
     recorder,
   );
-  const provium = new Provium(api, job.dialect);
+  const reset = new ResetBetweenTests(api, job.dialect);
+  const provium = new Provium(api, reset);
   state.setGlobal("provium", provium);
   state.setGlobal("json", JSON_FUNCTIONS);
   state.setGlobal(
@@ -148,14 +152,20 @@ export const installApi = (context: ApiContext): Surface => {
   return {
     enterTest: () => scopes.enterTest(),
     leaveTest: () => scopes.leaveTest(),
-    closeFile: () => scopes.closeFile(),
-    killAll: () => scopes.killAll(),
+    *closeFile() {
+      reset.close();
+      return yield* scopes.closeFile();
+    },
+    killAll() {
+      reset.close();
+      scopes.killAll();
+    },
+    reset,
     consoleExcerpt: () => excerpt(scopes),
     settings: {
       get timeoutMs() {
         return provium.timeoutMs;
       },
-      resetBetweenTests: false,
     },
     fixtureResult: (values, staging) => fixtureResult(api, values, staging),
     profilesUsed: () => [...new Set(scopes.vms().map((vm) => vm.profile.name))],

@@ -14,6 +14,7 @@ import { BridgeHandle } from "./bridge.ts";
 import type { Api } from "./context.ts";
 import { fixtureFunctions } from "./fixture.ts";
 import { VmHandle } from "./handles.ts";
+import { LAB_SNAPSHOT_METHODS } from "./lab-snapshot.ts";
 
 const BARRIER_MS = 60_000;
 
@@ -145,6 +146,7 @@ export const LAB_METHODS: LabMethods = {
   resume: labMethod("()", "Resumes every VM of the lab; each must be paused.", function* (self) {
     yield* self.lab.resume();
   }),
+  ...LAB_SNAPSHOT_METHODS,
   include: labMethod(
     "(member: VM|Bridge|lab|(VM|Bridge|lab)[])",
     "Adds VMs, bridges and labs made elsewhere.",

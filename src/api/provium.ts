@@ -16,6 +16,7 @@ import { classicFixture } from "./fixture.ts";
 import { VmHandle } from "./handles.ts";
 import { LAB_METHODS, LabHandle } from "./lab.ts";
 import { PCAP_FUNCTIONS } from "./pcap.ts";
+import type { ResetBetweenTests } from "./reset.ts";
 import { Sys } from "./sys.ts";
 
 export class Provium extends LabHandle {
@@ -27,7 +28,8 @@ export class Provium extends LabHandle {
 
   constructor(
     api: Api,
-    readonly dialect: "classic" | "lab",
+    /** What becomes of `provium.reset_between_tests`. */
+    private readonly reset: ResetBetweenTests,
   ) {
     super(api, undefined);
     this.classic = classicFunctions(this);
@@ -42,7 +44,7 @@ export class Provium extends LabHandle {
     const reserved = this.api.pack[key] ?? this.fixtures[key];
     if (reserved !== undefined) return reserved;
     if (key === "timeout") return this.timeoutMs === undefined ? undefined : luaFloat(this.timeoutMs / 1000);
-    if (key === "reset_between_tests") return false;
+    if (key === "reset_between_tests") return this.reset.wanted;
     const member = this.member(key) ?? (key === "sys" ? this.sys : undefined);
     return member ?? this.classic[key] ?? PCAP_FUNCTIONS[key] ?? this.assigned.get(key);
   }
@@ -52,7 +54,7 @@ export class Provium extends LabHandle {
     if (key === "timeout") {
       this.timeoutMs = value === undefined ? undefined : durationMs(value, "provium.timeout");
       for (const listener of this.timeoutListeners) listener(this.timeoutMs);
-    } else if (key === "reset_between_tests") this.setReset(value);
+    } else if (key === "reset_between_tests") this.reset.assign(value);
     else if (RESERVED_NAMES.some((name) => name === key))
       throw new ApiError(
         `cannot assign to \`provium.${key}\`: the name is reserved (${RESERVED_NAMES.join(", ")})`,
@@ -74,17 +76,6 @@ export class Provium extends LabHandle {
       entries.set(name, value);
     for (const { name } of this.lab.members()) entries.set(name, this.member(name));
     return entries;
-  }
-
-  private setReset(value: LuaValue): void {
-    if (value === undefined || value === false) return;
-    if (this.dialect === "classic")
-      throw new ApiError(
-        "provium.reset_between_tests has no place in a classic file: its tests run where they stand",
-      );
-    throw new ApiError("provium.reset_between_tests needs VM snapshots, which this version does not have", {
-      hint: "Boot a VM inside each test instead; it ends with the test.",
-    });
   }
 }
 

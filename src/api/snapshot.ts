@@ -6,6 +6,7 @@ import type { Vm } from "../lab/vm.ts";
 import type { Args } from "../lua/args.ts";
 import { defineClass, method } from "../lua/native.ts";
 import type { Op } from "../sys/op.ts";
+import { Capture } from "./capture.ts";
 import type { Api } from "./context.ts";
 import { type VmHandle, type VmMethods, vmMethod } from "./handles.ts";
 import { liveStreams } from "./quiescence.ts";
@@ -35,17 +36,25 @@ export class SnapshotHandle extends StoredSnapshot {
   }
 }
 
+/** The open streams and captures of these VMs, one a line, each with the line of the test that made it. */
+export const openStreams = (api: Api, vms: readonly Vm[]): readonly string[] => {
+  const streams = vms.flatMap((vm) => liveStreams(vm));
+  const captures = api.scopes
+    .open("stream")
+    .flatMap((held) => (held instanceof Capture && vms.some((vm) => held.covers(vm)) ? [held] : []));
+  return [
+    ...streams.map(({ origin, site }) => ({ what: `${origin.kind}(${origin.detail})`, site })),
+    ...captures.map(({ bridge, site }) => ({ what: `capture(${bridge.name})`, site })),
+  ].map(({ what, site }) => `  - ${what}${site === undefined ? "" : ` at ${site.file}:${site.line}`}`);
+};
+
 /** Throws unless no stream of these VMs is open: what is on its way in one cannot be saved. */
 export const refuseLiveStreams = (call: string, api: Api, vms: readonly Vm[]): void => {
-  const live = vms.flatMap((vm) => liveStreams(vm));
-  if (live.length === 0) return;
-  const lines = live.map(({ origin, site }) => {
-    const where = site === undefined ? "" : ` at ${site.file}:${site.line}`;
-    return `  - ${origin.kind}(${origin.detail})${where}`;
-  });
-  throw new ApiError(
-    `${call}() refused — file \`${api.scopes.path}\` has live streams:\n${lines.join("\n")}\nClose the streams before snapshotting (or remove the snapshot).`,
-  );
+  const live = openStreams(api, vms);
+  if (live.length > 0)
+    throw new ApiError(
+      `${call}() refused — file \`${api.scopes.path}\` has live streams:\n${live.join("\n")}\nClose the streams before snapshotting (or remove the snapshot).`,
+    );
 };
 
 /** Where a snapshot goes: to the path given, else to a place that lasts as long as the file. */

@@ -491,13 +491,13 @@ export interface SnapshotFiles {
   create(directory: string): void;
   /** Removes it with all that is in it. Harmless when it is not there. */
   remove(directory: string): void;
-  /** The last file: with it the snapshot is whole. */
-  writeManifest(directory: string, text: string): void;
-  /** HostError naming the path when there is no manifest. */
-  readManifest(directory: string): string;
+  /** Writes a text beside what is there. A manifest comes last: with it the snapshot is whole. */
+  write(directory: string, name: string, text: string): void;
+  /** The text `name`, by which the snapshot is known. HostError naming the path when it is not there. */
+  read(directory: string, name: string): string;
   /** Whether a host file is there. */
   exists(path: string): boolean;
-  /** What the directory takes on disk, in bytes; 0 when it is not there. */
+  /** What the directory takes on disk with all that is below it, in bytes; 0 when it is not there. */
   size(directory: string): number;
 }
 

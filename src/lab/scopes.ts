@@ -15,7 +15,7 @@ import { Network } from "./network.ts";
 import type { NetworkHost } from "./network-host.ts";
 import type { BootOptions, OptionTable } from "./options.ts";
 import type { Flavour } from "./quantities.ts";
-import { Registry } from "./registry.ts";
+import { Registry, type Resource, type ResourceKind } from "./registry.ts";
 import { Vm } from "./vm.ts";
 
 export const ROOT_LAB = "provium";
@@ -108,6 +108,11 @@ export class Scopes {
   /** Every VM that the file holds now, of both APIs and all scopes. */
   vms(): readonly Vm[] {
     return [...this.everyVm];
+  }
+
+  /** What is open of one class, in all scopes. */
+  open(kind: ResourceKind): readonly Resource[] {
+    return [this.file, ...this.tests].flatMap(({ registry }) => registry.of(kind));
   }
 
   *shutdownAll(): Op<void> {

@@ -32,7 +32,7 @@ export class Snapshot {
 
 /** The snapshot in a directory. HostError naming what is missing or damaged. */
 export const readSnapshot = (files: SnapshotFiles, directory: string): Snapshot =>
-  new Snapshot(directory, readManifest(files.readManifest(directory), `${directory}/${MANIFEST}`));
+  new Snapshot(directory, readManifest(files.read(directory, MANIFEST), `${directory}/${MANIFEST}`));
 
 /** Whether both are of the very same files. */
 export const sameImage = (a: Snapshot, b: Snapshot): boolean =>
@@ -75,8 +75,9 @@ export class Saving {
   }
 
   *stop(): Op<void> {
-    yield* this.session.machine.pause();
+    // First: should this be interrupted, the order may have reached the machine.
     this.stopped = true;
+    yield* this.session.machine.pause();
   }
 
   /** Writes everything into a directory, which it makes; nothing is left of it on failure. */
@@ -96,7 +97,7 @@ export class Saving {
         guest: session.guest.identity,
         session: parked.mark,
       };
-      files.writeManifest(directory, writeManifest(manifest));
+      files.write(directory, MANIFEST, writeManifest(manifest));
       whole = true;
       const snapshot = new Snapshot(directory, manifest, { vm, line: this.hooks.branch(), parked });
       this.hooks.took(snapshot, monotonic() - this.started);

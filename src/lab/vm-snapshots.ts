@@ -45,6 +45,11 @@ export class VmSnapshots {
 
   constructor(private readonly keeper: SnapshotKeeper) {}
 
+  /** Throws unless the state allows it now. */
+  *check(call: "snapshot" | "restore"): Op<void> {
+    yield* this.keeper.allowed(call);
+  }
+
   /** Writes the VM into a directory, which is made for it, and goes on. */
   *take(directory: string): Op<Snapshot> {
     const saving = yield* this.begin();
@@ -100,6 +105,11 @@ export class VmSnapshots {
     this.keeper.drop();
     yield* this.keeper.allowed("restore");
     yield* this.goOnFrom(snapshot, launch);
+  }
+
+  /** Ends the machine if there is one. */
+  leave(): void {
+    this.keeper.drop();
   }
 
   private *goOnFrom(snapshot: Snapshot, begun?: Begun<Machine>): Op<void> {

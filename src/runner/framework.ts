@@ -35,6 +35,8 @@ export interface FrameworkHost {
   readonly emit: Emit;
   /** Closes what a test has left, within bounds. */
   closeTest(): void;
+  /** Runs an operation to its end. */
+  wait(op: Op<void>): void;
 }
 
 interface Registered {
@@ -56,6 +58,8 @@ export class Framework implements ContextHost {
   /** An order to end the file reached us while a body ran. */
   ended: DeadlineError | undefined;
   private readonly registered: Registered[] = [];
+  /** A test body has run since the file's VMs were last put back. */
+  private used = false;
   private readonly names = new Map<string, number>();
   private readonly partNames = new Map<string, number>();
   private running: RunningTest | undefined;
@@ -126,11 +130,11 @@ export class Framework implements ContextHost {
   /** Runs the registered bodies in order. */
   runRegistered(): void {
     this.loading = false;
-    for (const test of this.registered) {
+    this.registered.forEach((test, i) => {
       this.ended ??= this.host.deadlines.ended;
-      if (this.ended === undefined) this.runOne(test);
+      if (this.ended === undefined) this.runOne(test, i + 1 < this.registered.length);
       else this.skipOne(test, notRun(this.ended));
-    }
+    });
   }
 
   /** Reports every registered test as skipped. */
@@ -177,17 +181,21 @@ export class Framework implements ContextHost {
 
   // --- one test --------------------------------------------------------------------------------------------
 
-  private runOne(test: Registered): void {
+  /** `followed`: another one comes behind it, and the file's VMs may have to be put back for that. */
+  private runOne(test: Registered, followed = false): void {
     const { job, state, surface, deadlines, emit } = this.host;
+    const reason = this.todo ?? skipReason(test.name, test.meta, job.filter);
+    const lost = reason === undefined ? this.putBack() : undefined;
     emit("test_started", { path: job.path, name: test.name, meta: test.meta });
     const running = new RunningTest(test.name, test.meta, test.metaTable);
-    const reason = this.todo ?? skipReason(test.name, test.meta, job.filter);
     if (reason !== undefined) {
       this.finish(running, undefined, reason);
       return;
     }
-    if (typeof test.limit === "object") {
-      this.finish(running, test.limit, undefined);
+    const limit = typeof test.limit === "object" ? undefined : test.limit;
+    const hopeless = typeof test.limit === "object" ? test.limit : lost;
+    if (hopeless !== undefined) {
+      this.finish(running, hopeless, undefined);
       return;
     }
     const outer = { running: this.running, clock: deadlines.clock };
@@ -197,7 +205,9 @@ export class Framework implements ContextHost {
       surface.enterTest(test.name);
       entered = true;
       this.running = running;
-      deadlines.armTest(test.limit ?? surface.settings.timeoutMs);
+      deadlines.armTest(limit ?? surface.settings.timeoutMs);
+      this.used = true;
+      if (followed) surface.reset.prepare();
       test.body.call(new TestContext(this, running));
       failure = this.lostTask();
     } catch (error) {
@@ -210,6 +220,19 @@ export class Framework implements ContextHost {
     }
     this.finish(running, running.sticky ?? failure, running.skipped);
     if (entered) this.host.closeTest();
+  }
+
+  /** The file's VMs as the first test found them, where the file wants that; why not, if it cannot be. */
+  private putBack(): Failure | undefined {
+    if (!this.used) return undefined;
+    this.used = false;
+    try {
+      this.host.wait(this.host.surface.reset.restore());
+      return undefined;
+    } catch (error) {
+      this.note(error);
+      return failureOf(this.host.state, error);
+    }
   }
 
   /** Reports the outcome; a failure outweighs a skip. */

@@ -46,7 +46,7 @@ class Session {
 
   constructor(
     private readonly job: Job,
-    host: SessionHost,
+    private readonly host: SessionHost,
   ) {
     const chunk = new Chunk(job, host);
     this.chunk = chunk;
@@ -57,6 +57,7 @@ class Session {
       deadlines: chunk.deadlines,
       emit: host.emit,
       closeTest: () => chunk.close(chunk.surface.leaveTest()),
+      wait: (op) => host.reactor.run(op),
     });
   }
 
@@ -97,6 +98,7 @@ class Session {
       body.call();
       const [lost] = this.chunk.state.tasks.close();
       if (lost !== undefined) throw lost;
+      this.host.reactor.run(this.chunk.surface.reset.begin());
     } catch (error) {
       const ended = this.chunk.deadlines.ended;
       if (ended !== undefined) this.framework.ended = ended;

@@ -12,7 +12,6 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { HostError } from "../errors/errors.ts";
-import { MANIFEST } from "../lab/manifest.ts";
 import type { SnapshotFiles } from "../lab/ports.ts";
 
 /** Blocks of stat(2) are always of this size. */
@@ -36,21 +35,21 @@ export const createSnapshotFiles = (base: string): SnapshotFiles => {
       }
     },
     remove: (directory) => rmSync(directory, { recursive: true, force: true }),
-    writeManifest: (directory, text) => writeFileSync(join(directory, MANIFEST), text, { mode: 0o600 }),
-    readManifest(directory) {
+    write: (directory, name, text) => writeFileSync(join(directory, name), text, { mode: 0o600 }),
+    read(directory, name) {
       try {
-        return readFileSync(join(directory, MANIFEST), "utf8");
+        return readFileSync(join(directory, name), "utf8");
       } catch (cause) {
         throw new HostError(`there is no snapshot in ${directory}: ${message(cause)}`, { cause });
       }
     },
     exists: existsSync,
-    size(directory) {
-      if (!existsSync(directory)) return 0;
-      return readdirSync(directory).reduce(
-        (sum, name) => sum + lstatSync(join(directory, name)).blocks * BLOCK_BYTES,
-        0,
-      );
-    },
+    size: (directory) =>
+      existsSync(directory)
+        ? readdirSync(directory, { recursive: true, encoding: "utf8" }).reduce(
+            (sum, name) => sum + lstatSync(join(directory, name)).blocks * BLOCK_BYTES,
+            0,
+          )
+        : 0,
   };
 };

@@ -5,6 +5,7 @@ import { GuestError } from "../../../src/errors/errors.ts";
 import type { Actor, Command, SyscallRequest } from "../../../src/lab/ports.ts";
 import { LuaFloat } from "../../../src/lua/values.ts";
 import { at } from "../lab/fakes.ts";
+import { Reactor } from "../../../src/sys/reactor.ts";
 import { type World, world } from "./world.ts";
 
 let open: World | undefined;
@@ -225,8 +226,13 @@ describe("provium", () => {
     expect(heard).toEqual([60_000, undefined]);
   });
 
-  test("reset_between_tests says what it would need, and has no place in a classic file", () => {
-    expect(() => start().lua("provium.reset_between_tests = true")).toThrow("needs VM snapshots");
+  test("reset_between_tests is said before the tests run, and has no place in a classic file", () => {
+    const w = start();
+    expect(w.lua("provium.reset_between_tests = true return provium.reset_between_tests")).toEqual([true]);
+    expect(() => w.lua("provium.reset_between_tests = 1")).toThrow("is true or false");
+    new Reactor().run(w.surface.reset.begin());
+    w.lua("provium.reset_between_tests = true");
+    expect(() => w.lua("provium.reset_between_tests = false")).toThrow("before its tests run");
     expect(() => start({}, "classic").lua("provium.reset_between_tests = true")).toThrow(
       "no place in a classic file",
     );

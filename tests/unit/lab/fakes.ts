@@ -1,5 +1,6 @@
 /** Stand-ins for the ports of the model: machines that boot at once and do what a test says. */
 
+import { join } from "node:path";
 import type { Channel, ChannelListener } from "../../../src/channel/channel.ts";
 import type { Profile } from "../../../src/config/schema.ts";
 import { HostError } from "../../../src/errors/errors.ts";
@@ -409,18 +410,19 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
           all.files.set(directory, "");
         },
         remove: (directory) => {
-          all.files.delete(directory);
+          for (const path of [...all.files.keys()])
+            if (path === directory || path.startsWith(`${directory}/`)) all.files.delete(path);
         },
-        writeManifest: (directory, text) => {
-          all.files.set(directory, text);
+        write: (directory, name, text) => {
+          all.files.set(join(directory, name), text);
         },
-        readManifest: (directory) => {
-          const text = all.files.get(directory);
+        read: (directory, name) => {
+          const text = all.files.get(join(directory, name));
           if (!text) throw new HostError(`there is no snapshot in ${directory}`);
           return text;
         },
         exists: () => true,
-        size: (directory) => all.files.get(directory)?.length ?? 0,
+        size: (directory) => (all.files.has(directory) ? 4096 : 0),
       },
       services: {
         draw: (_vm, memoryBytes) =>

@@ -12,7 +12,11 @@ test("lab bodies run after the top level, in order, each between its own scope's
   );
   expect(told.results).toEqual(["a: passed", "b: passed"]);
   expect(told.printed).toBe("top\n0\ta\n1\tb\n");
-  expect(calls).toEqual(["enter a", "leave", "enter b", "leave", "close"]);
+  expect(calls).toEqual([
+    ...["begin", "enter a", "prepare", "leave"],
+    // The file's VMs are put back before a test that follows another one.
+    ...["restore", "enter b", "leave", "close"],
+  ]);
   expect(told.outcome).toEqual({ status: "passed", clean: true, error: undefined });
   expect(told.events.map((event) => event.kind).slice(-1)).toEqual(["file_completed"]);
 });

@@ -8,6 +8,7 @@ import type { EventKind, EventPayloads } from "../../../src/events/types.ts";
 import type { SessionHost } from "../../../src/runner/chunk.ts";
 import type { Job } from "../../../src/runner/protocol.ts";
 import { type FileOutcome, runFile } from "../../../src/runner/session.ts";
+import type { Op } from "../../../src/sys/op.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
 
 export interface Told {
@@ -45,6 +46,11 @@ export class Recording {
   }
 }
 
+// biome-ignore lint/correctness/useYield: nothing to wait for
+function* note(calls: string[], call: string): Op<void> {
+  calls.push(call);
+}
+
 export const stubSurface = (calls: string[] = []): Surface => ({
   enterTest: (name) => void calls.push(`enter ${name}`),
   // biome-ignore lint/correctness/useYield: nothing to wait for
@@ -59,7 +65,12 @@ export const stubSurface = (calls: string[] = []): Surface => ({
   },
   killAll: () => void calls.push("kill"),
   consoleExcerpt: () => "[console] boot\n",
-  settings: { timeoutMs: undefined, resetBetweenTests: false },
+  settings: { timeoutMs: undefined },
+  reset: {
+    begin: () => note(calls, "begin"),
+    prepare: () => void calls.push("prepare"),
+    restore: () => note(calls, "restore"),
+  },
   // biome-ignore lint/correctness/useYield: nothing to wait for
   *fixtureResult(values, staging) {
     calls.push(`result ${values.length}`);

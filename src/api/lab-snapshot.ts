@@ -1,0 +1,80 @@
+/** Snapshots of labs as Lua sees them: `lab:snapshot`, `lab:restore` and the LabSnapshot between them. */
+
+import type { Lab } from "../lab/lab.ts";
+import { readLab, restoreLab, type SavedMember, saveLab } from "../lab/lab-snapshot.ts";
+import type { Vm } from "../lab/vm.ts";
+import type { Args } from "../lua/args.ts";
+import { defineClass, type Method, method } from "../lua/native.ts";
+import type { Op } from "../sys/op.ts";
+import type { Api } from "./context.ts";
+import { refuseLiveStreams, STORED_METHODS, StoredSnapshot, snapshotPath } from "./snapshot.ts";
+
+/** A lab's handle, as far as snapshots need it. */
+interface Home {
+  readonly api: Api;
+  readonly lab: Lab;
+}
+
+export class LabSnapshotHandle extends StoredSnapshot {
+  constructor(
+    api: Api,
+    path: string,
+    readonly lab: string,
+  ) {
+    super(api, path);
+  }
+}
+
+function* snapshot(self: Home, args: Args): Op<LabSnapshotHandle | string> {
+  const { api, lab } = self;
+  const given = args.optText(1, "dir");
+  const directory = snapshotPath(api, lab.name, given, "lab");
+  const vms = lab.allVms();
+  refuseLiveStreams("lab:snapshot", api, vms);
+  yield* saveLab(lab.name, vms, api.snapshots, directory);
+  return given === undefined ? new LabSnapshotHandle(api, directory, lab.name) : directory;
+}
+
+/** Has the VMs of a saved lab go on, each as the VM of its name in `lab`; one that is not there is declared. */
+export function* restoreInto(api: Api, lab: Lab, directory: string): Op<readonly Vm[]> {
+  const { vms: members } = readLab(api.snapshots, directory);
+  const vms = members.map((member) => memberOf(api, lab, member));
+  yield* restoreLab(directory, members, vms);
+  return vms;
+}
+
+const memberOf = (api: Api, lab: Lab, { name, profile }: SavedMember): Vm =>
+  lab.findVm(name) ?? api.scopes.createVm(lab, name, profile, {});
+
+function* restore<H extends Home>(self: H, args: Args): Op<H> {
+  const given = args.any(1);
+  const directory =
+    given instanceof LabSnapshotHandle
+      ? given.path
+      : self.api.hostPath(args.text(1, "snapshot or path"), "lab");
+  yield* restoreInto(self.api, self.lab, directory);
+  return self;
+}
+
+const labMethod = method<Home>;
+
+export const LAB_SNAPSHOT_METHODS: Readonly<Record<string, Method<Home>>> = {
+  snapshot: labMethod(
+    "(dir?: string): LabSnapshot|string",
+    "Saves all VMs of the lab at one moment; each must be booted, and they go on. Without a directory a LabSnapshot that lasts as long as the file; with one the directory's path, where nothing may be yet.",
+    snapshot,
+  ),
+  restore: labMethod(
+    "(snapshot: LabSnapshot|string): lab",
+    "Has every VM of a saved lab go on, side by side: the lab's VM of that name, which must not run, or a new one. Returns the lab. When one of them cannot, none runs.",
+    restore,
+  ),
+};
+
+defineClass<LabSnapshotHandle>({
+  name: "LabSnapshot",
+  of: LabSnapshotHandle as unknown as abstract new () => LabSnapshotHandle,
+  doc: "A lab on disk: what `lab:snapshot` returns. Its directory holds `lab.json` and a snapshot a VM.",
+  methods: STORED_METHODS,
+  text: (self) => `LabSnapshot of lab \`${self.lab}\` in ${self.path}`,
+});

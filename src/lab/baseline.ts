@@ -1,0 +1,70 @@
+/**
+ * `reset_between_tests`: the VMs of the file's lab as they stood before the first test, and the way back to there
+ * after each. The machines that the next test gets are started while this one runs.
+ */
+
+import { InterruptedError } from "../errors/errors.ts";
+import { all, type Op } from "../sys/op.ts";
+import { saveTogether } from "./lab-snapshot.ts";
+import type { SnapshotFiles } from "./ports.ts";
+import type { Snapshot } from "./snapshot.ts";
+import type { Vm } from "./vm.ts";
+import type { Prepared } from "./vm-snapshots.ts";
+
+/** One VM: how it stood, and the machine that waits to be it. */
+interface Place {
+  readonly vm: Vm;
+  /** Undefined: it did not run. */
+  readonly snapshot: Snapshot | undefined;
+  next?: Prepared | undefined;
+}
+
+export class Baseline {
+  private constructor(
+    private readonly files: SnapshotFiles,
+    private readonly directories: readonly string[],
+    private readonly places: readonly Place[],
+  ) {}
+
+  /** Saves those that run. */
+  static *take(vms: readonly Vm[], files: SnapshotFiles): Op<Baseline> {
+    const running = vms.filter((vm) => vm.running);
+    const directories = running.map((vm) => files.fresh(`${vm.name}-baseline`));
+    const snapshots = yield* saveTogether(running, directories);
+    const of = new Map(running.map((vm, i) => [vm, snapshots[i] as Snapshot]));
+    return new Baseline(
+      files,
+      directories,
+      vms.map((vm) => ({ vm, snapshot: of.get(vm) })),
+    );
+  }
+
+  /** Starts the machines for the next way back. */
+  prepare(): void {
+    for (const place of this.places)
+      if (place.snapshot !== undefined) place.next ??= place.vm.snapshots.prepare(place.snapshot);
+  }
+
+  /** Puts every VM back, side by side. */
+  *restore(): Op<void> {
+    this.prepare();
+    yield* all(this.places.map((place) => this.back(place)));
+  }
+
+  /** Ends what waits and removes the files. Idempotent. */
+  close(): void {
+    for (const place of this.places) {
+      const next = place.next;
+      place.next = undefined;
+      next?.launch.abandon(new InterruptedError("no further test needs this machine"))?.close();
+    }
+    for (const directory of this.directories) this.files.remove(directory);
+  }
+
+  private *back(place: Place): Op<void> {
+    const { vm, next } = place;
+    place.next = undefined;
+    if (next !== undefined) yield* vm.snapshots.returnTo(next);
+    else vm.snapshots.leave();
+  }
+}
