@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { ApiError, HostError, InterruptedError, ProviumError, RefusedError } from "../errors/errors.ts";
+import { ApiError, InterruptedError, ProviumError, RefusedError } from "../errors/errors.ts";
 import type { FixtureKind } from "../fixture/store.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { FixtureAnswer } from "../lab/ports.ts";
@@ -13,6 +13,7 @@ import type { LuaValue } from "../lua/values.ts";
 import type { Op } from "../sys/op.ts";
 import type { Api } from "./context.ts";
 import { VmHandle } from "./handles.ts";
+import { LabSnapshotHandle, restoreInto } from "./lab-snapshot.ts";
 import { refuseLiveStreams, SnapshotHandle } from "./snapshot.ts";
 
 /** The snapshot is damaged, or this host cannot use it. */
@@ -37,6 +38,7 @@ export function* fixtureResult(api: Api, values: readonly LuaValue[], staging: s
   if (values.length > 1) throw wrong(`${values.length} values`);
   if (value instanceof VmHandle) return yield* saved(api, value.vm, staging);
   if (value instanceof SnapshotHandle) return { kind: "vm", snapshot: value.path };
+  if (value instanceof LabSnapshotHandle) return { kind: "lab", snapshot: value.path };
   if (value instanceof Uint8Array) return snapshotAt(decoder.decode(value));
   if (value !== undefined) throw wrong(describe(value));
   const running = api.scopes.vms().filter((vm) => vm.state === "booted" || vm.state === "paused");
@@ -101,7 +103,18 @@ export function* restoreVm(api: Api, lab: Lab | undefined, name: string, answer:
   }
 }
 
-// biome-ignore lint/correctness/useYield: an operation that never gets to wait
-export function* restoreLab(_api: Api, _lab: Lab, _name: string, _answer: FixtureAnswer): Op<Lab> {
-  throw new HostError("this version has no snapshots of several VMs");
+/** A new sub-lab of `lab` whose VMs go on from the fixture. */
+export function* restoreLab(api: Api, lab: Lab, answer: FixtureAnswer): Op<Lab> {
+  const made = lab.lab();
+  let up = false;
+  try {
+    yield* going(() => restoreInto(api, made, answer.directory));
+    up = true;
+    return made;
+  } finally {
+    if (!up) {
+      for (const vm of made.allVms()) api.scopes.discard(vm);
+      lab.remove(made);
+    }
+  }
 }

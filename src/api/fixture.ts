@@ -75,7 +75,7 @@ export const fixtureFunctions = (
         const { api, lab } = home;
         const name = path(args);
         return handle(
-          yield* restored(api, { name, rule: "lab" }, "lab", (answer) => restoreLab(api, lab, name, answer)),
+          yield* restored(api, { name, rule: "lab" }, "lab", (answer) => restoreLab(api, lab, answer)),
         );
       },
     ),

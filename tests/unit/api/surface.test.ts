@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { GuestError } from "../../../src/errors/errors.ts";
 import type { Actor, Command, SyscallRequest } from "../../../src/lab/ports.ts";
 import { LuaFloat } from "../../../src/lua/values.ts";
-import { at } from "../lab/fakes.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
+import { at } from "../lab/fakes.ts";
 import { type World, world } from "./world.ts";
 
 let open: World | undefined;
