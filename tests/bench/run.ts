@@ -13,6 +13,10 @@ const BENCHES: Readonly<Record<string, { readonly what: string; readonly command
     what: "calls and bulk data against the raw channel",
     command: ["bun", "tests/bench/channel/run.ts"],
   },
+  snapshot: {
+    what: "restore against boot, reset between tests, memory of clones, QEMU's own ways",
+    command: ["bun", "tests/bench/snapshot/run.ts"],
+  },
   network: {
     what: "the userland switch against a process that only copies",
     command: ["bun", "tests/bench/network/run.ts"],
