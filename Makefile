@@ -22,7 +22,7 @@ TOOLS := build/tools/bun-$(BUN_VERSION)
 BUN := $(CURDIR)/$(TOOLS)/node_modules/.bin/bun
 export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
 
-.PHONY: help build demo test bench lint dist install deb clean setup unit local vm chaos test-install
+.PHONY: help build demo test bench lint dist install deb clean setup unit local vm chaos test-install fuzz
 
 help:
 	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest)'
@@ -30,6 +30,7 @@ help:
 	@echo 'make test     build, lint, and every test'
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make test-install  installs into bare roots and runs the demo there, as root and not (needs root, debootstrap)'
+	@echo 'make fuzz     TIME=10: every parser of ours fed with anything, so long each (10, 5m, 1h)'
 	@echo 'make lint     formatter, linter, types, layers'
 	@echo 'make dist     dist/release: executables for every machine, sources, bill of materials, checksums'
 	@echo 'make install  DESTDIR= PREFIX=$(PREFIX): executable, man pages, documents, examples'
@@ -75,6 +76,7 @@ endif
 # --- the pieces ---------------------------------------------------------------------------------------------
 
 include agent/rules.mk
+include tests/fuzz/rules.mk
 
 GUEST_FILES := build/guest/manifest
 $(GUEST_FILES): $(shell find embed/guest -type f) | $(SETUP) $(BUN)
@@ -101,7 +103,7 @@ lint: node_modules/.stamp
 	node_modules/.bin/tsc --noEmit --singleThreaded --incremental --tsBuildInfoFile build/tsbuildinfo
 	$(BUN) tests/lint/layers.ts
 
-test: build $(AGENT_TEST_BINARIES)
+test: build $(AGENT_TEST_BINARIES) $(FUZZ_BINARIES)
 	$(BUN) tests/run.ts
 
 unit local vm chaos: build $(AGENT_TEST_BINARIES)
@@ -110,6 +112,11 @@ unit local vm chaos: build $(AGENT_TEST_BINARIES)
 # Not part of `make test`: it makes root directories from packages, which takes minutes and root.
 test-install: build
 	tests/install/rooms.sh
+# TIME is for each target; TARGETS names some of them.
+TIME ?= 10
+TARGETS ?=
+fuzz: node_modules/.stamp $(FUZZ_BINARIES)
+	$(BUN) tests/fuzz/run.ts $(TIME) $(TARGETS)
 
 bench: build
 	$(BUN) tests/bench/run.ts

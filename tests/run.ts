@@ -84,6 +84,15 @@ const STAGES: readonly Stage[] = [
     command: ["bun", "test", "./tests/chaos", "--timeout", "180000"],
     count: bunCount,
   },
+  {
+    name: "fuzz",
+    what: "every parser fed with anything, for a moment (`make fuzz TIME=1h` for longer)",
+    command: ["bun", "tests/fuzz/run.ts", "2"],
+    count: (output) => {
+      const passed = last(output, /^(\d+) target\(s\) of/gm);
+      return { passed, failed: last(output, /target\(s\) of (\d+) without/g) - passed, skipped: 0 };
+    },
+  },
 ];
 
 const wanted = process.argv.slice(2);

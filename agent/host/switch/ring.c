@@ -8,7 +8,8 @@
 void ring_parts(const struct ring *ring, struct iovec parts[2]) {
   size_t to_end = ring->capacity - ring->head;
   size_t first = ring->length < to_end ? ring->length : to_end;
-  parts[0] = (struct iovec){.iov_base = ring->data + ring->head, .iov_len = first};
+  /* A ring that never held anything has no memory, and NULL + 0 is undefined in C. */
+  parts[0] = (struct iovec){.iov_base = first == 0 ? ring->data : ring->data + ring->head, .iov_len = first};
   parts[1] = (struct iovec){.iov_base = ring->data, .iov_len = ring->length - first};
 }
 

@@ -1,0 +1,10 @@
+/** The targets in TypeScript. */
+
+import type { Target } from "../target.ts";
+import { dissector, pcap } from "./captures.ts";
+import { flags } from "./flags.ts";
+import { recording } from "./recording.ts";
+import { scanner } from "./scanner.ts";
+import { configuration } from "./toml.ts";
+
+export const TARGETS: readonly Target[] = [scanner, configuration, flags, pcap, dissector, recording];
