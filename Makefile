@@ -22,7 +22,7 @@ TOOLS := build/tools/bun-$(BUN_VERSION)
 BUN := $(CURDIR)/$(TOOLS)/node_modules/.bin/bun
 export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
 
-.PHONY: help build demo test bench lint dist install deb clean setup unit local vm chaos test-install fuzz
+.PHONY: help build demo test bench lint dist install deb clean setup unit local vm chaos test-install fuzz chaos-matrix soak analyze
 
 help:
 	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest)'
@@ -31,6 +31,9 @@ help:
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make test-install  installs into bare roots and runs the demo there, as root and not (needs root, debootstrap)'
 	@echo 'make fuzz     TIME=10: every parser of ours fed with anything, so long each (10, 5m, 1h)'
+	@echo 'make chaos-matrix  every fault on every process in every phase (ONLY=TEXT, LANES=3)'
+	@echo 'make soak     N=100: boots, calls and machines on one bridge, with the size of every process'
+	@echo 'make analyze  the C programs through cppcheck and clang --analyze'
 	@echo 'make lint     formatter, linter, types, layers'
 	@echo 'make dist     dist/release: executables for every machine, sources, bill of materials, checksums'
 	@echo 'make install  DESTDIR= PREFIX=$(PREFIX): executable, man pages, documents, examples'
@@ -117,6 +120,17 @@ TIME ?= 10
 TARGETS ?=
 fuzz: node_modules/.stamp $(FUZZ_BINARIES)
 	$(BUN) tests/fuzz/run.ts $(TIME) $(TARGETS)
+
+chaos-matrix: build
+	$(BUN) tests/chaos/matrix/run.ts
+
+# N is boots; calls and machines in a row follow from it.
+N ?= 100
+soak: build
+	$(BUN) tests/soak/run.ts $(N)
+
+analyze: build/agent/generated/messages.h
+	tests/lint/analyze.sh
 
 bench: build
 	$(BUN) tests/bench/run.ts
