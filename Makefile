@@ -22,7 +22,7 @@ TOOLS := build/tools/bun-$(BUN_VERSION)
 BUN := $(CURDIR)/$(TOOLS)/node_modules/.bin/bun
 export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
 
-.PHONY: help build demo test bench lint dist install deb clean setup unit local vm chaos test-install fuzz chaos-matrix soak analyze
+.PHONY: help build demo test bench lint dist install deb clean setup unit local vm chaos test-install fuzz chaos-matrix soak analyze compat
 
 help:
 	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest)'
@@ -31,7 +31,7 @@ help:
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make test-install  installs into bare roots and runs the demo there, as root and not (needs root, debootstrap)'
 	@echo 'make fuzz     TIME=10: every parser of ours fed with anything, so long each (10, 5m, 1h)'
-	@echo 'make chaos-matrix  every fault on every process in every phase (ONLY=TEXT, LANES=3)'
+	@echo 'make chaos-matrix  every fault on every process in every phase (ONLY=PATTERN, LANES=3)'
 	@echo 'make soak     N=100: boots, calls and machines on one bridge, with the size of every process'
 	@echo 'make analyze  the C programs through cppcheck and clang --analyze'
 	@echo 'make lint     formatter, linter, types, layers'
@@ -128,6 +128,9 @@ chaos-matrix: build
 N ?= 100
 soak: build
 	$(BUN) tests/soak/run.ts $(N)
+
+compat: build
+	$(BUN) tests/compat/run.ts
 
 analyze: build/agent/generated/messages.h
 	tests/lint/analyze.sh

@@ -1,5 +1,5 @@
 /**
- * `make chaos-matrix`: every cell of the table, LANES at a time; ONLY=TEXT those whose name contains the text. Writes
+ * `make chaos-matrix`: every cell of the table, LANES at a time; ONLY=PATTERN those whose name matches. Writes
  * build/chaos/matrix.json and prints the table of docs/reliability.md.
  */
 
@@ -10,8 +10,8 @@ import { buildPreload } from "./preload.ts";
 import { CELLS, type Cell, nameOf } from "./table.ts";
 
 const LANES = Number(process.env.LANES ?? 3);
-const only = process.env.ONLY;
-const cells = CELLS.filter((cell) => only === undefined || nameOf(cell).includes(only));
+const only = new RegExp(process.env.ONLY ?? "");
+const cells = CELLS.filter((cell) => only.test(nameOf(cell)));
 const TRIES = 3;
 
 mkdirSync("build/chaos", { recursive: true });
