@@ -34,4 +34,5 @@ test.each(CELLS.filter(isQuick).map((cell) => [nameOf(cell), cell] as const))(
       result = await runCell(cell, lane, preload);
     expect(result.problems).toEqual([]);
   },
+  600_000,
 );
