@@ -14,6 +14,8 @@ MAKEFLAGS += --no-builtin-rules
 # OFFLINE=1 builds without network, from the source archive of a release.
 # GUEST=default embeds the default guest, GUEST=none leaves it out (distribution packages).
 GUEST ?= default
+# GUEST_ARM64=1 adds the agent for arm64 machines (arch = "aarch64").
+GUEST_ARM64 ?= 0
 PREFIX ?= /usr/local
 DESTDIR ?=
 
@@ -25,7 +27,7 @@ export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
 .PHONY: help build demo test bench lint dist install deb clean setup unit local vm chaos test-install fuzz chaos-matrix soak analyze compat
 
 help:
-	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest)'
+	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest; GUEST_ARM64=1: with the agent for arm64 guests)'
 	@echo 'make demo     build, then run the example suite in real virtual machines'
 	@echo 'make test     build, lint, and every test'
 	@echo 'make bench    the figures, as ratios measured side by side'
@@ -85,14 +87,25 @@ GUEST_FILES := build/guest/manifest
 $(GUEST_FILES): $(shell find embed/guest -type f) | $(SETUP) $(BUN)
 	embed/guest/build.sh build/guest
 
+ifeq ($(GUEST_ARM64),1)
+FOREIGN_GUEST := build/agent-arm64/provium-agent build/agent-arm64/provium-wrapper
+endif
+
+# What the executable is built with; changes when that does.
+.PHONY: flags
+flags:
+build/flags: flags
+	@mkdir -p build
+	@echo 'GUEST=$(GUEST) GUEST_ARM64=$(GUEST_ARM64)' | cmp -s - $@ || echo 'GUEST=$(GUEST) GUEST_ARM64=$(GUEST_ARM64)' >$@
+
 SOURCES := $(shell find src embed -name '*.ts' -o -name '*.lua' -o -name '*.json' -o -name '*.html')
 
 ifeq ($(GUEST),none)
-dist/provium: $(SOURCES) $(AGENT_BINARIES) node_modules/.stamp embed/compile.ts
+dist/provium: $(SOURCES) $(AGENT_BINARIES) $(FOREIGN_GUEST) node_modules/.stamp embed/compile.ts build/flags
 else
-dist/provium: $(SOURCES) $(AGENT_BINARIES) $(GUEST_FILES) node_modules/.stamp embed/compile.ts
+dist/provium: $(SOURCES) $(AGENT_BINARIES) $(GUEST_FILES) $(FOREIGN_GUEST) node_modules/.stamp embed/compile.ts build/flags
 endif
-	GUEST=$(GUEST) $(BUN) embed/compile.ts dist/provium
+	GUEST=$(GUEST) GUEST_ARM64=$(GUEST_ARM64) $(BUN) embed/compile.ts dist/provium
 
 build: dist/provium
 

@@ -5,6 +5,7 @@
  * an entry that imports it before the program, and compiles them with bytecode. From the environment:
  *
  *   GUEST=none        leaves the default guest out
+ *   GUEST_ARM64=1     adds the agent for arm64 machines, on x86-64
  *   PROGRAMS=DIR      agent, wrapper and helper (build/agent)
  *   TARGET, RUNTIME   for another machine: Bun's name of it, and the Bun executable to put the program into
  */
@@ -30,6 +31,14 @@ const below = (directory: string, prefix: string): [string, string][] =>
     })
     .sort(([a], [b]) => (a < b ? -1 : 1));
 
+/** Named as src/assets/guests.ts looks for them. */
+const arm64Assets = (): [string, string][] => [
+  ...["agent", "wrapper"].map((name): [string, string] => [
+    `${name}-aarch64`,
+    join(build, "agent-arm64", `provium-${name}`),
+  ]),
+];
+
 const assets: [string, string][] = [
   ...["agent", "wrapper", "helper"].map((name): [string, string] => [
     name,
@@ -38,6 +47,7 @@ const assets: [string, string][] = [
   ...(process.env.GUEST === "none"
     ? []
     : GUEST_FILES.map((name): [string, string] => [`guest/${name}`, join(build, "guest", name)])),
+  ...(process.env.GUEST_ARM64 === "1" ? arm64Assets() : []),
   ...below(join(root, "embed/demo"), "demo/"),
   ...below(join(root, "embed/report"), "report/"),
 ];

@@ -9,6 +9,7 @@
 set -euo pipefail
 export LC_ALL=C
 
+here=$(cd "$(dirname "$0")" && pwd)
 out=${1:?usage: musl-arm64.sh OUTDIR}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
@@ -23,15 +24,11 @@ command -v aarch64-linux-gnu-gcc >/dev/null ||
 
 deb=${MUSL_DEB:-}
 if [ -z "$deb" ]; then
-  state=$out/apt
-  mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
-  apt=(apt-get -q -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o "Dir::State=$state"
-    -o "Dir::State::Lists=$state/lists" -o Dir::State::status=/dev/null -o "Dir::Cache=$state/cache"
-    -o APT::Sandbox::User=root)
-  "${apt[@]}" update >"$out/apt.log" 2>&1 || die "apt cannot read the arm64 lists: $(tail -n 3 "$out/apt.log")"
-  (cd "$out" && "${apt[@]}" download musl-dev:arm64 >"$out/apt.log" 2>&1) ||
+  . "$here/apt.sh"
+  foreign_apt arm64 "$out/apt"
+  (cd "$out" && apt-get -q "${apt[@]}" download musl-dev:arm64 >"$out/apt.log" 2>&1) ||
     die "cannot download musl-dev for arm64: $(tail -n 3 "$out/apt.log")"
-  rm -r "$state"
+  rm -r "$out/apt"
   deb=$(echo "$out"/musl-dev_*_arm64.deb)
 fi
 dpkg-deb -x "$deb" "$out"

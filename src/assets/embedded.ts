@@ -15,7 +15,10 @@ export interface EmbeddedFile {
   readonly size: number;
 }
 
-/** `agent`, `wrapper`, `helper`, `guest/…` (absent when built without a guest), `demo/…` and `report/…`. */
+/**
+ * `agent`, `wrapper`, `helper`, `guest/…` (absent when built without a guest), `demo/…` and `report/…`. For guests of
+ * another architecture, where they are built in: `agent-aarch64`, `wrapper-aarch64`, `guest-aarch64/…`.
+ */
 export type AssetTable = Readonly<Record<string, EmbeddedFile>>;
 
 let table: AssetTable | undefined;
@@ -32,10 +35,16 @@ export const embeddedFile = (name: string): EmbeddedFile | undefined => table?.[
 
 const checkout = resolve(import.meta.dir, "../..");
 
+/** Directories of programs for another architecture than the build's own. */
+const FOREIGN_PROGRAMS: Readonly<Record<string, string>> = { aarch64: "agent-arm64", x86_64: "agent-amd64" };
+
 /** Where an asset lies in a checkout. */
 export const checkoutPath = (name: string): string => {
   if (name.startsWith("demo/") || name.startsWith("report/")) return join(checkout, "embed", name);
-  if (name.startsWith("guest/")) return join(checkout, "build", name);
+  if (name.startsWith("guest/") || name.startsWith("guest-")) return join(checkout, "build", name);
+  const foreign = /^(agent|wrapper)-(aarch64|x86_64)$/.exec(name);
+  if (foreign !== null)
+    return join(checkout, "build", FOREIGN_PROGRAMS[foreign[2] as string] ?? "", `provium-${foreign[1]}`);
   return join(checkout, "build", "agent", `provium-${name}`);
 };
 

@@ -4,6 +4,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import { HostError } from "../errors/errors.ts";
+import type { Architecture } from "../sys/architecture.ts";
 import { readArchive } from "./archive.ts";
 import { install, sha256 } from "./cache.ts";
 
@@ -19,7 +20,7 @@ export interface EmbeddedGuest {
 }
 
 export interface InstalledGuest {
-  /** An uncompressed kernel with a PVH entry. */
+  /** Uncompressed: a vmlinux with a PVH entry, or an arm64 Image. */
   readonly kernel: string;
   readonly initrd: string;
   /** Module directory of that kernel. */
@@ -28,7 +29,7 @@ export interface InstalledGuest {
 }
 
 /**
- * Kernel parameters of the default guest, without consoles and init. All of them shorten the boot (measured, see
+ * Kernel parameters of the default guest on x86-64, without consoles and init. All of them shorten the boot (measured, see
  * tests/bench/boot) and none removes something a test could look for: cryptomgr.notests and the two initcalls are
  * self-tests and a cosmetic scan of ftrace's symbols; noreplace-smp leaves lock prefixes in place on one CPU;
  * no_timer_check is what Linux sets for itself under KVM; reboot=t because the machine has no keyboard controller.
@@ -45,7 +46,16 @@ export const DEFAULT_GUEST_CMDLINE = [
   "sysctl.kernel.modprobe=/usr/sbin/modprobe",
 ].join(" ");
 
+/** Those of the default guest for an architecture. */
+export const defaultGuestCmdline = (architecture: Architecture): string =>
+  architecture === "x86_64" ? DEFAULT_GUEST_CMDLINE : GENERIC_GUEST_CMDLINE;
+
 export const DEFAULT_GUEST_INIT = "/init";
+
+/** What of it is not about a PC. */
+const GENERIC_GUEST_CMDLINE = DEFAULT_GUEST_CMDLINE.split(" ")
+  .filter((word) => !["reboot=t", "noreplace-smp", "no_timer_check"].includes(word))
+  .join(" ");
 
 /** The kernel release in a guest's manifest. */
 export const manifestRelease = (manifest: string): string => {

@@ -1,5 +1,5 @@
 /**
- * Kernel images. A bzImage carries a compressed vmlinux; entering that one directly (PVH) saves the guest the
+ * Kernel images for x86-64; those for arm64 are in arm64-image.ts. A bzImage carries a compressed vmlinux; entering that one directly (PVH) saves the guest the
  * unpacking, a third of a second under TCG. What cannot be entered through PVH boots as the bzImage it is.
  *
  * Offsets are those of the x86 boot protocol (Documentation/arch/x86/boot.rst).
@@ -16,6 +16,8 @@ const PROTOCOL = 0x206;
 const KERNEL_VERSION = 0x20e;
 const PAYLOAD_OFFSET = 0x248;
 const PAYLOAD_LENGTH = 0x24c;
+/** Where an arm64 Image has its magic number. */
+const ARM64_MAGIC = 0x38;
 /** The first boot protocol whose header says where the payload is. */
 const PROTOCOL_WITH_PAYLOAD = 0x0208;
 
@@ -61,7 +63,7 @@ const bzImage = (data: Uint8Array, path: string): BzImage => {
 const BANNER = Buffer.from("Linux version ");
 
 /** The release in a vmlinux's banner, "Linux version 6.1.0-56-cloud-amd64 (…". */
-const bannerRelease = (data: Uint8Array): string | undefined => {
+export const bannerRelease = (data: Uint8Array): string | undefined => {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   for (let at = bytes.indexOf(BANNER); at >= 0; at = bytes.indexOf(BANNER, at + 1)) {
     const release = /^Linux version ([0-9][\x21-\x7e]*)/.exec(bytes.toString("latin1", at, at + 200))?.[1];
@@ -70,7 +72,13 @@ const bannerRelease = (data: Uint8Array): string | undefined => {
   return undefined;
 };
 
-/** What kind of kernel the bytes are. Throws HostError, naming `path`, when they are none. */
+export const isBzImage = (data: Uint8Array): boolean =>
+  data.length > PAYLOAD_LENGTH + 4 &&
+  data[BOOT_FLAG] === 0x55 &&
+  data[BOOT_FLAG + 1] === 0xaa &&
+  Buffer.from(data.subarray(HEADER_MAGIC, HEADER_MAGIC + 4)).toString("latin1") === "HdrS";
+
+/** What kind of kernel for x86-64 the bytes are. Throws HostError, naming `path`, when they are none. */
 export const inspectKernel = (data: Uint8Array, path: string): KernelImage => {
   if (data.length === 0) throw notAKernel(path, "the file is empty");
   if (isElf(data)) {
@@ -84,12 +92,9 @@ export const inspectKernel = (data: Uint8Array, path: string): KernelImage => {
       );
     return kernel;
   }
-  const linux =
-    data.length > PAYLOAD_LENGTH + 4 &&
-    data[BOOT_FLAG] === 0x55 &&
-    data[BOOT_FLAG + 1] === 0xaa &&
-    Buffer.from(data.subarray(HEADER_MAGIC, HEADER_MAGIC + 4)).toString("latin1") === "HdrS";
-  if (linux) return bzImage(data, path);
+  if (isBzImage(data)) return bzImage(data, path);
+  if (Buffer.from(data.subarray(ARM64_MAGIC, ARM64_MAGIC + 4)).toString("latin1") === "ARM\x64")
+    throw notAKernel(path, "it is one for arm64", 'Say arch = "aarch64" in the profile.');
   const compression = compressionOf(data);
   if (compression !== "none")
     throw notAKernel(

@@ -1,5 +1,7 @@
 /** Kernel modules: which ones a machine needs, and in which order they load. Pure. */
 
+import type { Architecture } from "../sys/architecture.ts";
+
 /** One line of modules.dep. Paths are relative to the module directory. */
 export interface ModuleFile {
   readonly path: string;
@@ -68,12 +70,19 @@ export const loadOrder = (index: ModuleIndex, wanted: readonly string[]): LoadOr
 };
 
 export interface Needs {
+  readonly architecture: Architecture;
   readonly transport: "vsock" | "serial";
   /** There are disks at boot, whose users need not wait for the guest to find the driver. */
   readonly disks: boolean;
   /** The guest loads the rest by itself, so only what must work before its init runs is shipped. */
   readonly guestLoads: boolean;
 }
+
+/** What tells of a panic, and the power button. */
+const OLD_DEVICES: Readonly<Record<Architecture, readonly string[]>> = {
+  x86_64: ["pvpanic_mmio", "pvpanic", "button"],
+  aarch64: ["pvpanic_pci", "gpio_keys"],
+};
 
 /**
  * Modules for the devices that every machine has. The order counts where modules.dep is silent: virtio_ring
@@ -83,5 +92,5 @@ export const wantedModules = (needs: Needs): readonly string[] => [
   ...["virtio_ring", "virtio", "virtio_pci", "virtio_console"],
   ...(needs.transport === "vsock" ? ["vmw_vsock_virtio_transport"] : []),
   ...(needs.disks || !needs.guestLoads ? ["virtio_blk"] : []),
-  ...(needs.guestLoads ? [] : ["virtio_net", "virtio_rng", "pvpanic_mmio", "pvpanic", "button"]),
+  ...(needs.guestLoads ? [] : ["virtio_net", "virtio_rng", ...OLD_DEVICES[needs.architecture]]),
 ];

@@ -3,12 +3,14 @@
  * dispatcher keeps one service per run; everything made is cached by content.
  */
 
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Profile } from "../config/schema.ts";
 import { ApiError, ConfigError, HostError } from "../errors/errors.ts";
 import type { BootArtefacts, InjectedFile } from "../lab/ports.ts";
+import { type Architecture, HOST_ARCHITECTURE } from "../sys/architecture.ts";
 import { buildArchive, concatenateArchives } from "./archive.ts";
+import { readArm64Image } from "./arm64-image.ts";
 import { cached, prune, readNamed, sha256 } from "./cache.ts";
 import { MissingDecompressor } from "./decompress.ts";
 import { readInitrd } from "./initrd.ts";
@@ -23,6 +25,7 @@ export type BootProfile = Pick<
   Profile,
   | "name"
   | "origin"
+  | "architecture"
   | "kernel"
   | "initrd"
   | "cmdline"
@@ -33,12 +36,16 @@ export type BootProfile = Pick<
   | "mountPseudoFs"
 >;
 
+export interface GuestPrograms {
+  readonly agent: Uint8Array;
+  readonly wrapper: Uint8Array;
+}
+
 export interface BootServiceOptions {
   /** Where kernels and merged initramfs files are kept from run to run. */
   readonly cacheDir: string;
-  /** Host paths of the static guest programs. */
-  readonly agent: string;
-  readonly wrapper: string;
+  /** The static guest programs for an architecture. Throws HostError for one that this build has none for. */
+  readonly programs: (architecture: Architecture) => GuestPrograms;
   /** Host path of the helper, which measures the clock that emulated guests get. */
   readonly helper: string;
 }
@@ -61,6 +68,11 @@ interface PreparedKernel {
   readonly path: string;
   readonly release: string | undefined;
 }
+
+const withoutGuest = (architecture: Architecture): string =>
+  architecture === HOST_ARCHITECTURE
+    ? "This executable was built without a guest (GUEST=none): declare a profile with a kernel in provium.toml."
+    : `This executable was built without a guest for ${architecture}: build it with \`make build GUEST_ARM64=1\`, or declare a profile with a kernel in provium.toml.`;
 
 /** The words that hand the boot to the wrapper. Throws ConfigError when a lab profile names an rdinit of its own. */
 export const handoff = (profile: BootProfile): string => {
@@ -96,7 +108,6 @@ export class BootService {
   private readonly kernels = new Map<string, Promise<PreparedKernel>>();
   private readonly modules = new Map<string, Promise<readonly ShippedModule[]>>();
   private tsc: Promise<number | undefined> | undefined;
-  private programs: { readonly agent: Uint8Array; readonly wrapper: Uint8Array } | undefined;
 
   constructor(private readonly options: BootServiceOptions) {}
 
@@ -112,16 +123,17 @@ export class BootService {
       throw new ConfigError(`profile \`${profile.name}\` has no kernel`, {
         hint:
           profile.origin === "embedded"
-            ? "This executable was built without a guest (GUEST=none): declare a profile with a kernel in provium.toml."
-            : "Name a bzImage or vmlinux in the profile's `kernel`.",
+            ? withoutGuest(profile.architecture)
+            : "Name a bzImage or vmlinux (aarch64: an Image) in the profile's `kernel`.",
       });
-    const rate = machine.accel === "tcg" ? await this.tscRate() : undefined;
+    const rate =
+      machine.accel === "tcg" && profile.architecture === "x86_64" ? await this.tscRate() : undefined;
     const words = [handoff(profile), tscWords(rate, profile.cmdline)];
     const cmdline = words.filter((word) => word !== "").join(" ");
-    const kernel = await this.kernel(profile.kernel, profile.origin === "embedded");
+    const kernel = await this.kernel(profile.kernel, profile);
     const base = profile.initrd === undefined ? undefined : readNamed("initrd", profile.initrd);
     const injected = files.map(readInjected);
-    const programs = profile.injectAgent ? this.guestPrograms() : undefined;
+    const programs = profile.injectAgent ? this.options.programs(profile.architecture) : undefined;
     const modules = profile.injectAgent ? await this.shipped(profile, kernel, machine) : [];
     if (base !== undefined && programs === undefined && injected.length === 0)
       return { kernel: kernel.path, initrd: profile.initrd as string, cmdline };
@@ -155,14 +167,6 @@ export class BootService {
     return this.tsc;
   }
 
-  private guestPrograms(): { readonly agent: Uint8Array; readonly wrapper: Uint8Array } {
-    this.programs ??= {
-      agent: readFileSync(this.options.agent),
-      wrapper: readFileSync(this.options.wrapper),
-    };
-    return this.programs;
-  }
-
   private shipped(
     profile: BootProfile,
     kernel: PreparedKernel,
@@ -174,16 +178,31 @@ export class BootService {
         ? findModuleTree(profile.kernel as string, kernel.release)
         : givenModuleTree(profile.modules, kernel.release);
     if (tree === undefined) return Promise.resolve([]);
-    const wanted = wantedModules({ transport, disks, guestLoads: profile.origin === "embedded" });
+    const wanted = wantedModules({
+      architecture: profile.architecture,
+      transport,
+      disks,
+      guestLoads: profile.origin === "embedded",
+    });
     return remember(this.modules, `${tree} ${wanted.join()}`, () => readModules(tree, wanted));
   }
 
-  /** The image that QEMU gets. `ready`: a vmlinux of ours, which needs no look inside. */
-  private kernel(path: string, ready: boolean): Promise<PreparedKernel> {
-    if (ready) return Promise.resolve({ path, release: undefined });
+  /** The image that QEMU gets. That of the embedded guest needs no look inside. */
+  private kernel(path: string, { origin, architecture }: BootProfile): Promise<PreparedKernel> {
+    if (origin === "embedded") return Promise.resolve({ path, release: undefined });
     const info = statSync(path, { throwIfNoEntry: false, bigint: true });
     const version = `${path} ${info?.ino} ${info?.size} ${info?.mtimeNs}`;
-    return remember(this.kernels, version, () => this.prepareKernel(path));
+    return remember(this.kernels, `${architecture} ${version}`, () =>
+      architecture === "aarch64" ? this.prepareArm64(path) : this.prepareKernel(path),
+    );
+  }
+
+  private async prepareArm64(path: string): Promise<PreparedKernel> {
+    const data = readNamed("kernel", path);
+    const { image, plain, release } = await readArm64Image(data, path);
+    if (plain) return { path, release };
+    const directory = join(this.options.cacheDir, "kernel");
+    return { path: await cached(directory, sha256(data), () => image), release };
   }
 
   private async prepareKernel(path: string): Promise<PreparedKernel> {

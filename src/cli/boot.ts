@@ -1,18 +1,19 @@
 /** Kernel and initramfs for the machines of a run: the boot service, and the guest that the executable carries. */
 
 import { join } from "node:path";
-import { readAsset } from "../assets/embedded.ts";
+import { guestAsset, guestPrograms } from "../assets/guests.ts";
 import {
-  DEFAULT_GUEST_CMDLINE,
   DEFAULT_GUEST_INIT,
+  defaultGuestCmdline,
   type InstalledGuest,
   installDefaultGuest,
 } from "../boot/default-guest.ts";
-import { BootService } from "../boot/service.ts";
+import { BootService, type GuestPrograms } from "../boot/service.ts";
 import { DEFAULT_CMDLINE } from "../config/profiles.ts";
 import type { Profile } from "../config/schema.ts";
 import type { Surroundings } from "../dispatch/dispatcher.ts";
 import { ConfigError } from "../errors/errors.ts";
+import { type Architecture, accelerationOf } from "../sys/architecture.ts";
 
 type Profiles = Readonly<Record<string, Profile>>;
 
@@ -22,17 +23,17 @@ export const guestProfiles = (profiles: Profiles): Profiles =>
     Object.entries(profiles).map(([name, profile]) => [
       name,
       profile.origin === "embedded" && profile.cmdline === DEFAULT_CMDLINE
-        ? { ...profile, cmdline: DEFAULT_GUEST_CMDLINE }
+        ? { ...profile, cmdline: defaultGuestCmdline(profile.architecture) }
         : profile,
     ]),
   );
 
 /** The embedded guest unpacked into the cache; undefined in an executable that was built without one. */
-const installGuest = (cacheDir: string): InstalledGuest | undefined => {
-  const vmlinux = readAsset("guest/vmlinux.zst");
-  const initrd = readAsset("guest/initrd.cpio.zst");
-  const modules = readAsset("guest/modules.cpio.zst");
-  const manifest = readAsset("guest/manifest");
+const installGuest = (architecture: Architecture, cacheDir: string): InstalledGuest | undefined => {
+  const vmlinux = guestAsset("guest/vmlinux.zst", architecture);
+  const initrd = guestAsset("guest/initrd.cpio.zst", architecture);
+  const modules = guestAsset("guest/modules.cpio.zst", architecture);
+  const manifest = guestAsset("guest/manifest", architecture);
   if (vmlinux === undefined || initrd === undefined || modules === undefined || manifest === undefined)
     return undefined;
   return installDefaultGuest(
@@ -54,27 +55,42 @@ const embodied = (profile: Profile, guest: InstalledGuest): Profile => ({
 type Ahead = Parameters<Surroundings["boot"]>[1];
 
 export interface BootHost {
-  readonly assets: { readonly agent: string; readonly wrapper: string; readonly helper: string };
+  readonly assets: { readonly helper: string };
   /** Where kernels and initramfs files are kept from run to run. */
   readonly cacheDir: string;
 }
+
+/** What `make` gave for the key the first time. */
+const remembered = <K, V>(memory: Map<K, V>, key: K, make: (key: K) => V): V => {
+  if (!memory.has(key)) memory.set(key, make(key));
+  return memory.get(key) as V;
+};
 
 /**
  * Answers boot requests of runners. Work that is the same for several boots is done once; `ahead` does it for the
  * profile `default` while the first runner starts, so that its first boot need not wait.
  */
 export const bootService = ({ assets, cacheDir }: BootHost, ahead?: Ahead): Surroundings["boot"] => {
-  const service = new BootService({ cacheDir: join(cacheDir, "boot"), ...assets });
-  let guest: InstalledGuest | undefined;
+  const programs = new Map<Architecture, GuestPrograms>();
+  const service = new BootService({
+    cacheDir: join(cacheDir, "boot"),
+    helper: assets.helper,
+    programs: (architecture) => remembered(programs, architecture, guestPrograms),
+  });
+  const guests = new Map<Architecture, InstalledGuest | undefined>();
   const answer: Surroundings["boot"] = (request, job) => {
     const profile = job.profiles[request.profile];
     if (profile === undefined)
       throw new ConfigError(
         `unknown profile \`${request.profile}\` (known: ${Object.keys(job.profiles).sort().join(", ")})`,
       );
-    if (profile.origin === "embedded") guest ??= installGuest(cacheDir);
-    const whole = profile.origin === "embedded" && guest !== undefined ? embodied(profile, guest) : profile;
-    return service.plan(whole, { ...job, disks: request.disks }, request.files);
+    const guest =
+      profile.origin === "embedded"
+        ? remembered(guests, profile.architecture, (architecture) => installGuest(architecture, cacheDir))
+        : undefined;
+    const whole = guest === undefined ? profile : embodied(profile, guest);
+    const accel = accelerationOf(profile.architecture, job.accel);
+    return service.plan(whole, { ...job, accel, disks: request.disks }, request.files);
   };
   if (ahead !== undefined)
     setImmediate(async () => {

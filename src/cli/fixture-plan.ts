@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { readAsset } from "../assets/embedded.ts";
+import { guestAsset } from "../assets/guests.ts";
 import type { Config, Profile } from "../config/schema.ts";
 import type { FixturePlan } from "../dispatch/fixture-plan.ts";
 import { runnerMemory } from "../dispatch/host.ts";
@@ -63,7 +63,8 @@ const identityOf = async (profile: Profile, hashes: FileHashes): Promise<string>
   if (modules === "auto" || modules === "none") contents.push(modules);
   else files.push(join(modules, "modules.dep"));
   for (const file of files) contents.push(file === undefined ? "none" : await hashes.of(file));
-  const embedded = profile.origin === "embedded" ? readAsset("guest/manifest") : undefined;
+  const { architecture } = profile;
+  const embedded = profile.origin === "embedded" ? guestAsset("guest/manifest", architecture) : undefined;
   const guest = embedded === undefined ? "" : new TextDecoder().decode(embedded);
   const sorted = Object.entries(plain).sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify([sorted, contents, guest]);

@@ -1,6 +1,7 @@
 /** Profiles: the kinds of guest that a project declares, and the one that the executable embeds. */
 
 import { resolve } from "node:path";
+import { ARCHITECTURES, HOST_ARCHITECTURE } from "../sys/architecture.ts";
 import type { Section } from "./document.ts";
 import type { Profile } from "./schema.ts";
 
@@ -14,6 +15,7 @@ const DEFAULT_MEMORY = 512 * 2 ** 20;
 export const embeddedProfile = (): Profile => ({
   name: "default",
   origin: "embedded",
+  architecture: HOST_ARCHITECTURE,
   cmdline: DEFAULT_CMDLINE,
   modules: "auto",
   injectAgent: true,
@@ -68,6 +70,7 @@ const readProfile = (
   const profile: Profile = {
     name,
     origin: embedded ? "embedded" : origin,
+    architecture: section.oneOf("arch", ARCHITECTURES) ?? HOST_ARCHITECTURE,
     kernel,
     initrd: initrd ?? initramfs,
     cmdline: words,
@@ -86,7 +89,7 @@ const readProfile = (
     throw section.invalid(
       "kernel",
       `profile \`${name}\` has no kernel`,
-      `set \`kernel\` to a bzImage or vmlinux, or to "${EMBEDDED}" for the guest in the executable`,
+      `set \`kernel\` to a bzImage or vmlinux (aarch64: Image), or to "${EMBEDDED}" for the guest in the executable`,
     );
   return profile;
 };

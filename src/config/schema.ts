@@ -2,12 +2,16 @@
  * The shape of `provium.toml` after loading: defaults filled in, paths absolute, units resolved.
  */
 
+import type { Architecture } from "../sys/architecture.ts";
+
 /** A kind of guest: which kernel and user land, and how it is started. */
 export interface Profile {
   readonly name: string;
   /** Declared under `[profile.NAME]` (classic) or `[profiles.NAME]` (lab), or the one that the executable embeds. */
   readonly origin: "classic" | "lab" | "embedded";
-  /** bzImage or vmlinux. Absent only for the embedded guest. */
+  /** Of the guest: which QEMU, which board, which agent. */
+  readonly architecture: Architecture;
+  /** bzImage or vmlinux; Image on aarch64. Absent only for the embedded guest. */
   readonly kernel?: string | undefined;
   /** Absent: the shim alone is the initramfs and the wrapper stays PID 1. */
   readonly initrd?: string | undefined;

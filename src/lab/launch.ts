@@ -2,6 +2,7 @@
 
 import type { Transport } from "../channel/channel.ts";
 import type { Profile } from "../config/schema.ts";
+import { type Architecture, accelerationOf } from "../sys/architecture.ts";
 import type { VmHost } from "./host.ts";
 import { checkManifest } from "./manifest.ts";
 import type { BootOptions } from "./options.ts";
@@ -10,7 +11,8 @@ import type { BootArtefacts, DiskLink, LaunchSpec, NicSpec } from "./ports.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** Whether guests run without hardware acceleration. */
-export const isEmulated = (host: VmHost): boolean => host.vmm.kind === "qemu" && host.accel === "tcg";
+export const isEmulated = (host: VmHost, architecture: Architecture): boolean =>
+  host.vmm.kind === "qemu" && accelerationOf(architecture, host.accel) === "tcg";
 
 const transportOf = ({ vmm, transport }: VmHost): Transport =>
   vmm.kind === "local" && transport === "serial" ? "local" : transport;
@@ -26,18 +28,19 @@ export const bootSpec = (
   disks: readonly DiskLink[],
 ): LaunchSpec => ({
   name,
+  architecture: profile.architecture,
   memoryBytes: memoryOf(profile, options),
   cpus: cpusOf(profile, options),
   kernel: artefacts?.kernel,
   initrd: artefacts?.initrd,
-  cmdline: kernelCmdline(profile, options, artefacts?.cmdline ?? "", isEmulated(host)),
+  cmdline: kernelCmdline(profile, options, artefacts?.cmdline ?? "", isEmulated(host, profile.architecture)),
   nics,
   disks,
   rngSeed: options.rngSeed,
   hardwareRng: needsHardwareRng(profile),
   initialTime: options.initialTime,
   qemuArgs: profile.qemuArgs,
-  accel: host.accel,
+  accel: accelerationOf(profile.architecture, host.accel),
   transport: transportOf(host),
   directory: host.directory(name),
 });
@@ -55,7 +58,7 @@ export const restoreSpec = (
       vm: name,
       memoryBytes: options.memoryBytes,
       cpus: options.cpus,
-      accel: host.accel,
+      accel: accelerationOf(manifest.launch.architecture, host.accel),
       transport: transportOf(host),
     },
     directory,

@@ -1,6 +1,7 @@
 /** From profile and options to what the VMM is told. Pure. */
 
 import type { Profile } from "../config/schema.ts";
+import { SERIAL_CONSOLE } from "../sys/architecture.ts";
 import type { BootOptions } from "./options.ts";
 import type { BootRequest } from "./ports.ts";
 
@@ -11,7 +12,10 @@ export const BOOT_TIMEOUT_MS = 30_000;
 export const TCG_FACTOR = 4;
 
 /** Consoles that are captured. The last `console=` word is the guest's /dev/console. */
-const CONSOLES = ["console=hvc0", "console=ttyS0"] as const;
+const consoles = (profile: Profile): readonly string[] => [
+  "console=hvc0",
+  `console=${SERIAL_CONSOLE[profile.architecture]}`,
+];
 
 export const memoryOf = (profile: Profile, options: BootOptions): number =>
   options.memoryBytes ?? profile.memoryBytes;
@@ -34,7 +38,7 @@ export const kernelCmdline = (
     .filter((word) => word !== "");
   const present = (console: string): boolean =>
     words.some((word) => word === console || word.startsWith(`${console},`));
-  return [...CONSOLES.filter((console) => !present(console)), ...words].join(" ");
+  return [...consoles(profile).filter((console) => !present(console)), ...words].join(" ");
 };
 
 /**
@@ -42,7 +46,9 @@ export const kernelCmdline = (
  * busy waiting on measuring the APIC's timer. Other kernels get the command line that their profile says.
  */
 const timing = (profile: Profile, options: BootOptions): string =>
-  profile.origin === "embedded" && cpusOf(profile, options) === 1 ? "nolapic_timer" : "";
+  profile.origin === "embedded" && profile.architecture === "x86_64" && cpusOf(profile, options) === 1
+    ? "nolapic_timer"
+    : "";
 
 /**
  * The embedded guest's kernel trusts the CPU's generator and boots sooner without a further device. Of other

@@ -5,6 +5,7 @@
 
 import type { Channel, Transport } from "../channel/channel.ts";
 import type { Wire } from "../net/backend.ts";
+import type { Architecture } from "../sys/architecture.ts";
 import type { Deadline, Op } from "../sys/op.ts";
 import type { DiskFault, FaultMode } from "./disk-faults.ts";
 
@@ -45,9 +46,10 @@ export interface DiskLink {
 /** Everything a VMM needs to start one machine; files exist already. */
 export interface LaunchSpec {
   readonly name: string;
+  readonly architecture: Architecture;
   readonly memoryBytes: number;
   readonly cpus: number;
-  /** vmlinux or bzImage. Absent on the local VMM. */
+  /** vmlinux, bzImage or Image. Absent on the local VMM. */
   readonly kernel?: string | undefined;
   readonly initrd?: string | undefined;
   /** The whole kernel command line. */

@@ -260,7 +260,7 @@ export class Vm implements Resource {
 
   /** The machine has no hardware acceleration: what takes time takes longer. */
   get emulated(): boolean {
-    return isEmulated(this.host);
+    return isEmulated(this.host, this.profile.architecture);
   }
 
   /** Throws for what a snapshot does not hold yet. */

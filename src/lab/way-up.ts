@@ -40,7 +40,7 @@ export const bootWay = (
   call: "boot",
   memoryBytes: memoryOf(profile, options),
   cpus: cpusOf(profile, options),
-  bound: bootBound(options, isEmulated(host)),
+  bound: bootBound(options, isEmulated(host, profile.architecture)),
   artefacts: () => host.services.boot(bootRequest(profile, options)),
   disks: () => disks.prepare(options.disks ?? []),
   spec: (artefacts, nics, disks) => bootSpec(name, profile, options, host, artefacts, nics, disks),
@@ -61,7 +61,7 @@ export const restoreWay = (
     call: "restore",
     memoryBytes: launch.memoryBytes,
     cpus: launch.cpus,
-    bound: bootBound(options, isEmulated(host)),
+    bound: bootBound(options, isEmulated(host, launch.architecture)),
     // biome-ignore lint/correctness/useYield: an operation that never gets to wait
     *disks() {
       return [];

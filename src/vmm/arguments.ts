@@ -1,13 +1,14 @@
 /**
  * QEMU's command line as a function of data: what a machine is made of, nothing about how it is run.
  *
- * The machine is a q35 without the devices of a PC that no test needs. Devices that live as long as the
+ * The board is that of the guest's architecture (architecture.ts). Devices that live as long as the
  * machine sit on the root bus; disks (and whatever is plugged in later) sit behind a bridge, because nothing
  * can be unplugged from the root bus.
  */
 
 import { SERIAL_PORT_NAME } from "../guest/messages.ts";
 import type { DiskLink, LaunchSpec } from "../lab/ports.ts";
+import { BOARDS } from "./architecture.ts";
 import { disk, FIRST_WIRE, format, wire } from "./disks.ts";
 import { netdev, nic } from "./nics.ts";
 
@@ -15,7 +16,7 @@ import { netdev, nic } from "./nics.ts";
 export interface Descriptors {
   /** QMP. */
   readonly monitor: number;
-  /** ttyS0. */
+  /** ttyS0 or ttyAMA0. */
   readonly serial: number;
   /** hvc0. */
   readonly hypervisor: number;
@@ -51,20 +52,9 @@ export const PLUG_BUS = "plug";
 const MEBIBYTE = 1024 * 1024;
 
 const SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
-const MACHINE = "q35,i8042=off,hpet=off,sata=off,smbus=off,vmport=off,usb=off,smm=off";
 
 /** A value inside one of QEMU's comma-separated options. */
 const escaped = (value: string): string => value.replaceAll(",", ",,");
-
-const cpuModel = (spec: LaunchSpec): string => {
-  const words =
-    // The emulator pays for "fast string" instructions with slow single steps; a guest without them boots sooner.
-    spec.accel === "tcg" ? ["max", "erms=off", "fsrm=off"] : ["host"];
-  // The paravirtual clock would tell the guest the host's time in place of the one asked for.
-  if (spec.initialTime !== undefined && spec.accel === "kvm") words.push("kvmclock=off");
-  if (spec.rngSeed !== undefined) words.push("rdrand=off", "rdseed=off");
-  return words.join(",");
-};
 
 /** `-rtc base=` in UTC, whole seconds. */
 const clockBase = (initialTime: number | undefined): string =>
@@ -138,8 +128,11 @@ export const qemuArguments = (
   ...["-name", `guest=${escaped(spec.name)}`],
   ...["-nodefaults", "-no-user-config", "-display", "none"],
   ...(capabilities.sandbox ? ["-sandbox", SANDBOX] : []),
-  ...["-machine", `${MACHINE},memory-backend=ram${ramFile === undefined ? "" : ",suppress-vmdesc=on"}`],
-  ...["-accel", spec.accel, "-cpu", cpuModel(spec), "-smp", String(spec.cpus)],
+  ...[
+    "-machine",
+    `${BOARDS[spec.architecture].machine(spec)},memory-backend=ram${ramFile === undefined ? "" : ",suppress-vmdesc=on"}`,
+  ],
+  ...["-accel", spec.accel, "-cpu", BOARDS[spec.architecture].cpu(spec), "-smp", String(spec.cpus)],
   ...memory(spec.memoryBytes, ramFile),
   ...incoming(descriptors.devices),
   ...["-rtc", clockBase(spec.initialTime)],
@@ -147,8 +140,8 @@ export const qemuArguments = (
   ...["-action", "reboot=shutdown,shutdown=poweroff,panic=pause"],
   ...socket("monitor", descriptors.monitor),
   ...["-mon", "chardev=monitor,mode=control"],
-  ...socket("ttyS0", descriptors.serial),
-  ...["-device", "isa-serial,chardev=ttyS0"],
+  ...socket("serial0", descriptors.serial),
+  ...BOARDS[spec.architecture].serial("serial0"),
   // Left to itself the device has 31 ports, and the guest's driver sets up queues for each before the first works.
   // Without ioeventfd a kick is served where it happens instead of in another thread: bulk data into the guest goes
   // 1.7 times as fast, a call takes four fifths of the time (tests/bench/channel).
@@ -160,7 +153,7 @@ export const qemuArguments = (
   ...["-device", "virtconsole,bus=serial.0,nr=0,chardev=hvc0"],
   ...agentChannel(descriptors),
   ...entropy(descriptors.entropy, spec.hardwareRng === true),
-  ...["-device", "pvpanic"],
+  ...BOARDS[spec.architecture].panic,
   ...["-device", `pcie-pci-bridge,id=${PLUG_BUS},bus=pcie.0,addr=0x5`],
   ...spec.disks.flatMap((link, index) => diskArguments(link, descriptors.disks?.[index])),
   ...(spec.nics ?? []).flatMap((one, index) => [

@@ -1,5 +1,5 @@
 /**
- * The two consoles of a machine, ttyS0 and hvc0, as one port: drained whenever the reactor turns, written to
+ * The two consoles of a machine, its serial port (ttyS0, ttyAMA0) and hvc0, as one port: drained whenever the reactor turns, written to
  * through the device that is /dev/console in the guest.
  */
 
@@ -13,12 +13,13 @@ import { PanicWatch } from "./panic.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 
-export type ConsoleDevice = "ttyS0" | "hvc0";
+export type SerialDevice = "ttyS0" | "ttyAMA0";
+export type ConsoleDevice = SerialDevice | "hvc0";
 
 /** The device behind /dev/console: the last `console=` of the kernel's command line. */
-export const consoleDevice = (cmdline: string): ConsoleDevice => {
+export const consoleDevice = (cmdline: string, serial: SerialDevice = "ttyS0"): ConsoleDevice => {
   const named = cmdline.split(/\s+/).filter((word) => word.startsWith("console="));
-  return named.at(-1)?.startsWith("console=hvc0") ? "hvc0" : "ttyS0";
+  return named.at(-1)?.startsWith("console=hvc0") ? "hvc0" : serial;
 };
 
 /** One device: our end of QEMU's chardev. */
@@ -100,7 +101,7 @@ export class MachineConsole implements ConsolePort {
    */
   constructor(
     path: string,
-    descriptors: Readonly<Record<ConsoleDevice, number>>,
+    descriptors: Readonly<Partial<Record<ConsoleDevice, number>>>,
     device: ConsoleDevice,
     reactor: Reactor,
     panicked: (reason: string, complete: boolean) => void,
@@ -110,8 +111,8 @@ export class MachineConsole implements ConsolePort {
       this.text.add(line.device, bytes);
       if (line.panic.reason !== undefined) panicked(line.panic.reason, line.panic.ended);
     };
-    this.lines = (["ttyS0", "hvc0"] as const).map(
-      (name) => new Line(name, descriptors[name], reactor, heard),
+    this.lines = Object.entries(descriptors).map(
+      ([name, fd]) => new Line(name as ConsoleDevice, fd, reactor, heard),
     );
     this.input = this.lines.find((line) => line.device === device) as Line;
   }

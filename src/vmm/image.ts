@@ -5,10 +5,14 @@ import { ConfigError } from "../errors/errors.ts";
 
 const HEAD_BYTES = 0x206;
 
-/** Magic numbers by offset: ELF; the setup header of an x86 bzImage (Documentation/arch/x86/boot.rst of Linux). */
+/**
+ * Magic numbers by offset: ELF; the setup header of an x86 bzImage (Documentation/arch/x86/boot.rst of Linux); the
+ * header of an arm64 Image (Documentation/arch/arm64/booting.rst).
+ */
 const KERNELS = [
   { offset: 0, magic: "\x7fELF" },
   { offset: 0x202, magic: "HdrS" },
+  { offset: 0x38, magic: "ARM\x64" },
 ] as const;
 
 const head = (path: string): Uint8Array => {
@@ -39,7 +43,7 @@ export const checkImage = (what: "kernel" | "initrd", path: string | undefined):
   if (what === "initrd") return;
   const text = new TextDecoder("latin1").decode(bytes);
   if (!KERNELS.some(({ offset, magic }) => text.startsWith(magic, offset)))
-    throw new ConfigError(`the kernel ${path} is neither a bzImage nor an ELF file`, {
+    throw new ConfigError(`the kernel ${path} is neither a bzImage, an ELF file nor an arm64 Image`, {
       hint: "give the kernel as /boot/vmlinuz-… or as an uncompressed vmlinux",
     });
 };

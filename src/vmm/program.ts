@@ -1,11 +1,9 @@
-/** Finds QEMU: `PROVIUM_QEMU`, else the PATH. */
+/** Finds QEMU: the variable of its architecture (`PROVIUM_QEMU`), else the PATH. */
 
 import { accessSync, constants, statSync } from "node:fs";
 import { HostError } from "../errors/errors.ts";
-
-const NAME = "qemu-system-x86_64";
-const HINT =
-  "install it (Debian, Ubuntu: apt install qemu-system-x86; Fedora: dnf install qemu-system-x86-core) or set PROVIUM_QEMU to its path";
+import { type Architecture, HOST_ARCHITECTURE } from "../sys/architecture.ts";
+import { BOARDS } from "./architecture.ts";
 
 const isProgram = (path: string): boolean => {
   try {
@@ -16,15 +14,19 @@ const isProgram = (path: string): boolean => {
   }
 };
 
-export const findQemu = (env: Readonly<Record<string, string | undefined>>): string => {
-  const named = env.PROVIUM_QEMU;
+export const findQemu = (
+  env: Readonly<Record<string, string | undefined>>,
+  architecture: Architecture = HOST_ARCHITECTURE,
+): string => {
+  const { program, variable, packages } = BOARDS[architecture];
+  const hint = `install it (${packages}) or set ${variable} to its path`;
+  const named = env[variable];
   if (named !== undefined && named !== "") {
     if (named.includes("/") && isProgram(named)) return named;
-    if (named.includes("/"))
-      throw new HostError(`PROVIUM_QEMU is ${named}, which is not a program`, { hint: HINT });
+    if (named.includes("/")) throw new HostError(`${variable} is ${named}, which is not a program`, { hint });
   }
-  const name = named === undefined || named === "" ? NAME : named;
+  const name = named === undefined || named === "" ? program : named;
   for (const directory of (env.PATH ?? "").split(":"))
     if (directory !== "" && isProgram(`${directory}/${name}`)) return `${directory}/${name}`;
-  throw new HostError(`${name} was not found in PATH`, { hint: HINT });
+  throw new HostError(`${name} was not found in PATH`, { hint });
 };

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { SEND_BUFFER_BYTES } from "../channel/stream.ts";
 import { HostError } from "../errors/errors.ts";
 import type { LaunchSpec, Machine, Vmm } from "../lab/ports.ts";
+import { SERIAL_CONSOLE } from "../sys/architecture.ts";
 import { closeFd, socketPair } from "../sys/libc.ts";
 import { after, type Deadline, type Op } from "../sys/op.ts";
 import { type Child, exitText, spawn } from "../sys/process.ts";
@@ -97,7 +98,7 @@ export class QemuVmm implements Vmm {
   constructor(private readonly host: QemuHost) {}
 
   *launch(spec: LaunchSpec, deadline: Deadline): Op<Machine> {
-    const program = findQemu(this.host.env);
+    const program = findQemu(this.host.env, spec.architecture);
     checkImage("kernel", spec.kernel);
     checkImage("initrd", spec.initrd);
     mkdirSync(spec.directory, { recursive: true, mode: 0o700 });
@@ -114,6 +115,7 @@ export class QemuVmm implements Vmm {
     const { reactor } = this.host;
     const { saved } = spec;
     const wiring = new Wiring();
+    const serialDevice = SERIAL_CONSOLE[spec.architecture];
     const release: (() => void)[] = [() => wiring.abandon()];
     try {
       const monitor = wiring.pair();
@@ -158,8 +160,8 @@ export class QemuVmm implements Vmm {
       let machine: QemuMachine | undefined;
       const console = new MachineConsole(
         join(spec.directory, "console.log"),
-        { ttyS0: serial.ours, hvc0: hypervisor.ours },
-        consoleDevice(spec.cmdline),
+        { [serialDevice]: serial.ours, hvc0: hypervisor.ours },
+        consoleDevice(spec.cmdline, serialDevice),
         reactor,
         (reason, complete) => machine?.panicked(reason, complete),
       );

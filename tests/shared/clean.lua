@@ -19,7 +19,7 @@ return function(vm)
     same = now == before and same + 1 or 0
     before = now
     return same == 5
-  end, { timeout = 10, interval = 0.02, desc = "an agent at rest" })
+  end, { timeout = 60, interval = 0.02, desc = "an agent at rest" })
   return function(name, ...)
     test(name, ...)
     test("nothing is left of: " .. name, function(t)
@@ -27,7 +27,7 @@ return function(vm)
       local same = pcall(wait_until, function()
         now = shown(vm)
         return now == before
-      end, { timeout = 3, interval = 0.02 })
+      end, { timeout = 20, interval = 0.02 })
       t:assert(same, "the agent held " .. before .. " and holds " .. tostring(now))
       t:assert_eq(vm:open_file_count(), 0)
       t:assert_eq(vm:open_stream_count(), 0)

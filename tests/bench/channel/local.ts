@@ -38,6 +38,7 @@ export const measureLocal = (directory: string, calls: number): readonly Figure[
   const machine = reactor.run(
     new LocalVmm(host).launch({
       name: "bench",
+      architecture: "x86_64",
       memoryBytes: 0,
       cpus: 1,
       cmdline: "",

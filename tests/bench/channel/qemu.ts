@@ -56,14 +56,17 @@ export const measureQemu = async (
   );
   const boot = new BootService({
     cacheDir: join(directory, "cache"),
-    agent: join(BUILD, "agent/provium-agent"),
-    wrapper: join(BUILD, "agent/provium-wrapper"),
+    programs: () => ({
+      agent: readFileSync(join(BUILD, "agent/provium-agent")),
+      wrapper: readFileSync(join(BUILD, "agent/provium-wrapper")),
+    }),
     helper: join(BUILD, "agent/provium-helper"),
   });
   const plan = await boot.plan(
     {
       name: "default",
       origin: "embedded",
+      architecture: "x86_64",
       kernel: guestFiles.kernel,
       initrd: guestFiles.initrd,
       cmdline: DEFAULT_GUEST_CMDLINE,
@@ -83,6 +86,7 @@ export const measureQemu = async (
     vmm.launch(
       {
         name: "bench",
+        architecture: "x86_64",
         memoryBytes: 1024 * 1024 * 1024,
         cpus: Number(process.env.CPUS ?? 1),
         kernel: plan.kernel,

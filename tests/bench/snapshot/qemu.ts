@@ -57,14 +57,17 @@ const kernelOf = async (directory: string): Promise<Pick<LaunchSpec, "kernel" | 
   const tool = (name: string): string => join(BUILD, "agent", name);
   const boot = new BootService({
     cacheDir: join(directory, "cache"),
-    agent: tool("provium-agent"),
-    wrapper: tool("provium-wrapper"),
+    programs: () => ({
+      agent: readFileSync(tool("provium-agent")),
+      wrapper: readFileSync(tool("provium-wrapper")),
+    }),
     helper: tool("provium-helper"),
   });
   const plan = await boot.plan(
     {
       name: "default",
       origin: "embedded",
+      architecture: "x86_64",
       kernel: files.kernel,
       initrd: files.initrd,
       cmdline: DEFAULT_GUEST_CMDLINE,
@@ -94,6 +97,7 @@ export const measureQemu = async (directory: string, rounds: number): Promise<vo
   const spec: LaunchSpec = {
     ...(await kernelOf(directory)),
     name: "bench",
+    architecture: "x86_64",
     memoryBytes: 512 * MEBIBYTE,
     cpus: 1,
     disks: [],

@@ -26,7 +26,10 @@ describe("module order", () => {
 
   test("virtio_ring is loaded before virtio, on which modules.dep is silent", () => {
     const order = names(
-      loadOrder(index, wantedModules({ transport: "serial", disks: false, guestLoads: true })).paths,
+      loadOrder(
+        index,
+        wantedModules({ architecture: "x86_64", transport: "serial", disks: false, guestLoads: true }),
+      ).paths,
     );
     expect(order.slice(0, 2)).toEqual(["virtio_ring", "virtio"]);
   });
@@ -46,19 +49,29 @@ describe("module order", () => {
 
   test("the vsock driver is shipped for the vsock channel only", () => {
     const vsock = "vmw_vsock_virtio_transport";
-    expect(wantedModules({ transport: "vsock", disks: false, guestLoads: true })).toContain(vsock);
-    expect(wantedModules({ transport: "serial", disks: false, guestLoads: true })).not.toContain(vsock);
+    expect(
+      wantedModules({ architecture: "x86_64", transport: "vsock", disks: false, guestLoads: true }),
+    ).toContain(vsock);
+    expect(
+      wantedModules({ architecture: "x86_64", transport: "serial", disks: false, guestLoads: true }),
+    ).not.toContain(vsock);
   });
 
   test("the disk driver is shipped to a guest that loads it by itself only where disks are there from the start", () => {
-    expect(wantedModules({ transport: "serial", disks: true, guestLoads: true })).toContain("virtio_blk");
-    expect(wantedModules({ transport: "serial", disks: false, guestLoads: true })).not.toContain(
-      "virtio_blk",
-    );
-    expect(wantedModules({ transport: "serial", disks: false, guestLoads: false })).toContain("virtio_blk");
+    expect(
+      wantedModules({ architecture: "x86_64", transport: "serial", disks: true, guestLoads: true }),
+    ).toContain("virtio_blk");
+    expect(
+      wantedModules({ architecture: "x86_64", transport: "serial", disks: false, guestLoads: true }),
+    ).not.toContain("virtio_blk");
+    expect(
+      wantedModules({ architecture: "x86_64", transport: "serial", disks: false, guestLoads: false }),
+    ).toContain("virtio_blk");
   });
 
   test("a guest that loads nothing by itself gets the network driver as well", () => {
-    expect(wantedModules({ transport: "serial", disks: false, guestLoads: false })).toContain("virtio_net");
+    expect(
+      wantedModules({ architecture: "x86_64", transport: "serial", disks: false, guestLoads: false }),
+    ).toContain("virtio_net");
   });
 });

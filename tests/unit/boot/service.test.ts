@@ -35,6 +35,7 @@ const write = (name: string, data: Uint8Array | string): string => {
 const profile = (over: Partial<BootProfile> = {}): BootProfile => ({
   name: "p",
   origin: "lab",
+  architecture: "x86_64",
   kernel: at("boot/vmlinuz"),
   cmdline: "quiet",
   modules: "auto",
@@ -51,8 +52,7 @@ beforeEach(() => {
   write("boot/vmlinuz", bzImage(gzipSync(vmlinux(true))));
   service = new BootService({
     cacheDir: at("cache"),
-    agent: at("agent"),
-    wrapper: at("wrapper"),
+    programs: () => ({ agent: readFileSync(at("agent")), wrapper: readFileSync(at("wrapper")) }),
     helper: at("helper"),
   });
 });

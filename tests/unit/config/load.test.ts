@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig, parseConfig } from "../../../src/config/load.ts";
 import { ConfigError } from "../../../src/errors/errors.ts";
+import { HOST_ARCHITECTURE } from "../../../src/sys/architecture.ts";
 
 const load = (text: string) => parseConfig("/project/provium.toml", text, { HOME: "/home/me" });
 
@@ -82,6 +83,14 @@ describe("provium.toml", () => {
     const error = failure('[profiles.a]\nkernel = "k"\ncmdline = "  "\n');
     expect(error.message).toBe("invalid config in `/project/provium.toml`: profile `a` has empty cmdline");
     expect(error.where).toBe("/project/provium.toml:3");
+  });
+
+  test("an architecture is one of the known ones, and the host's own where none is named", () => {
+    expect(load('[profiles.a]\nkernel = "k"\narch = "aarch64"\n').profiles.a?.architecture).toBe("aarch64");
+    expect(load('[profiles.a]\nkernel = "k"\n').profiles.a?.architecture).toBe(HOST_ARCHITECTURE);
+    expect(failure('[profiles.a]\nkernel = "k"\narch = "arm64"\n').message).toContain(
+      '`profiles.a.arch` must be "x86_64" or "aarch64"; it is "arm64"',
+    );
   });
 
   test("a profile without kernel is refused", () => {

@@ -31,6 +31,7 @@ export class LocalGuest {
     const vmm = new LocalVmm({ reactor: this.reactor, env: process.env, agent: AGENT, helper: HELPER });
     const spec: LaunchSpec = {
       name: "here",
+      architecture: "x86_64",
       memoryBytes: 0,
       cpus: 1,
       cmdline: "",

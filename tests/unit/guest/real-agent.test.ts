@@ -20,6 +20,7 @@ const SIGHUP = 1;
 
 const spec: LaunchSpec = {
   name: "here",
+  architecture: "x86_64",
   memoryBytes: 0,
   cpus: 1,
   cmdline: "",

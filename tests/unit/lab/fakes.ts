@@ -337,6 +337,7 @@ export class FakeNetwork {
 export const profile = (name: string): Profile => ({
   name,
   origin: "lab",
+  architecture: "x86_64",
   cmdline: "quiet panic=-1",
   modules: "auto",
   injectAgent: true,

@@ -5,6 +5,7 @@ import { kernelCmdline } from "../../../src/lab/plan.ts";
 const embedded: Profile = {
   name: "default",
   origin: "embedded",
+  architecture: "x86_64",
   cmdline: "quiet",
   modules: "auto",
   injectAgent: true,

@@ -4,6 +4,7 @@ import { type Descriptors, qemuArguments } from "../../../src/vmm/arguments.ts";
 
 const spec: LaunchSpec = {
   name: "web",
+  architecture: "x86_64",
   memoryBytes: 512 * 1024 * 1024,
   cpus: 2,
   kernel: "/k/vmlinux",
@@ -36,7 +37,7 @@ test("a machine on the serial channel is exactly this command line", () => {
     ...["-m", "512M", "-object", "memory-backend-ram,id=ram,size=512M"],
     ...["-rtc", "base=utc", "-action", "reboot=shutdown,shutdown=poweroff,panic=pause"],
     ...["-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control"],
-    ...["-chardev", "socket,id=ttyS0,fd=4", "-device", "isa-serial,chardev=ttyS0"],
+    ...["-chardev", "socket,id=serial0,fd=4", "-device", "isa-serial,chardev=serial0"],
     ...[
       "-device",
       "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on,max_ports=2,ioeventfd=off",
@@ -142,4 +143,21 @@ test("a comma in a name cannot add options", () => {
 
 test("the profile's own arguments come last", () => {
   expect(change({ qemuArgs: ["-cpu", "qemu64"] }).slice(-2)).toEqual(["-cpu", "qemu64"]);
+});
+
+test("an arm64 machine has its own board, CPU, serial port and panic device", () => {
+  const args = change({ architecture: "aarch64" });
+  expect(after("-machine", args)).toEqual(["virt,gic-version=3,memory-backend=ram"]);
+  expect(after("-cpu", args)).toEqual(["max,pauth-impdef=on"]);
+  expect(after("-serial", args)).toEqual(["chardev:serial0"]);
+  expect(args.filter((word) => word.startsWith("pvpanic") || word.startsWith("isa-"))).toEqual([
+    "pvpanic-pci,bus=pcie.0,addr=0x6",
+  ]);
+});
+
+test("an arm64 machine with a seed has no other source of entropy", () => {
+  const args = change({ architecture: "aarch64", rngSeed: 7n }, { ...descriptors, entropy: 7 });
+  expect(after("-machine", args)[0]).toContain("dtb-randomness=off");
+  expect(after("-cpu", args)).toEqual(["cortex-a72"]);
+  expect(after("-cpu", change({ architecture: "aarch64", accel: "kvm" }))).toEqual(["host"]);
 });

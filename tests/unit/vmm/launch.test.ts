@@ -38,6 +38,7 @@ const qemu = (...lines: string[]): Record<string, string> => {
 };
 const spec = (over: Partial<LaunchSpec> = {}): LaunchSpec => ({
   name: "a",
+  architecture: "x86_64",
   memoryBytes: 1 << 28,
   cpus: 1,
   kernel,
@@ -116,7 +117,7 @@ test("missing and wrong kernels are told apart before QEMU starts", () => {
   );
   const text = join(directory, "text");
   writeFileSync(text, "#!/bin/sh\n");
-  expect(() => launch(env, { kernel: text })).toThrow("is neither a bzImage nor an ELF file");
+  expect(() => launch(env, { kernel: text })).toThrow("is neither a bzImage, an ELF file nor an arm64 Image");
   expect(() => launch(env, { initrd: "/nonexistent/initrd" })).toThrow("cannot read the initrd");
   writeFileSync(text, "");
   expect(() => launch(env, { initrd: text })).toThrow("is empty");

@@ -1,10 +1,12 @@
 -- What the two consoles of a machine say ends up in one log; what is written goes to /dev/console.
 local g = provium:vm("g", "default"):boot()
 local console = g:console()
+local serial = g:arch() == "aarch64" and "/dev/ttyAMA0" or "/dev/ttyS0"
 
 test("both consoles are in the log, each line whole", function(t)
-  g:run([[
-    for i in $(seq 1 40); do echo "serial line $i of many" > /dev/ttyS0; done &
+  g:run("SERIAL=" .. serial .. [[
+
+    for i in $(seq 1 40); do echo "serial line $i of many" > $SERIAL; done &
     for i in $(seq 1 40); do echo "hypervisor line $i of many" > /dev/hvc0; done
     wait
   ]])
@@ -35,7 +37,7 @@ test("a console that says nothing of the kind ends with the pattern and the time
 end)
 
 test("the log survives the machine", function(t)
-  g:run("echo last words > /dev/ttyS0")
+  g:run("echo last words > " .. serial)
   console:expect("last words")
   g:shutdown()
   t:assert_contains(console:read_log(), "last words")

@@ -1,4 +1,5 @@
--- Ends that the guest itself brings about, and the power button.
+-- Ends that the guest itself brings about, and the power button. What is tagged `pc` speaks of devices and sizes of the
+-- x86-64 guest.
 test("a guest that powers itself off is dead, and the error says so", function(t)
   local g = provium:vm("off", "default"):boot()
   local err = t:assert_raises(function() g:run("poweroff -f; sleep 60") end)
@@ -20,14 +21,14 @@ test("after two resets a reboot from inside still ends the machine", function(t)
   t:assert_contains(t:assert_raises(function() g:run("reboot -f; sleep 60") end), "rebooted by itself")
 end)
 
-test("the power button shuts the guest down through its init", function(t)
+test("the power button shuts the guest down through its init", { tags = "pc" }, function(t)
   local g = provium:vm("button", "default"):boot()
   wait_until(function() return g:run("pidof acpid"):ok() end, { timeout = "30s" })
   g:power_button()
   t:assert_eq(g:state(), "shutdown")
 end)
 
-test("a kernel that cannot boot ends the boot with its own words instead of the deadline", function(t)
+test("a kernel that cannot boot ends the boot with its own words instead of the deadline", { tags = "pc" }, function(t)
   local g = provium:vm("cramped", "default")
   t:assert_contains(
     t:assert_raises(function() g:boot { memory = "64M" } end),

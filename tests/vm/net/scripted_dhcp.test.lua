@@ -5,8 +5,6 @@ local lan = provium:bridge("lan", { addressing = "none" })
 lan:attach({ server, client })
 provium:boot()
 
--- x86-64
-local SYS = { write = 1, close = 3, socket = 41, recvfrom = 45, bind = 49 }
 local AF_PACKET, SOCK_RAW, ETH_P_IP = 17, 3, 0x0800
 local DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
 local OWN, GIVEN, MASK, DNS = "192.0.2.1", "192.0.2.77", "255.255.255.0", "192.0.2.53"
@@ -70,16 +68,16 @@ test("udhcpc gets its address from a server over a packet socket", function(t)
   end)
 
   local network_order = (ETH_P_IP & 0xff) << 8 | ETH_P_IP >> 8
-  local fd = server:syscall(SYS.socket, AF_PACKET, SOCK_RAW, network_order).ret
+  local fd = server:syscall("socket", AF_PACKET, SOCK_RAW, network_order).ret
   t:assert(fd >= 0, "a packet socket")
   local address = ("<I2"):pack(AF_PACKET) .. (">I2"):pack(ETH_P_IP) .. ("<i4"):pack(index) .. ("\0"):rep(12)
-  t:assert_eq(server:syscall(SYS.bind, { args = { fd, 0, #address }, bufs = { address }, ptrs = { 1 } }).ret, 0)
+  t:assert_eq(server:syscall("bind", { args = { fd, 0, #address }, bufs = { address }, ptrs = { 1 } }).ret, 0)
 
   local capture = lan:capture()
   local udhcpc = client:run_async("udhcpc -f -q -n -i eth0 -t 20 -T 2 -A 1")
   local served = {}
   while served[#served] ~= ACK do
-    local call = server:syscall_async(SYS.recvfrom, {
+    local call = server:syscall_async("recvfrom", {
       args = { fd, 0, 2048, 0, 0, 0 }, bufs = { ("\0"):rep(2048) }, ptrs = { 1 },
     })
     local got = call:await("60s")
@@ -90,7 +88,7 @@ test("udhcpc gets its address from a server over a packet socket", function(t)
     if kind then
       t:assert_eq(text_mac(message.mac), lan:nic(client):mac())
       local reply = udp_frame(message.mac, own, answer(message, kind))
-      local sent = server:syscall(SYS.write, { args = { fd, 0, #reply }, bufs = { reply }, ptrs = { 1 } })
+      local sent = server:syscall("write", { args = { fd, 0, #reply }, bufs = { reply }, ptrs = { 1 } })
       t:assert_eq(sent.ret, #reply)
       served[#served + 1] = kind
     end
