@@ -168,9 +168,18 @@ $(firstword $(MAN_PAGES)): embed/man.ts embed/manual.ts docs/cli.md $(SOURCES) |
 	$(BUN) embed/man.ts build/man
 endif
 
-install: build $(firstword $(MAN_PAGES))
+# Completions and the definitions for editors, from the same tables as the program.
+SHELL_FILES := build/shell/provium.bash
+$(SHELL_FILES): embed/shell.ts $(SOURCES) | node_modules/.stamp
+	$(BUN) embed/shell.ts build/shell
+
+install: build $(firstword $(MAN_PAGES)) $(SHELL_FILES)
 	install -D -m 0755 dist/provium $(DESTDIR)$(PREFIX)/bin/provium
 	for page in $(MAN_PAGES); do install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	install -D -m 0644 build/shell/provium.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/provium
+	install -D -m 0644 build/shell/_provium $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_provium
+	install -D -m 0644 build/shell/provium.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/provium.fish
+	install -D -m 0644 build/shell/provium.lua $(DESTDIR)$(PREFIX)/share/provium/lua/provium.lua
 	install -d $(DESTDIR)$(PREFIX)/share/doc/provium/examples
 	install -m 0644 $(DOCS) $(DESTDIR)$(PREFIX)/share/doc/provium
 	cp -R embed/demo/. $(DESTDIR)$(PREFIX)/share/doc/provium/examples

@@ -31,16 +31,18 @@ const unknown = (written: string, flags: Flags): UsageError => {
 };
 
 interface Split {
-  /** For citty: everything but repeatable flags. */
+  /** For citty: flags with one value. */
   readonly plain: string[];
   readonly positionals: string[];
   readonly rest: string[];
   readonly lists: Map<string, string[]>;
+  /** Flags without a value; citty would take `--no-build` for the opposite of a flag `build`. */
+  readonly given: Set<string>;
 }
 
 /** Takes a command line apart and refuses what no flag explains. */
 const split = (raw: readonly string[], flags: Flags): Split => {
-  const found: Split = { plain: [], positionals: [], rest: [], lists: new Map() };
+  const found: Split = { plain: [], positionals: [], rest: [], lists: new Map(), given: new Set() };
   const words = [...raw];
   for (let word = words.shift(); word !== undefined; word = words.shift()) {
     if (word === "--") {
@@ -64,7 +66,7 @@ const split = (raw: readonly string[], flags: Flags): Split => {
     if (name === undefined || flag === undefined) throw unknown(written, flags);
     if (flag.type === "boolean") {
       if (inline !== undefined) throw new UsageError(`--${name} takes no value`);
-      found.plain.push(`--${name}`);
+      found.given.add(name);
       continue;
     }
     const value = inline ?? words.shift();
@@ -82,12 +84,12 @@ const split = (raw: readonly string[], flags: Flags): Split => {
 
 /** A command line by the flags that its command has. Throws `UsageError`. */
 export const readArguments = (raw: readonly string[], flags: Flags): Arguments => {
-  const { plain, positionals, rest, lists } = split(raw, flags);
+  const { plain, positionals, rest, lists, given } = split(raw, flags);
   const parsed = parseArgs(plain, cittyArgs(flags)) as Readonly<Record<string, unknown>>;
   return {
     positionals,
     rest,
-    has: (flag) => parsed[flag] === true,
+    has: (flag) => given.has(flag),
     text: (flag) => (typeof parsed[flag] === "string" ? (parsed[flag] as string) : undefined),
     texts: (flag) => lists.get(flag) ?? [],
   };

@@ -11,7 +11,7 @@ import { EXIT_PASSED } from "./exit.ts";
 import { COMMON_FLAGS, type Flags } from "./flags.ts";
 import { renderHelp } from "./help.ts";
 
-const FLAGS = {
+export const FLAGS = {
   from: {
     type: "string",
     valueHint: "FILE",

@@ -15,7 +15,7 @@ import { renderHelp } from "./help.ts";
 import { runOptions } from "./options.ts";
 
 const PREFIX = "demo/";
-const FLAGS = { ...RUN_FLAGS, ...CONFIG_FLAGS, help: COMMON_FLAGS.help };
+export const FLAGS = { ...RUN_FLAGS, ...CONFIG_FLAGS, help: COMMON_FLAGS.help };
 
 /** Writes the suite below the run's directory; returns where. */
 const unpack = (directory: RunDirectory): string => {

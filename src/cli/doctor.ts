@@ -1,10 +1,9 @@
 /** `provium doctor`: what this host offers, and what to do about the rest. Nothing here is needed by every test. */
 
 import { accessSync, constants, readFileSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assetNames } from "../assets/embedded.ts";
-import { assetPath } from "../assets/extract.ts";
+import { assetCache, assetPath } from "../assets/extract.ts";
 import { formatSize } from "../config/units.ts";
 import { chooseTransport, hostCpus, hostMemory } from "../dispatch/host.ts";
 import { palette } from "../report/colours.ts";
@@ -12,18 +11,11 @@ import { RunDirectory, runBase } from "../sys/directory.ts";
 import { chooseAcceleration } from "../vmm/accel.ts";
 import { findQemu } from "../vmm/program.ts";
 import { readArguments } from "./arguments.ts";
+import { hostFindings, networkFinding } from "./doctor-host.ts";
+import type { Finding } from "./finding.ts";
 import { COMMON_FLAGS } from "./flags.ts";
 import { renderHelp } from "./help.ts";
 import { accelerationHost, cacheDirectory } from "./machinery.ts";
-
-type Health = "good" | "replaced" | "missing";
-
-export interface Finding {
-  readonly what: string;
-  readonly health: Health;
-  readonly found: string;
-  readonly remedy?: string;
-}
 
 const CAP_NET_ADMIN = 12n;
 
@@ -106,11 +98,6 @@ const guest = (): Finding => {
   return { what, health: "missing", found: "not embedded", remedy };
 };
 
-const space = (): Finding => {
-  const base = runBase(process.env);
-  return { what: "run directory", health: "good", found: base === tmpdir() ? `${base} (temporary)` : base };
-};
-
 /** What this host offers. */
 export const examine = (): Finding[] => {
   using directory = RunDirectory.open(runBase(process.env));
@@ -124,14 +111,17 @@ export const examine = (): Finding[] => {
     program("tc", "apt install iproute2"),
     program("nft", "apt install nftables"),
     program("tcpdump", "apt install tcpdump; only captures to files for other tools want it"),
-    space(),
+    networkFinding(assetPath("helper", directory.path), directory.path),
     {
-      what: "machines",
+      what: "pool",
       health: "good",
-      found: `${formatSize(hostMemory())} of memory, ${hostCpus()} CPU(s)`,
+      found: `${formatSize(hostMemory())} of memory, ${hostCpus()} CPU(s) for machines and runners`,
     },
+    ...hostFindings(runBase(process.env), assetCache(process.env)),
   ];
 };
+
+export const FLAGS = { help: COMMON_FLAGS.help } as const;
 
 /** Exit status 0 unless something is missing that nothing replaces. */
 export const doctor = async (raw: readonly string[]): Promise<number> => {
@@ -147,6 +137,7 @@ export const doctor = async (raw: readonly string[]): Promise<number> => {
   const colour = palette(process.stdout, process.env);
   const mark = {
     good: colour.good("ok     "),
+    plain: "note   ",
     replaced: colour.odd("instead"),
     missing: colour.bad("missing"),
   };

@@ -20,6 +20,7 @@ export const MACHINE_FLAGS = {
   mem: RUN_FLAGS.mem,
   cpus: RUN_FLAGS.cpus,
   keep: RUN_FLAGS.keep,
+  "no-build": RUN_FLAGS["no-build"],
   verbose: { ...RUN_FLAGS.verbose, description: "what is replaced on this host, and when the machine is up" },
 } as const satisfies Flags;
 

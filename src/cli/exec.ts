@@ -11,7 +11,7 @@ import { COMMON_FLAGS, CONFIG_FLAGS } from "./flags.ts";
 import { renderHelp } from "./help.ts";
 import { runOptions } from "./options.ts";
 
-const FLAGS = { ...MACHINE_FLAGS, ...CONFIG_FLAGS, help: COMMON_FLAGS.help };
+export const FLAGS = { ...MACHINE_FLAGS, ...CONFIG_FLAGS, help: COMMON_FLAGS.help };
 
 /** Provium itself has failed, as env(1) and timeout(1) say it; 0 to 124 are the command's own. */
 const EXIT_NOT_RUN = 125;

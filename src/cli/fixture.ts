@@ -24,7 +24,7 @@ import { Interruption } from "./signals.ts";
 import { openWorkshop } from "./workshop.ts";
 
 const { timeout, mem, cpus, jobs, accel, transport, verbose } = RUN_FLAGS;
-const FLAGS: Flags = {
+export const FLAGS: Flags = {
   timeout: {
     ...timeout,
     description: "deadline of each build: seconds, or 500ms, 5s, 2m, 1h (300; 0 is none)",

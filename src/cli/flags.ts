@@ -179,6 +179,11 @@ export const RUN_FLAGS = {
     group: "How they run",
     description: "do not say what is replaced",
   },
+  "no-build": {
+    type: "boolean",
+    group: "How they run",
+    description: "do not run the build commands of profiles",
+  },
   ksm: {
     type: "boolean",
     group: "How they run",

@@ -1,5 +1,6 @@
 /** The help pages. */
 
+import { COMMANDS, type Command } from "./commands.ts";
 import { COMMON_FLAGS, CONFIG_FLAGS, type Flag, type FlagGroup, type Flags, RUN_FLAGS } from "./flags.ts";
 
 export interface CommandHelp {
@@ -48,14 +49,9 @@ export const mainHelp = (): string =>
     "",
     "Usage: provium [PATHS] [FLAGS]          every *.test.lua below PATHS (or below the configured roots)",
     "       provium test [PATHS] [FLAGS]     every *.lua below PATHS but fixtures and modules",
-    "       provium demo                     a tour: small tests, one feature each",
-    "       provium repl PROFILE             a machine and a Lua prompt",
-    "       provium exec [PROFILE] -- CMD    one command in a throw-away machine",
-    "       provium list [PATHS]             the files that would run",
-    "       provium fixture list|build|…     the cache of fixtures",
-    "       provium merge FILES              the recordings of several shards as one report",
-    "       provium coverage --from FILE     which sections of a document the tests cover",
-    "       provium doctor                   what this host offers, and what to do about the rest",
+    ...Object.entries<Command>(COMMANDS).map(([name, { words, about }]) =>
+      `       ${`provium ${name} ${words}`.padEnd(32)} ${about}`.trimEnd(),
+    ),
     "",
     "A test file:",
     "",

@@ -8,7 +8,7 @@ import { readArguments } from "./arguments.ts";
 import { COMMON_FLAGS, CONFIG_FLAGS, type Flags, RUN_FLAGS } from "./flags.ts";
 import { renderHelp } from "./help.ts";
 
-const FLAGS: Flags = {
+export const FLAGS: Flags = {
   filter: RUN_FLAGS.filter,
   verbose: { ...RUN_FLAGS.verbose, description: "the dialect of each file as well" },
   fixtures: {
@@ -16,6 +16,7 @@ const FLAGS: Flags = {
     group: "Which tests",
     description: "the fixtures instead of the tests",
   },
+  profiles: { type: "boolean", group: "Which tests", description: "the profiles instead of the tests" },
   ...CONFIG_FLAGS,
   help: COMMON_FLAGS.help,
 };
@@ -38,6 +39,11 @@ export const list = async (raw: readonly string[]): Promise<number> => {
   const paths = classic ? others : args.positionals;
   const config = loadConfig(args.text("config"), directory, paths);
   const filter = args.text("filter") ?? "";
+  if (args.has("profiles")) {
+    for (const name of Object.keys(config.profiles).sort())
+      if (name.includes(filter)) process.stdout.write(`${name}\n`);
+    return 0;
+  }
   if (args.has("fixtures")) {
     const roots = config.roots.length > 0 ? config.roots : [directory];
     for (const title of fixtureTitles({ project: config.project, roots }))

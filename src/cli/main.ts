@@ -2,6 +2,7 @@
 
 import { renderError } from "../errors/render.ts";
 import { EXIT_UNABLE } from "./exit.ts";
+import { LOADERS } from "./loaders.ts";
 import { routeCommand } from "./route.ts";
 
 const complain = (error: unknown): number => {
@@ -20,49 +21,21 @@ export const runCli = async (raw: readonly string[]): Promise<number> => {
   process.on("unhandledRejection", bug);
   try {
     const { command, form, rest } = routeCommand(raw, process.cwd());
-    switch (command) {
-      case "help": {
-        const { mainHelp } = await import("./help.ts");
-        process.stdout.write(mainHelp());
-        return 0;
-      }
-      case "demo": {
-        const { demo } = await import("./demo.ts");
-        return await demo(rest);
-      }
-      case "list": {
-        const { list } = await import("./list.ts");
-        return await list(rest);
-      }
-      case "fixture": {
-        const { fixture } = await import("./fixture.ts");
-        return await fixture(rest);
-      }
-      case "doctor": {
-        const { doctor } = await import("./doctor.ts");
-        return await doctor(rest);
-      }
-      case "repl": {
-        const { repl } = await import("./repl.ts");
-        return await repl(rest);
-      }
-      case "exec": {
-        const { exec } = await import("./exec.ts");
-        return await exec(rest);
-      }
-      case "merge": {
-        const { merge } = await import("./merge.ts");
-        return await merge(rest);
-      }
-      case "coverage": {
-        const { coverage } = await import("./coverage.ts");
-        return await coverage(rest);
-      }
-      case "run": {
-        const { run } = await import("./run.ts");
-        return await run(rest, form);
-      }
+    if (command === "help") {
+      const { mainHelp } = await import("./help.ts");
+      process.stdout.write(mainHelp());
+      return 0;
     }
+    if (command === "run") {
+      const { run } = await import("./run.ts");
+      return await run(rest, form);
+    }
+    if (command === "completions") {
+      const { completions } = await import("./completions.ts");
+      return await completions(rest);
+    }
+    const { main } = await LOADERS[command]();
+    return await main(rest);
   } catch (error) {
     return complain(error);
   }

@@ -10,7 +10,7 @@ import { renderHelp } from "./help.ts";
 import { outputOptions } from "./output.ts";
 import { Reporting } from "./reporting.ts";
 
-const FLAGS = {
+export const FLAGS = {
   reporter: RUN_FLAGS.reporter,
   verbose: RUN_FLAGS.verbose,
   quiet: RUN_FLAGS.quiet,

@@ -37,6 +37,8 @@ export interface RunOptions {
   /** How often a file that failed is run again. */
   readonly retries: number;
   readonly keep: boolean;
+  /** Run the build commands of profiles. */
+  readonly build: boolean;
   readonly preflight: "auto" | "strict" | "off";
   /** Absolute. */
   readonly saveTimings: string | undefined;
@@ -106,6 +108,7 @@ export const runOptions = (
     selection: selectionOf(args, environment),
     retries: countFlag(args, "retries", 0) ?? config.retries ?? 0,
     keep: args.has("keep"),
+    build: !args.has("no-build"),
     preflight: preflightOf(args),
     saveTimings: saveTimings === undefined ? undefined : resolve(directory, saveTimings),
     tests: {

@@ -5,7 +5,7 @@ import { examine } from "./doctor.ts";
 
 /** Throws `HostError` that names everything missing, with its remedy. */
 export const strictPreflight = (): void => {
-  const faults = examine().filter(({ health }) => health !== "good");
+  const faults = examine().filter(({ health }) => health === "replaced" || health === "missing");
   if (faults.length === 0) return;
   const lines = faults.map(
     ({ what, found, remedy }) => `  ${what}: ${found}${remedy === undefined ? "" : ` (${remedy})`}`,

@@ -14,7 +14,7 @@ import { runOptions } from "./options.ts";
 import { PipedPrompt } from "./piped-prompt.ts";
 import { TerminalPrompt } from "./terminal-prompt.ts";
 
-export const REPL_FLAGS = {
+export const FLAGS = {
   name: {
     type: "string",
     valueHint: "NAME",
@@ -38,10 +38,10 @@ Ctrl-D leaves and ends every machine. Lua may also come through a pipe: the exit
 `;
 
 export const repl = async (raw: readonly string[]): Promise<number> => {
-  const args = readArguments(raw, REPL_FLAGS);
+  const args = readArguments(raw, FLAGS);
   if (args.has("help")) {
     const usage = ["provium repl PROFILE [FLAGS]", "provium repl --fixture PATH [FLAGS]"];
-    process.stdout.write(renderHelp({ usage, about: ABOUT, flags: REPL_FLAGS }));
+    process.stdout.write(renderHelp({ usage, about: ABOUT, flags: FLAGS }));
     return EXIT_PASSED;
   }
   const fixture = args.text("fixture");

@@ -1,6 +1,7 @@
 /** One round of a run, from discovery to exit status: wires the dispatcher and this host together. */
 
 import { join } from "node:path";
+import { assetPath } from "../assets/extract.ts";
 import type { TestFile } from "../dispatch/discover.ts";
 import { Dispatcher, type Outcome } from "../dispatch/dispatcher.ts";
 import { runnerMemory } from "../dispatch/host.ts";
@@ -15,6 +16,7 @@ import { cacheDirectory } from "./machinery.ts";
 import type { RunOptions } from "./options.ts";
 import { Past } from "./past.ts";
 import { hostPressure } from "./pressure.ts";
+import { readyProfiles } from "./ready-profiles.ts";
 import type { Reporting } from "./reporting.ts";
 import { locationOf } from "./rerun.ts";
 import { select } from "./selection.ts";
@@ -41,6 +43,20 @@ const announce = (
       ...(ms === undefined ? {} : { expected_ns: ms * 1e6 }),
     });
   }
+};
+
+/** Whoever stands in a directory without anything of ours is told where to begin. */
+const FIRST_STEPS = `no test files here. provium runs Lua tests in virtual machines:
+  provium init            a project that passes, in this directory
+  provium demo            a tour: small tests, one feature each
+  provium repl default    a machine and a Lua prompt
+  provium doctor          what this host offers
+  provium --help          everything else`;
+
+const nothingToRun = ({ paths, config }: RunOptions, found: number): string => {
+  if (found > 0) return `no test files selected (of ${found} found)`;
+  if (paths.length > 0) return `no test files found (${paths.join(", ")})`;
+  return config.file === undefined ? FIRST_STEPS : "no test files found (here)";
 };
 
 export interface Round {
@@ -91,17 +107,30 @@ export const runRound = async (
       duration_ns: Math.round((performance.now() - started) * 1e6),
     });
   if (files.length === 0) {
-    const below = options.paths.length > 0 ? options.paths.join(", ") : "here";
-    say(
-      given.files.length > 0
-        ? `no test files selected (of ${given.files.length} found)`
-        : `no test files found (${below})`,
-    );
+    say(nothingToRun(options, given.files.length));
     end(false);
     return { status: EXIT_PASSED, interrupted: false };
   }
 
-  const workshop = openWorkshop(options, environment, { directory, cacheDir, ...places }, stream);
+  const profiles = await readyProfiles(
+    options.config,
+    {
+      files: files.map(({ file }) => file),
+      roots,
+      profile: options.visit?.errand.profile,
+      build: options.build,
+    },
+    {
+      helper: assetPath("helper", directory.path, environment),
+      environment,
+      show: false,
+      say,
+      onInterrupt: (listener) => interruption.listen(listener),
+    },
+  );
+  const config = { ...options.config, profiles };
+  const site = { directory, cacheDir, ...places };
+  const workshop = openWorkshop({ ...options, config }, environment, site, stream);
   const { settled, pool, jobs, boot, startRunner } = workshop;
   const { accel, transport } = settled;
   const { vmm, timeoutMs, seed, retries, failFast, keep } = options;

@@ -3,13 +3,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Form } from "../dispatch/discover.ts";
+import { COMMANDS, type CommandName } from "./commands.ts";
 import { COMMON_FLAGS, CONFIG_FLAGS, type Flag, type Flags, RUN_FLAGS } from "./flags.ts";
 
-const COMMANDS = ["demo", "list", "fixture", "repl", "exec", "doctor", "merge", "coverage", "help"] as const;
-export type CommandName = "run" | (typeof COMMANDS)[number];
-
 export interface Route {
-  readonly command: CommandName;
+  readonly command: CommandName | "run" | "help";
   readonly form: Form;
   /** The command line without the command's word. */
   readonly rest: readonly string[];
@@ -51,7 +49,8 @@ export const routeCommand = (raw: readonly string[], directory: string): Route =
   const help = wantsHelp.includes("--help") || wantsHelp.includes("-h");
   if (word === "test" && !(positionals.length === 1 && existsSync(join(directory, "test"))))
     return { command: help ? "help" : "run", form: "classic", rest: without };
-  if (word !== undefined && COMMANDS.some((name) => name === word))
+  if (word === "help") return { command: "help", form: "lab", rest: without };
+  if (word !== undefined && Object.hasOwn(COMMANDS, word))
     return { command: word as CommandName, form: "lab", rest: without };
   return { command: help ? "help" : "run", form: "lab", rest: raw };
 };

@@ -120,6 +120,11 @@ export class Section {
     return Object.hasOwn(this.table, key);
   }
 
+  /** The value as it stands there, of whatever type. */
+  peek(key: string): unknown {
+    return this.has(key) ? this.table[key] : undefined;
+  }
+
   /** The error for a wrong value of `key`. */
   invalid(key: string, message: string, hint?: string): ConfigError {
     return this.document.invalid([...this.path, key], message, hint);

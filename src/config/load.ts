@@ -5,6 +5,7 @@ import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { ConfigError } from "../errors/errors.ts";
 import { type Section, TomlDocument } from "./document.ts";
+import { readProfileDirectory } from "./profile-directory.ts";
 import { embeddedProfile, readProfiles } from "./profiles.ts";
 import type { Config } from "./schema.ts";
 
@@ -61,9 +62,12 @@ export const parseConfig = (file: string, text: string, environment: NodeJS.Proc
   const document = new TomlDocument(file, text);
   const directory = dirname(file);
   const settings = readSettings(document.root.section("provium"), directory, environment);
-  const profiles = readProfiles(document.root, directory);
+  const declared = readProfiles(document.root, directory);
+  const more = readProfileDirectory(document.root, directory);
   document.root.finish();
-  return { file, project: directory, ...settings, profiles, warnings: document.warnings };
+  const profiles = { ...declared, ...Object.fromEntries(more.profiles.map((one) => [one.name, one])) };
+  const warnings = [...document.warnings, ...more.warnings];
+  return { file, project: directory, ...settings, profiles, warnings };
 };
 
 const NAME = "provium.toml";

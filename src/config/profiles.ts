@@ -1,9 +1,9 @@
 /** Profiles: the kinds of guest that a project declares, and the one that the executable embeds. */
 
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { ARCHITECTURES, HOST_ARCHITECTURE } from "../sys/architecture.ts";
 import type { Section } from "./document.ts";
-import type { Profile } from "./schema.ts";
+import type { Profile, ProfileBuild } from "./schema.ts";
 
 /** What a profile gets that says nothing about its command line. */
 export const DEFAULT_CMDLINE = "quiet panic=-1";
@@ -37,16 +37,33 @@ const takeRdinit = (cmdline: string): { cmdline: string; init: string | undefine
   return init === undefined ? { cmdline, init } : { cmdline: kept.join(" "), init };
 };
 
-const readProfile = (
+/** `build = "make O={out}"`: the command, and the directory that `{out}` stands for. */
+const readBuild = (name: string, section: Section, directory: string): ProfileBuild | undefined => {
+  const command = section.text("build");
+  const out = section.text("build_out");
+  if (command === undefined && out !== undefined)
+    throw section.invalid("build_out", `profile \`${name}\` has build_out and no build`);
+  if (command === undefined) return undefined;
+  if (command.trim() === "") throw section.invalid("build", `profile \`${name}\` has an empty build`);
+  return { command, directory, out: resolve(directory, out ?? join(BUILD_DIRECTORY, name)) };
+};
+
+/** Where builds go that do not say. */
+const BUILD_DIRECTORY = ".provium";
+
+export const readProfile = (
   name: string,
   origin: "classic" | "lab",
   section: Section,
   directory: string,
 ): Profile => {
+  const build = readBuild(name, section, directory);
+  const place = (value: string): string =>
+    resolve(directory, value.replaceAll("{out}", build?.out ?? "{out}"));
   const path = (key: string): string | undefined => {
     const value = section.text(key);
     if (value?.trim() === "") throw section.invalid(key, `profile \`${name}\` has an empty ${key}`);
-    return value === undefined ? undefined : resolve(directory, value);
+    return value === undefined ? undefined : place(value);
   };
   // A project may tune the embedded guest (memory, cmdline, …) under its own name or another.
   const named = section.text("kernel");
@@ -61,6 +78,9 @@ const readProfile = (
     );
   const written = section.text("cmdline");
   if (written?.trim() === "") throw section.invalid("cmdline", `profile \`${name}\` has empty cmdline`);
+  const cmdlineFile = path("cmdline_file");
+  if (written !== undefined && cmdlineFile !== undefined)
+    throw section.invalid("cmdline_file", `profile \`${name}\` has both cmdline and cmdline_file`);
   const cmdline = written ?? DEFAULT_CMDLINE;
   const { cmdline: words, init } = origin === "classic" ? takeRdinit(cmdline) : { cmdline, init: undefined };
   const modules = section.text("modules") ?? "auto";
@@ -75,7 +95,7 @@ const readProfile = (
     initrd: initrd ?? initramfs,
     cmdline: words,
     init: section.text("init") ?? init,
-    modules: modules === "auto" || modules === "none" ? modules : resolve(directory, modules),
+    modules: modules === "auto" || modules === "none" ? modules : place(modules),
     injectAgent: section.boolean("inject_agent") ?? true,
     agentOverlayPath: path("agent_overlay_path"),
     mountPseudoFs: section.boolean("mount_pseudo_fs") ?? true,
@@ -83,6 +103,8 @@ const readProfile = (
     memoryBytes,
     cpus: section.count("cpus", 1) ?? 1,
     qemuArgs: section.texts("qemu_args") ?? [],
+    ...(cmdlineFile === undefined ? {} : { cmdlineFile }),
+    ...(build === undefined ? {} : { build }),
   };
   section.finish();
   if (kernel === undefined && !embedded)
@@ -94,6 +116,9 @@ const readProfile = (
   return profile;
 };
 
+/** `[profiles] from_dir = "profiles"`: no profile, but a place of more of them (`profile-directory.ts`). */
+export const FROM_DIRECTORY = "from_dir";
+
 /** Profiles of both tables plus `default`. The same name in both tables is an error. */
 export const readProfiles = (root: Section, directory: string): Readonly<Record<string, Profile>> => {
   const profiles: Record<string, Profile> = Object.create(null);
@@ -103,6 +128,7 @@ export const readProfiles = (root: Section, directory: string): Readonly<Record<
   for (const name of classic.keys)
     profiles[name] = readProfile(name, "classic", classic.section(name), directory);
   for (const name of lab.keys) {
+    if (name === FROM_DIRECTORY && typeof lab.peek(name) === "string") continue;
     if (classic.has(name))
       throw lab.invalid(
         name,

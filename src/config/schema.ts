@@ -27,6 +27,19 @@ export interface Profile {
   readonly memoryBytes: number;
   readonly cpus: number;
   readonly qemuArgs: readonly string[];
+  /** Its words are the command line; read when the file can be there (`cmdline-file.ts`). */
+  readonly cmdlineFile?: string | undefined;
+  /** What makes its files, before the first machine boots from them. */
+  readonly build?: ProfileBuild | undefined;
+}
+
+export interface ProfileBuild {
+  /** A shell command. */
+  readonly command: string;
+  /** Where it runs: the directory of the file that declares the profile. */
+  readonly directory: string;
+  /** Where it leaves what it makes: `{out}` in the profile, `PROVIUM_OUT` in its environment. */
+  readonly out: string;
 }
 
 export interface Config {

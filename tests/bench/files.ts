@@ -1,16 +1,17 @@
 /**
- * 100 trivial files with 10 tests each: Provium on the local VMM beside busted (Debian's `lua-busted`, skipped
- * with a message where absent) and `bun test`, interleaved in one run. Prints medians and ratios.
+ * 1,000 trivial files with 10 tests each: Provium on the local VMM beside busted, bats (Debian's `lua-busted` and
+ * `bats`, skipped with a message where absent) and `bun test`, interleaved in one run. Prints medians, ratios and the
+ * most memory that Provium's dispatcher held. `FILES=100 ROUNDS=5` are other shapes.
  */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { median } from "./statistics.ts";
 
-const FILES = 100;
+const FILES = Number(process.env.FILES ?? 1000);
 const TESTS = 10;
-const ROUNDS = Number(process.env.ROUNDS ?? 5);
+const ROUNDS = Number(process.env.ROUNDS ?? 3);
 
 const directory = mkdtempSync(join(tmpdir(), "provium-bench-"));
 const numbers = Array.from({ length: TESTS }, (_, i) => i);
@@ -29,6 +30,11 @@ const SUITES = {
       .join("\n")}\nend)`,
     command: ["busted", "-o", "TAP", "."],
   },
+  bats: {
+    file: (n: number) => `t${n}.bats`,
+    text: numbers.map((i) => `@test "adds ${i}" {\n  [ $((1 + ${i})) -eq ${i + 1} ]\n}`).join("\n"),
+    command: ["bats", "."],
+  },
   bun: {
     file: (n: number) => `t${n}.test.ts`,
     text: `import { expect, test } from "bun:test";\n${numbers
@@ -45,6 +51,17 @@ const names = (Object.keys(SUITES) as Name[]).filter((name) => {
   return false;
 });
 
+/** The most memory that a process has held so far, in KiB. */
+const peakOf = (pid: number): number => {
+  try {
+    return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+};
+
+let peak = 0;
+
 try {
   for (const name of names) {
     mkdirSync(join(directory, name));
@@ -55,12 +72,18 @@ try {
   for (let round = 0; round < ROUNDS; round++) {
     for (const name of names) {
       const started = performance.now();
-      const child = Bun.spawnSync([...SUITES[name].command], {
+      const child = Bun.spawn([...SUITES[name].command], {
         cwd: join(directory, name),
         stdout: "ignore",
         stderr: "pipe",
       });
-      if (child.exitCode !== 0) throw new Error(`${name} failed: ${child.stderr.toString()}`);
+      const watch = setInterval(() => {
+        if (name === "provium") peak = Math.max(peak, peakOf(child.pid));
+      }, 20);
+      const complaints = await new Response(child.stderr).text();
+      await child.exited;
+      clearInterval(watch);
+      if (child.exitCode !== 0) throw new Error(`${name} failed: ${complaints}`);
       times.get(name)?.push(performance.now() - started);
     }
   }
@@ -71,6 +94,7 @@ try {
       `${name.padEnd(8)} ${each.toFixed(0).padStart(6)} ms   provium/${name} = ${(own / each).toFixed(2)}`,
     );
   }
+  console.log(`dispatcher at its largest: ${(peak / 1024).toFixed(0)} MiB for ${FILES * TESTS} tests`);
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }

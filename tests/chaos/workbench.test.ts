@@ -1,4 +1,4 @@
-/** The commands that are no runs: a prompt, a command in a machine of its own. */
+/** The commands that are no runs: a prompt, a command in a machine of its own, a first project, builds, editors and shells. */
 
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
@@ -205,4 +205,197 @@ test("what a background task prints does not tear the line being typed", async (
     ["still here", CTRL_D],
   ]);
   expect(seen).toContain('"still here"');
+});
+
+// --- first contact ---------------------------------------------------------------------------------------------
+
+test("provium with nothing around it says in six lines what to do", async () => {
+  using project = new Project();
+  const { code, stdout, stderr } = await project.run([]);
+  expect([code, stdout]).toEqual([
+    0,
+    "\n0 file(s); 0 passed, 0 failed, 0 skipped; 0.00s\n".replace(
+      "0.00s",
+      stdout.match(/[\d.]+s/)?.[0] ?? "",
+    ),
+  ]);
+  expect(stderr.trimEnd().split("\n").length).toBe(6);
+  for (const word of ["init", "demo", "repl default", "doctor", "--help"])
+    expect(stderr).toContain(`provium ${word}`);
+});
+
+test("init makes a project that passes, and leaves what is there alone", async () => {
+  using project = new Project({ "provium.toml": "# mine\n" });
+  const made = await project.run(["init", "."]);
+  expect(made.code).toBe(0);
+  expect(made.stdout).toContain("provium.toml is there and stays as it is\n");
+  expect(made.stdout).toContain("wrote tests/hello.test.lua\n");
+  const fresh = await project.run(["init", "sub"]);
+  expect(fresh.stdout).toEndWith("\nNow: cd sub && provium\n");
+  const run = await project.run(["--vmm", "local", "--config", "sub/provium.toml"]);
+  expect([run.code, run.stdout.split("\n")[0]]).toEqual([
+    0,
+    "PASS hello.test.lua (3 passed, 0 failed, 0 skipped)",
+  ]);
+});
+
+test("init --kernel declares a profile; a kernel that is not there is a usage error", async () => {
+  using project = new Project({ "build/bzImage": "" });
+  expect((await project.run(["init", "--kernel", "build/bzImage"])).code).toBe(0);
+  expect(readFileSync(join(project.directory, "provium.toml"), "utf8")).toContain('kernel = "build/bzImage"');
+  expect((await project.run(["list", "--profiles"])).stdout).toBe("default\nmine\n");
+  expect((await project.run(["init", "--kernel", "gone"])).stderr).toContain("--kernel gone: no such file");
+});
+
+test("doctor names what it looked at, and the kernels that a project lacks", async () => {
+  using project = new Project({ "provium.toml": '[profiles.mine]\nkernel = "gone"\n' });
+  const { stdout } = await project.run(["doctor"]);
+  for (const what of [
+    "QEMU",
+    "KVM",
+    "vsock",
+    "bridges",
+    "pool",
+    "pressure",
+    "ksm",
+    "runs",
+    "cache",
+    "project",
+  ])
+    expect(stdout).toMatch(new RegExp(`^(ok|note|instead|missing) +${what} `, "m"));
+  expect(stdout).toContain(`profile \`mine\`: ${join(project.directory, "gone")} is not there`);
+});
+
+// --- editors and shells ----------------------------------------------------------------------------------------
+
+test("lsp-setup writes definitions and settings; settings that are there stay unless forced", async () => {
+  using project = new Project();
+  expect((await project.run(["lsp-setup"])).code).toBe(0);
+  expect(readFileSync(join(project.directory, ".provium-meta/types.lua"), "utf8")).toContain("---@class VM");
+  const settings = project.write(".luarc.json", "{}");
+  const refused = await project.run(["lsp-setup", "."]);
+  expect([refused.code, readFileSync(settings, "utf8")]).toEqual([1, "{}"]);
+  expect(refused.stdout).toContain('"workspace.library"');
+  expect((await project.run(["lsp-setup", "--force"])).code).toBe(0);
+  expect(JSON.parse(readFileSync(settings, "utf8"))["runtime.version"]).toBe("Lua 5.4");
+  expect((await project.run(["lsp-setup", "gone"])).stderr).toContain("lsp-setup: gone is no directory");
+});
+
+/** What bash offers for a line that ends in the word to be completed. */
+const offered = async (project: Project, line: string): Promise<string[]> => {
+  const script = `
+    provium() { "$P" "$@"; }
+    source <("$P" completions bash)
+    COMP_WORDS=(${line}); COMP_CWORD=$(( \${#COMP_WORDS[@]} - 1 )); _provium
+    printf '%s\\n' "\${COMPREPLY[@]}"`;
+  return (await shell(project, script)).stdout.split("\n").filter(Boolean);
+};
+
+test("bash completes commands, flags, their values, and profiles", async () => {
+  using project = new Project({ "provium.toml": '[profiles.mine]\nkernel = "k"\n' });
+  expect(await offered(project, "provium do")).toEqual(["doctor"]);
+  expect(await offered(project, "provium --rerun")).toEqual(["--rerun-failed"]);
+  expect(await offered(project, "provium --vmm lo")).toEqual(["local"]);
+  expect(await offered(project, "provium repl mi")).toEqual(["mine"]);
+  expect(await offered(project, "provium fixture re")).toEqual(["rebuild"]);
+  expect(await offered(project, "provium repl --fix")).toEqual(["--fixture"]);
+});
+
+for (const name of ["bash", "zsh", "fish"])
+  test(`${name} accepts its completions`, async () => {
+    using project = new Project();
+    if (Bun.which(name) === null) {
+      console.log(`skipped: ${name} is not installed (apt install ${name})`);
+      return;
+    }
+    const { code, stderr } = await shell(project, `"$P" completions ${name} >c && ${name} -n c`);
+    expect([code, stderr]).toEqual([0, ""]);
+  });
+
+test("completions of an unknown shell name the known ones", async () => {
+  using project = new Project();
+  expect((await project.run(["completions"])).stderr).toContain("for which shell? (known: bash, zsh, fish)");
+  expect((await project.run(["completions", "fsh"])).stderr).toContain("did you mean");
+});
+
+// --- builds of profiles ----------------------------------------------------------------------------------------
+
+const BUILT = `[profiles.mine]
+build = "echo run >>log; echo $PROVIUM_PROFILE >{out}/name; cp $KERNEL {out}/"
+kernel = "{out}/kernel"
+[profiles.other]
+build = "touch other-was-built"
+kernel = "{out}/kernel"
+`;
+
+test("a run builds the profiles that its tests name, once, and no others", async () => {
+  using project = new Project({
+    "provium.toml": BUILT,
+    "a.test.lua": 'local vm = provium:vm("x", "mine")\ntest("a", function() end)\n',
+    "b.test.lua": 'local vm = provium:vm("x", "mine")\ntest("b", function() end)\n',
+    kernel: "",
+  });
+  const { code, stderr } = await project.run(["--vmm", "local"], { KERNEL: "kernel" });
+  expect(code).toBe(0);
+  expect(stderr).toContain("provium: profile `mine` was built (");
+  expect(readFileSync(join(project.directory, "log"), "utf8")).toBe("run\n");
+  expect(readFileSync(join(project.directory, ".provium/mine/name"), "utf8")).toBe("mine\n");
+  expect(existsSync(join(project.directory, "other-was-built"))).toBe(false);
+  await project.run(["--vmm", "local", "--no-build"], { KERNEL: "kernel" });
+  expect(readFileSync(join(project.directory, "log"), "utf8")).toBe("run\n");
+});
+
+test("prepare builds what is named, shows its output, and knows the names", async () => {
+  using project = new Project({
+    "provium.toml": '[profiles.mine]\nbuild = "echo hello from the build"\nkernel = "k"\n',
+  });
+  const { code, stdout, stderr } = await project.run(["prepare", "mine", "default"]);
+  expect([code, stdout]).toEqual([0, "hello from the build\n"]);
+  expect(stderr).toContain("profile `default` has nothing to build");
+  expect((await project.run(["prepare", "mien"])).stderr).toContain("did you mean");
+});
+
+test("a build that fails ends the run with status 2, its command and its last words", async () => {
+  using project = new Project({
+    "provium.toml": '[profiles.mine]\nbuild = "echo no such compiler >&2; exit 3"\nkernel = "k"\n',
+    "a.test.lua": 'provium:vm("x", "mine")\n',
+  });
+  const { code, stderr } = await project.run(["--vmm", "local"]);
+  expect(code).toBe(2);
+  expect(stderr).toContain(
+    "profile `mine`: its build exited with 3: echo no such compiler >&2; exit 3\n  no such compiler".replace(
+      "\n  ",
+      "\n",
+    ),
+  );
+});
+
+// --- console ---------------------------------------------------------------------------------------------------
+
+test("console --print-command prints a command that a shell understands, with the profile's own words", async () => {
+  using project = new Project({
+    "provium.toml":
+      '[profiles.mine]\nkernel = "embedded"\ncmdline = "quiet a=\'b c\'"\nmemory = "256M"\nqemu_args = ["-S"]\n',
+  });
+  const { code, stdout } = await project.run(["console", "mine", "--accel", "tcg", "--print-command"]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^\S*qemu-system-x86_64 /);
+  expect(stdout).toContain("-m 256M");
+  expect(stdout).toContain("-serial mon:stdio");
+  expect(stdout.trimEnd()).toEndWith("-S");
+  expect(stdout).not.toContain("rdinit=");
+  const withAgent = await project.run(["console", "mine", "--accel", "tcg", "--print-command", "--agent"]);
+  expect(withAgent.stdout).toContain("rdinit=");
+  expect((await project.run(["console", "mien"])).stderr).toContain("there is no profile `mien`");
+});
+
+test("console boots the default guest to a shell on this terminal; Ctrl-A X ends it", async () => {
+  using project = new Project();
+  const seen = await atTerminal(project, "console default --accel tcg", [
+    ["Please press Enter", "\n"],
+    ["# ", "echo $((6*7)) from $(uname -s)\n"],
+    ["42 from Linux", "\u0001x"],
+  ]);
+  expect(seen).toContain("42 from Linux");
+  expect(seen).toContain("status 0");
 });

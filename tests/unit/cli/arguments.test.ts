@@ -99,3 +99,11 @@ describe("help", () => {
     expect(page).toStartWith("What is printed:\n      --json");
   });
 });
+
+test("a flag that begins with no- is a flag of its own", () => {
+  for (const flag of ["no-build", "no-preflight", "no-ksm"]) {
+    const args = readArguments([`--${flag}`], RUN_FLAGS);
+    expect(args.has(flag)).toBe(true);
+    expect(args.has(flag.slice(3))).toBe(false);
+  }
+});
