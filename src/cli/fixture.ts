@@ -3,13 +3,14 @@
 import { join } from "node:path";
 import { Desk } from "../dispatch/desk.ts";
 import { fixtureFilesOf } from "../dispatch/fixture-files.ts";
+import type { Fixtures } from "../dispatch/fixtures.ts";
 import { openRequests } from "../dispatch/open-requests.ts";
 import { Schedule } from "../dispatch/schedule.ts";
 import { HostError, UsageError } from "../errors/errors.ts";
 import { renderError } from "../errors/render.ts";
 import { suggestion } from "../errors/suggest.ts";
 import { EventStream } from "../events/stream.ts";
-import { fixturePath, fixtureTitle } from "../fixture/names.ts";
+import { fixturePath, fixtureTitle, type Places } from "../fixture/names.ts";
 import { Store } from "../fixture/store.ts";
 import { fixtureLine } from "../report/fixtures.ts";
 import { visible } from "../report/text.ts";
@@ -67,6 +68,50 @@ const clean = (store: Store): void => {
 /** The name behind what was typed: as in `vm_fixture`, but the suffix does no harm. */
 const nameOf = (typed: string): string => typed.replace(/^\.\//, "").replace(/(\.fixture)?\.lua$/, "");
 
+/** Says why a piece of work has failed. */
+const complain = (error: unknown): void => void process.stderr.write(`provium: ${renderError(error)}\n`);
+
+/** Prints the fixtures that are not in the cache. False: some could not be looked up. */
+const tellStale = async (fixtures: Fixtures, places: Places): Promise<boolean> => {
+  let good = true;
+  let count = 0;
+  for (const file of fixtureFilesOf(places))
+    try {
+      if (await fixtures.isCached(file)) continue;
+      count++;
+      say(visible(fixtureTitle(fixturePath(file, places))));
+    } catch (error) {
+      good = false;
+      complain(error);
+    }
+  say(`${count} stale fixture(s)`);
+  return good;
+};
+
+/** Has fixtures in the cache, `jobs` at a time. False: some could not be built. */
+const build = async (
+  fixtures: Fixtures,
+  paths: readonly string[],
+  jobs: number,
+  anew: boolean,
+): Promise<boolean> => {
+  let good = true;
+  const queue = [...paths];
+  const asker = { path: `provium fixture ${anew ? "rebuild" : "build"}`, file: "" };
+  const next = async (): Promise<void> => {
+    for (let path = queue.shift(); path !== undefined; path = queue.shift())
+      try {
+        const there = await fixtures.ensure({ name: nameOf(path), rule: "lab" }, asker, anew);
+        say(`${there ? "already built" : "built"}: ${path}`);
+      } catch (error) {
+        good = false;
+        complain(error);
+      }
+  };
+  await Promise.all(Array.from({ length: jobs }, next));
+  return good;
+};
+
 /** Looks at fixtures or builds them, with all that this takes; the exit status. */
 const work = async (action: "build" | "rebuild" | "stale", options: RunOptions): Promise<number> => {
   using interruption = new Interruption();
@@ -105,31 +150,11 @@ const work = async (action: "build" | "rebuild" | "stale", options: RunOptions):
   if (fixtures === undefined) throw new HostError("fixtures need machines, and --vmm local boots none");
   interruption.listen((reason) => fixtures.stop(reason));
   try {
-    if (action === "stale") {
-      const stale: string[] = [];
-      for (const file of fixtureFilesOf(places))
-        if (!(await fixtures.isCached(file))) stale.push(fixtureTitle(fixturePath(file, places)));
-      for (const title of stale) say(visible(title));
-      say(`${stale.length} stale fixture(s)`);
-      return EXIT_PASSED;
-    }
-    let status = EXIT_PASSED;
-    const queue = [...options.paths];
-    const next = async (): Promise<void> => {
-      for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
-        const asker = { path: `provium fixture ${action}`, file: "" };
-        try {
-          const reference = { name: nameOf(path), rule: "lab" as const };
-          const there = await fixtures.ensure(reference, asker, action === "rebuild");
-          say(`${there ? "already built" : "built"}: ${path}`);
-        } catch (error) {
-          status = EXIT_FAILED;
-          process.stderr.write(`provium: ${renderError(error)}\n`);
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: options.jobs ?? 1 }, next));
-    return interruption.status ?? status;
+    const good =
+      action === "stale"
+        ? await tellStale(fixtures, places)
+        : await build(fixtures, options.paths, options.jobs ?? 1, action === "rebuild");
+    return interruption.status ?? (good ? EXIT_PASSED : EXIT_FAILED);
   } finally {
     await fixtures.close();
   }
