@@ -5,8 +5,11 @@ import { join } from "node:path";
 import { ApiError, InterruptedError, ProviumError, RefusedError } from "../errors/errors.ts";
 import type { FixtureKind } from "../fixture/store.ts";
 import type { Lab } from "../lab/lab.ts";
+import { LAB_MANIFEST, readLab } from "../lab/lab-snapshot.ts";
+import { MANIFEST } from "../lab/manifest.ts";
+import type { BootOptions } from "../lab/options.ts";
 import type { FixtureAnswer } from "../lab/ports.ts";
-import { readSnapshot } from "../lab/snapshot.ts";
+import { readSnapshot, type Snapshot } from "../lab/snapshot.ts";
 import type { Vm } from "../lab/vm.ts";
 import { describe } from "../lua/describe.ts";
 import type { LuaValue } from "../lua/values.ts";
@@ -53,8 +56,8 @@ export function* fixtureResult(api: Api, values: readonly LuaValue[], staging: s
 
 /** A path that `lab:snapshot(dir)` or a script of the test's own has made. */
 const snapshotAt = (directory: string): FixtureSnapshot => {
-  if (existsSync(join(directory, "lab.json"))) return { kind: "lab", snapshot: directory };
-  if (existsSync(join(directory, "manifest.json"))) return { kind: "vm", snapshot: directory };
+  if (existsSync(join(directory, LAB_MANIFEST))) return { kind: "lab", snapshot: directory };
+  if (existsSync(join(directory, MANIFEST))) return { kind: "vm", snapshot: directory };
   throw wrong(`the path \`${directory}\`, where no snapshot is`);
 };
 
@@ -69,33 +72,46 @@ function* saved(api: Api, vm: Vm, staging: string): Op<FixtureSnapshot> {
 const isDamage = (error: unknown): error is ProviumError =>
   error instanceof ProviumError && !(error instanceof InterruptedError) && !(error instanceof RefusedError);
 
-/** What it throws for a snapshot that is of no use is a RestoreError. */
-function* going<T>(op: () => Op<T>): Op<T> {
+const unfit = (error: unknown): unknown =>
+  isDamage(error) ? new RestoreError(error.message, { cause: error, hint: error.hint }) : error;
+
+/** Throws RestoreError for a snapshot that cannot be read. */
+const read = <T>(work: () => T): T => {
   try {
-    return yield* op();
+    return work();
   } catch (error) {
-    if (!isDamage(error)) throw error;
-    throw new RestoreError(error.message, { cause: error, hint: error.hint });
+    throw unfit(error);
+  }
+};
+
+/** Throws RestoreError when machines cannot go on from a snapshot. */
+function* going<T>(op: Op<T>): Op<T> {
+  try {
+    return yield* op;
+  } catch (error) {
+    throw unfit(error);
   }
 }
 
+/** Where a VM out of a fixture is booted again, it is the machine that it was. */
+const optionsOf = ({ manifest: { launch } }: Snapshot): BootOptions => ({
+  memoryBytes: launch.memoryBytes,
+  cpus: launch.cpus,
+});
+
 /** A VM that goes on from the fixture: a member of `lab`, called after the fixture, or a classic one. */
 export function* restoreVm(api: Api, lab: Lab | undefined, name: string, answer: FixtureAnswer): Op<Vm> {
-  const { scopes, snapshots } = api;
-  // biome-ignore lint/correctness/useYield: an operation that never gets to wait
-  const snapshot = yield* going(function* () {
-    return readSnapshot(snapshots, answer.directory);
-  });
-  const { profile, launch } = snapshot.manifest;
-  // Where it is booted again, it is the machine that it was.
-  const options = { memoryBytes: launch.memoryBytes, cpus: launch.cpus };
+  const { scopes } = api;
+  const snapshot = read(() => readSnapshot(api.snapshots, answer.directory));
+  const { profile } = snapshot.manifest;
+  const options = optionsOf(snapshot);
   const vm =
     lab === undefined
       ? scopes.createClassicVm(profile, options)
       : scopes.createVm(lab, lab.freeVmName(name), profile, options);
   let up = false;
   try {
-    yield* going(() => vm.snapshots.restore(snapshot));
+    yield* going(vm.snapshots.restore(snapshot));
     up = true;
     return vm;
   } finally {
@@ -103,18 +119,28 @@ export function* restoreVm(api: Api, lab: Lab | undefined, name: string, answer:
   }
 }
 
-/** A new sub-lab of `lab` whose VMs go on from the fixture. */
+/** A new sub-lab of `lab` with all VMs of the fixture. */
 export function* restoreLab(api: Api, lab: Lab, answer: FixtureAnswer): Op<Lab> {
-  const made = lab.lab();
+  const { scopes, snapshots } = api;
+  const { directory } = answer;
+  const members = read(() =>
+    readLab(snapshots, directory).vms.map(({ name, snapshot }) => ({
+      name,
+      snapshot: readSnapshot(snapshots, join(directory, snapshot)),
+    })),
+  );
+  const sub = lab.lab();
   let up = false;
   try {
-    yield* going(() => restoreInto(api, made, answer.directory));
+    for (const { name, snapshot } of members)
+      scopes.createVm(sub, name, snapshot.manifest.profile, optionsOf(snapshot));
+    yield* going(restoreInto(api, sub, directory));
     up = true;
-    return made;
+    return sub;
   } finally {
     if (!up) {
-      for (const vm of made.allVms()) api.scopes.discard(vm);
-      lab.remove(made);
+      for (const vm of sub.allVms()) scopes.discard(vm);
+      lab.remove(sub);
     }
   }
 }
