@@ -65,16 +65,7 @@ const run = (directory: string, name: string, text: string): Told => {
   mkdirSync(home);
   writeFileSync(join(home, `${name}.test.lua`), text);
   const child = Bun.spawnSync(
-    [
-      EXECUTABLE,
-      `${name}.test.lua`,
-      "--timeout",
-      "1800",
-      "--cpu-overcommit",
-      "16",
-      "--save-events",
-      "events",
-    ],
+    [EXECUTABLE, `${name}.test.lua`, "--timeout", "1800", "--cpu-overcommit", "8", "--save-events", "events"],
     { cwd: home, stdout: "pipe", stderr: "pipe" },
   );
   if (child.exitCode !== 0) throw new Error(`${child.stdout}${child.stderr}`);

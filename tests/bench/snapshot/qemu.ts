@@ -149,7 +149,9 @@ export const measureQemu = async (directory: string, rounds: number): Promise<vo
         closeSync(fd);
       }
       yield* monitor(machine).execute("migrate-incoming", { uri: "fd:stream" }, after(WAIT_MS));
-      yield* status(machine, "query-status", "running");
+      // It was stopped when it was saved, and so it comes back.
+      yield* status(machine, "query-status", "paused");
+      yield* machine.resume();
       return machine;
     },
     "-loadvm        ": function* () {
