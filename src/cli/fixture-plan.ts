@@ -1,5 +1,6 @@
 /** Where a run's fixtures are kept, and what their keys are made of on this host. */
 
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { guestAsset } from "../assets/guests.ts";
@@ -11,6 +12,7 @@ import type { Places } from "../fixture/names.ts";
 import { Store } from "../fixture/store.ts";
 import { dialectOf } from "../runner/dialect.ts";
 import type { Job } from "../runner/protocol.ts";
+import { type Architecture, HOST_ARCHITECTURE } from "../sys/architecture.ts";
 import { findQemu } from "../vmm/program.ts";
 
 export interface FixtureHost {
@@ -33,9 +35,9 @@ const cpuModel = (): string => {
   }
 };
 
-const qemuOf = (environment: NodeJS.ProcessEnv): string | undefined => {
+const qemuOf = (environment: NodeJS.ProcessEnv, architecture?: Architecture): string | undefined => {
   try {
-    return findQemu(environment);
+    return findQemu(environment, architecture);
   } catch {
     // Whoever boots hears of it.
     return undefined;
@@ -55,8 +57,26 @@ const machineryOf = async (host: FixtureHost, hashes: FileHashes): Promise<reado
   ];
 };
 
+/** What stands in for the machinery of this host's own guests where a profile has those of another architecture. */
+const foreignMachinery = async (
+  architecture: Architecture,
+  environment: NodeJS.ProcessEnv,
+  hashes: FileHashes,
+): Promise<readonly string[]> => {
+  if (architecture === HOST_ARCHITECTURE) return [];
+  const qemu = qemuOf(environment, architecture);
+  const programs = ["agent", "wrapper"].map((name) => guestAsset(name, architecture) ?? new Uint8Array());
+  return [qemu === undefined ? "no qemu" : await hashes.of(qemu), ...programs.map((bytes) => sha256(bytes))];
+};
+
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
 /** Everything about a profile that ends up in a machine, files by their content. */
-const identityOf = async (profile: Profile, hashes: FileHashes): Promise<string> => {
+const identityOf = async (
+  profile: Profile,
+  environment: NodeJS.ProcessEnv,
+  hashes: FileHashes,
+): Promise<string> => {
   const { kernel, initrd, agentOverlayPath, modules, ...plain } = profile;
   const files = [kernel, initrd, agentOverlayPath];
   const contents: string[] = [];
@@ -67,7 +87,8 @@ const identityOf = async (profile: Profile, hashes: FileHashes): Promise<string>
   const embedded = profile.origin === "embedded" ? guestAsset("guest/manifest", architecture) : undefined;
   const guest = embedded === undefined ? "" : new TextDecoder().decode(embedded);
   const sorted = Object.entries(plain).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([sorted, contents, guest]);
+  const foreign = await foreignMachinery(architecture, environment, hashes);
+  return JSON.stringify([sorted, contents, guest, foreign]);
 };
 
 const remembered = <T>(work: (name: string) => Promise<T>): ((name: string) => Promise<T>) => {
@@ -91,7 +112,7 @@ export const fixturePlan = (
   const machinery = remembered(() => machineryOf(host, hashes));
   const profile = remembered(async (name) => {
     const found = Object.hasOwn(host.profiles, name) ? host.profiles[name] : undefined;
-    return found && identityOf(found, hashes);
+    return found && identityOf(found, host.environment, hashes);
   });
   return {
     store: new Store(config.cacheDir, config.cacheMaxSize),

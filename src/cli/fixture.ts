@@ -1,6 +1,7 @@
 /** `provium fixture`: what is in the cache, what is missing, builds ahead of time. */
 
 import { join } from "node:path";
+import { assetPath } from "../assets/extract.ts";
 import { Desk } from "../dispatch/desk.ts";
 import { fixtureFilesOf } from "../dispatch/fixture-files.ts";
 import type { Fixtures } from "../dispatch/fixtures.ts";
@@ -21,10 +22,11 @@ import { COMMON_FLAGS, CONFIG_FLAGS, type Flags, RUN_FLAGS } from "./flags.ts";
 import { renderHelp } from "./help.ts";
 import { cacheDirectory } from "./machinery.ts";
 import { type RunOptions, runOptions } from "./options.ts";
+import { readyProfiles } from "./ready-profiles.ts";
 import { Interruption } from "./signals.ts";
 import { openWorkshop } from "./workshop.ts";
 
-const { timeout, mem, cpus, jobs, accel, transport, verbose } = RUN_FLAGS;
+const { timeout, mem, cpus, jobs, accel, transport, verbose, "no-build": noBuild } = RUN_FLAGS;
 export const FLAGS: Flags = {
   timeout: {
     ...timeout,
@@ -35,6 +37,7 @@ export const FLAGS: Flags = {
   jobs: { ...jobs, description: "builds at a time (1)" },
   accel,
   transport,
+  "no-build": noBuild,
   verbose: { ...verbose, description: "what happens meanwhile" },
   ...CONFIG_FLAGS,
   help: COMMON_FLAGS.help,
@@ -118,11 +121,8 @@ const work = async (action: "build" | "rebuild" | "stale", options: RunOptions):
   const base = runBase(process.env);
   sweepDeadRuns(base);
   using directory = RunDirectory.open(base);
-  const { config } = options;
-  const places = {
-    project: config.project,
-    roots: config.roots.length > 0 ? config.roots : [options.directory],
-  };
+  const { project, roots: configured } = options.config;
+  const places = { project, roots: configured.length > 0 ? configured : [options.directory] };
   const stream = new EventStream();
   const verbose = options.output.detail === "verbose";
   stream.subscribe((event) => {
@@ -132,9 +132,20 @@ const work = async (action: "build" | "rebuild" | "stale", options: RunOptions):
     else if (verbose && event.kind.startsWith("fixture_"))
       aside(fixtureLine(event as Parameters<typeof fixtureLine>[0]));
   });
-  for (const text of config.warnings) stream.emit("notice", { level: "warning", text });
+  for (const text of options.config.warnings) stream.emit("notice", { level: "warning", text });
+  const profiles = await readyProfiles(
+    options.config,
+    { files: [], roots: places.roots, build: options.build && action !== "stale" },
+    {
+      helper: assetPath("helper", directory.path, process.env),
+      environment: process.env,
+      show: verbose,
+      say: (text) => stream.emit("notice", { level: "info", text }),
+      onInterrupt: (listener) => interruption.listen(listener),
+    },
+  );
   const workshop = openWorkshop(
-    options,
+    { ...options, config: { ...options.config, profiles } },
     process.env,
     { directory, cacheDir: cacheDirectory(process.env, directory), ...places },
     stream,
