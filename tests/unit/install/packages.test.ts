@@ -15,7 +15,7 @@ const run = (...command: string[]): { code: number; text: string } => {
 };
 
 describe("make install", () => {
-  test("puts executable, man pages, documents and examples below DESTDIR and PREFIX, and nothing else", () => {
+  test("puts executable, man pages, completions, stubs, documents and examples below DESTDIR and PREFIX, and nothing else", () => {
     const done = run("make", "-s", "install", `DESTDIR=${stage}`, "PREFIX=/opt/p");
     expect(done).toMatchObject({ code: 0 });
     expect(readdirSync(stage)).toEqual(["opt"]);
@@ -27,6 +27,13 @@ describe("make install", () => {
       expect(statSync(there(`share/man/${page}`)).mode & 0o777).toBe(0o644);
     for (const file of ["README.md", "install.md", "examples/01-hello.test.lua"])
       expect(existsSync(there(`share/doc/provium/${file}`))).toBe(true);
+    for (const file of [
+      "bash-completion/completions/provium",
+      "zsh/vendor-completions/_provium",
+      "fish/vendor_completions.d/provium.fish",
+      "provium/lua/provium.lua",
+    ])
+      expect(statSync(there(`share/${file}`)).mode & 0o777).toBe(0o644);
     expect(run(there("bin/provium"), "--version").text).toBe(`provium ${manifest.version}\n`);
   }, 120_000);
 
