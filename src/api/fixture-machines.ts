@@ -140,6 +140,7 @@ export function* restoreLab(api: Api, lab: Lab, answer: FixtureAnswer): Op<Lab> 
   } finally {
     if (!up) {
       for (const vm of sub.allVms()) scopes.discard(vm);
+      for (const bridge of sub.ownBridges()) yield* scopes.closeBridge(bridge);
       lab.remove(sub);
     }
   }

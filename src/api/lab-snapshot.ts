@@ -1,7 +1,10 @@
 /** Snapshots of labs as Lua sees them: `lab:snapshot`, `lab:restore` and the LabSnapshot between them. */
 
+import { join } from "node:path";
+import type { Bridge } from "../lab/bridge.ts";
 import type { Lab } from "../lab/lab.ts";
 import { readLab, restoreLab, type SavedMember, saveLab } from "../lab/lab-snapshot.ts";
+import type { SavedBridge } from "../lab/saved-bridge.ts";
 import type { Vm } from "../lab/vm.ts";
 import type { Args } from "../lua/args.ts";
 import { defineClass, type Method, method } from "../lua/native.ts";
@@ -31,20 +34,45 @@ function* snapshot(self: Home, args: Args): Op<LabSnapshotHandle | string> {
   const directory = snapshotPath(api, lab.name, given, "lab");
   const vms = lab.allVms();
   refuseLiveStreams("lab:snapshot", api, vms);
-  yield* saveLab(lab.name, vms, api.snapshots, directory);
+  yield* saveLab(
+    lab.name,
+    vms,
+    lab.ownBridges().map((bridge) => bridge.saved()),
+    api.snapshots,
+    directory,
+  );
   return given === undefined ? new LabSnapshotHandle(api, directory, lab.name) : directory;
 }
 
 /** Has the VMs of a saved lab go on, each as the VM of its name in `lab`; one that is not there is declared. */
 export function* restoreInto(api: Api, lab: Lab, directory: string): Op<readonly Vm[]> {
-  const { vms: members } = readLab(api.snapshots, directory);
+  const { vms: members, bridges: saved } = readLab(api.snapshots, directory);
   const vms = members.map((member) => memberOf(api, lab, member));
+  for (const vm of vms) yield* vm.snapshots.check("restore");
+  const bridges = new Map(saved.map((one) => [one.name, bridgeOf(api, lab, one)]));
+  for (const { name, conditions } of saved) yield* (bridges.get(name) as Bridge).restore(conditions);
+  // Each on the lab's own bridges; there may be others of the same names.
+  for (const [i, { snapshot }] of members.entries()) {
+    const vm = vms[i] as Vm;
+    for (const nic of vm.snapshots.known(join(directory, snapshot)).manifest.nics) {
+      const bridge = bridges.get(nic.bridge);
+      if (bridge !== undefined) yield* bridge.adopt(vm, nic);
+    }
+  }
   yield* restoreLab(directory, members, vms);
+  for (const { name, routes, uplink } of saved) {
+    const bridge = bridges.get(name) as Bridge;
+    yield* bridge.route(routes.flatMap((other) => bridges.get(other) ?? []));
+    if (uplink) yield* bridge.enableUplink();
+  }
   return vms;
 }
 
 const memberOf = (api: Api, lab: Lab, { name, profile }: SavedMember): Vm =>
   lab.findVm(name) ?? api.scopes.createVm(lab, name, profile, {});
+
+const bridgeOf = (api: Api, lab: Lab, saved: SavedBridge): Bridge =>
+  lab.ownBridges().find(({ name }) => name === saved.name) ?? api.scopes.createSavedBridge(lab, saved);
 
 function* restore<H extends Home>(self: H, args: Args): Op<H> {
   const given = args.any(1);

@@ -47,7 +47,7 @@ export class ResetBetweenTests {
         `provium.reset_between_tests would auto-snapshot a live stream of file \`${scopes.path}\`:\n${live.join("\n")}`,
         { hint: "Close the streams at the end of the top level, or open them inside the tests." },
       );
-    this.baseline = yield* Baseline.take(vms, snapshots);
+    this.baseline = yield* Baseline.take(vms, scopes.network, snapshots);
   }
 
   /** A test runs and another one follows: the machines for that one are started meanwhile. */

@@ -5,9 +5,9 @@ import type { BackendBridge, Counters, Port } from "../net/backend.ts";
 import { closeFd } from "../sys/libc.ts";
 import type { Op } from "../sys/op.ts";
 import type { BridgeOptions } from "./bridge-options.ts";
-import type { VmLink } from "./link.ts";
+import type { SavedNic, VmLink } from "./link.ts";
 import type { Guest, NicSpec } from "./ports.ts";
-import { address6Of, addressOf, type Subnet } from "./subnet.ts";
+import { address6Of, addressOf, networkOf, type Subnet } from "./subnet.ts";
 import type { Vm } from "./vm.ts";
 
 /** How long an interface may take to appear in the guest, before the factor for software emulation. */
@@ -31,7 +31,6 @@ export class Attachment implements VmLink {
   private port: Port | undefined;
   /** QEMU has not got its own copy of the wire yet. */
   private wireOpen = false;
-  private carrier = true;
 
   constructor(
     readonly bridge: Segment,
@@ -41,6 +40,10 @@ export class Attachment implements VmLink {
     readonly mac: string,
     /** Number of its address in the bridge's subnet; undefined where nobody gives addresses. */
     readonly host: number | undefined,
+    /** Its place in the machine. */
+    readonly slot: number,
+    /** The cable is in. */
+    private carrier = true,
   ) {}
 
   /** The number of its port, while it has one. */
@@ -74,7 +77,20 @@ export class Attachment implements VmLink {
       this.handedOver();
       throw error;
     }
-    return { id: this.id, mac: this.mac, mtu: this.bridge.mtu, up: this.carrier, wire: port.wire };
+    return {
+      id: this.id,
+      mac: this.mac,
+      mtu: this.bridge.mtu,
+      slot: this.slot,
+      up: this.carrier,
+      wire: port.wire,
+    };
+  }
+
+  saved(): SavedNic {
+    const { mac, host, slot, carrier } = this;
+    const { name, subnet } = this.bridge;
+    return { bridge: name, subnet: networkOf(subnet), mac, host, slot, connected: carrier };
   }
 
   handedOver(): void {

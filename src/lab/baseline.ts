@@ -6,6 +6,7 @@
 import { InterruptedError } from "../errors/errors.ts";
 import { all, type Op } from "../sys/op.ts";
 import { saveTogether } from "./lab-snapshot.ts";
+import type { Network } from "./network.ts";
 import type { SnapshotFiles } from "./ports.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Vm } from "./vm.ts";
@@ -24,10 +25,12 @@ export class Baseline {
     private readonly files: SnapshotFiles,
     private readonly directories: readonly string[],
     private readonly places: readonly Place[],
+    /** Puts back what was wrong on the bridges. */
+    private readonly bridges: () => Op<void>,
   ) {}
 
   /** Saves those that run. */
-  static *take(vms: readonly Vm[], files: SnapshotFiles): Op<Baseline> {
+  static *take(vms: readonly Vm[], network: Network, files: SnapshotFiles): Op<Baseline> {
     const running = vms.filter((vm) => vm.running);
     const directories = running.map((vm) => files.fresh(`${vm.name}-baseline`));
     const snapshots = yield* saveTogether(running, directories);
@@ -36,6 +39,7 @@ export class Baseline {
       files,
       directories,
       vms.map((vm) => ({ vm, snapshot: of.get(vm) })),
+      network.remember(),
     );
   }
 
@@ -48,6 +52,7 @@ export class Baseline {
   /** Puts every VM back, side by side. */
   *restore(): Op<void> {
     this.prepare();
+    yield* this.bridges();
     yield* all(this.places.map((place) => this.back(place)));
   }
 
@@ -56,7 +61,7 @@ export class Baseline {
     for (const place of this.places) {
       const next = place.next;
       place.next = undefined;
-      next?.launch.abandon(new InterruptedError("no further test needs this machine"))?.close();
+      next?.launch?.abandon(new InterruptedError("no further test needs this machine"))?.close();
     }
     for (const directory of this.directories) this.files.remove(directory);
   }

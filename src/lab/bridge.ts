@@ -10,10 +10,12 @@ import { BRIDGE_PORT } from "../net/backend.ts";
 import { all, type Op } from "../sys/op.ts";
 import type { Attachment, Segment } from "./attachment.ts";
 import type { BridgeOptions } from "./bridge-options.ts";
-import { Conditions, type Direction } from "./conditions.ts";
+import { Conditions, type Direction, type SavedConditions } from "./conditions.ts";
+import type { SavedNic } from "./link.ts";
 import type { BridgeChange, Service } from "./network-host.ts";
 import { Once } from "./once.ts";
 import type { Resource } from "./registry.ts";
+import { checkPlace, type SavedBridge } from "./saved-bridge.ts";
 import {
   addressOf,
   BRIDGE_HOST,
@@ -40,6 +42,7 @@ export interface BridgeNetwork {
   /** Throws when what carried the frames is gone. */
   check(): void;
   attachment(bridge: Bridge, vm: Vm, host: number | undefined): Attachment;
+  savedAttachment(bridge: Bridge, vm: Vm, nic: SavedNic): Attachment;
   openUplink(bridge: Bridge, carrier: BackendBridge): Op<Service>;
   openDhcp(bridge: Bridge, carrier: BackendBridge): Op<Service>;
   hostsOf(vm: Vm): string;
@@ -157,6 +160,46 @@ export class Bridge implements Resource, Segment {
   /** A VM of this name has come to be: it is attached if that was wished for. It does not run yet. */
   created(vm: Vm): void {
     if (this.expected.delete(vm.name)) this.enter(vm);
+  }
+
+  /** A VM that does not run is attached as its snapshot says. */
+  *adopt(vm: Vm, nic: SavedNic): Op<void> {
+    this.alive("restore");
+    const before = this.attached.get(vm.name);
+    checkPlace(
+      this,
+      this.attachments().filter((other) => other !== before),
+      vm,
+      nic,
+    );
+    if (before !== undefined) {
+      this.leave(before);
+      yield* before.unplug();
+    }
+    this.expected.delete(vm.name);
+    const attachment = this.network.savedAttachment(this, vm, nic);
+    if (attachment.host !== undefined) this.nextHost = Math.max(this.nextHost, attachment.host + 1);
+    this.attached.set(vm.name, attachment);
+    vm.links.add(attachment);
+    yield* this.tellNames([]);
+  }
+
+  saved(): SavedBridge {
+    const { mtu, addressing, seed } = this.options;
+    return {
+      name: this.name,
+      options: { subnet: this.network4, mtu, addressing, seed: String(seed) },
+      conditions: this.conditions.state(),
+      routes: this.routes(),
+      uplink: this.hasUplink,
+    };
+  }
+
+  /** What was wrong on it when it was saved is wrong again. */
+  *restore(state: SavedConditions): Op<void> {
+    this.alive("restore");
+    this.conditions.load(state);
+    yield* this.apply();
   }
 
   *detach(name: string): Op<void> {

@@ -24,6 +24,14 @@ const keyOf = (from: string, to: string): string => JSON.stringify([from, to]);
 const without = (impairment: Impairment): Impairment =>
   Object.fromEntries(Object.entries(impairment).filter(([, value]) => value !== undefined && value !== 0));
 
+/** All of it as data: what a snapshot of a lab keeps. */
+export interface SavedConditions {
+  readonly whole: Impairment;
+  readonly directed: readonly (readonly [from: string, to: string, impairment: Impairment])[];
+  readonly cuts: readonly Direction[];
+  readonly isolated: readonly string[];
+}
+
 export class Conditions {
   private whole: Impairment = {};
   private readonly directed = new Map<string, Impairment>();
@@ -72,6 +80,27 @@ export class Conditions {
 
   isIsolated(name: string): boolean {
     return this.isolated.has(name);
+  }
+
+  state(): SavedConditions {
+    return {
+      whole: this.whole,
+      directed: [...this.directed].map(([key, impairment]) => [
+        ...(JSON.parse(key) as Direction),
+        impairment,
+      ]),
+      cuts: [...this.cuts].map((key) => JSON.parse(key) as Direction),
+      isolated: [...this.isolated],
+    };
+  }
+
+  /** Takes the place of everything that was. */
+  load({ whole, directed, cuts, isolated }: SavedConditions): void {
+    this.reset();
+    this.whole = without(whole);
+    for (const [from, to, impairment] of directed) this.directed.set(keyOf(from, to), impairment);
+    this.cut(cuts);
+    for (const name of isolated) this.isolate(name);
   }
 
   /** Removes everything. */

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { ApiError, HostError } from "../errors/errors.ts";
 import { all, type Op } from "../sys/op.ts";
 import type { SnapshotFiles } from "./ports.ts";
+import { isSavedBridge, type SavedBridge } from "./saved-bridge.ts";
 import type { Saving, Snapshot } from "./snapshot.ts";
 import type { Vm } from "./vm.ts";
 
@@ -25,6 +26,8 @@ export interface SavedMember {
 export interface LabManifest {
   readonly lab: string;
   readonly vms: readonly SavedMember[];
+  /** The lab's own bridges. */
+  readonly bridges: readonly SavedBridge[];
 }
 
 /** Saves VMs, each booted, at one moment, each into a directory of its own; they go on. */
@@ -44,6 +47,7 @@ export function* saveTogether(vms: readonly Vm[], directories: readonly string[]
 export function* saveLab(
   lab: string,
   vms: readonly Vm[],
+  bridges: readonly SavedBridge[],
   files: SnapshotFiles,
   directory: string,
 ): Op<LabManifest> {
@@ -57,7 +61,7 @@ export function* saveLab(
     profile: profile.name,
     snapshot: `${encodeURIComponent(name)}.snap`,
   }));
-  const manifest = { provium_lab_snapshot: FORMAT, lab, vms: members };
+  const manifest = { provium_lab_snapshot: FORMAT, lab, vms: members, bridges };
   files.create(directory);
   let whole = false;
   try {
@@ -90,11 +94,12 @@ export const readLab = (files: SnapshotFiles, directory: string): LabManifest =>
     if (cause instanceof SyntaxError) throw damaged(`is no index of a lab's snapshot: ${cause.message}`);
     throw cause;
   }
-  const { provium_lab_snapshot: format, lab, vms } = (content ?? {}) as Record<string, unknown>;
+  const { provium_lab_snapshot: format, lab, vms, bridges } = (content ?? {}) as Record<string, unknown>;
   if (format !== FORMAT) throw damaged(`has format ${format}, and this provium reads ${FORMAT}`);
   if (typeof lab !== "string" || !Array.isArray(vms) || !vms.every(isMember) || vms.length === 0)
     throw damaged("is incomplete");
-  return { lab, vms };
+  if (!Array.isArray(bridges) || !bridges.every(isSavedBridge)) throw damaged("is incomplete: bridges");
+  return { lab, vms, bridges };
 };
 
 /** Has each VM go on from its part, side by side; when one cannot, none of them runs. */

@@ -67,6 +67,11 @@ export class Lab {
     return [...this.bridges.values(), ...(this.parent?.allBridges() ?? [])];
   }
 
+  /** Its own, in order of declaration. */
+  ownBridges(): Bridge[] {
+    return [...this.bridges.values()];
+  }
+
   findLab(name: string): Lab | undefined {
     return this.labs.get(name) ?? this.parent?.findLab(name);
   }

@@ -51,6 +51,7 @@ export const restoreSpec = (
   options: BootOptions,
   host: VmHost,
   { directory, manifest }: Snapshot,
+  nics: readonly NicSpec[],
 ): LaunchSpec => {
   checkManifest(
     manifest,
@@ -72,6 +73,7 @@ export const restoreSpec = (
     name,
     kernel: there(launch.kernel),
     initrd: there(launch.initrd),
+    nics,
     disks: [],
     directory: host.directory(name),
     saved: { directory, image },

@@ -3,6 +3,18 @@
 import type { Op } from "../sys/op.ts";
 import type { Guest, NicSpec } from "./ports.ts";
 
+/** An interface as a snapshot of its VM keeps it. */
+export interface SavedNic {
+  readonly bridge: string;
+  /** The bridge's network, "10.1.2.0/24": the guest goes on with its addresses. */
+  readonly subnet: string;
+  readonly mac: string;
+  /** Number of its address in the subnet; absent where nobody gives addresses. */
+  readonly host?: number | undefined;
+  readonly slot: number;
+  readonly connected: boolean;
+}
+
 /** A network interface of a VM, as far as its life is concerned. */
 export interface VmLink {
   /** Before a launch: what the machine is to get. */
@@ -11,4 +23,6 @@ export interface VmLink {
   handedOver(): void;
   /** The agent is there: after a boot or a reset. */
   ready(guest: Guest): Op<void>;
+  /** How a snapshot names it. */
+  saved(): SavedNic;
 }

@@ -6,6 +6,7 @@
  */
 
 import { ApiError, HostError } from "../errors/errors.ts";
+import type { SavedNic } from "./link.ts";
 import type { GuestIdentity, LaunchSpec, MachineImage, SessionMark } from "./ports.ts";
 
 export const MANIFEST = "manifest.json";
@@ -24,6 +25,8 @@ export interface Manifest {
   readonly image: MachineImage;
   readonly guest: GuestIdentity;
   readonly session: SessionMark;
+  /** Its network interfaces. */
+  readonly nics: readonly SavedNic[];
 }
 
 const INTEGER = "$integer";

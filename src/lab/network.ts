@@ -9,9 +9,11 @@ import type { Op } from "../sys/op.ts";
 import { Attachment } from "./attachment.ts";
 import { Bridge, type BridgeNetwork } from "./bridge.ts";
 import { type BridgeOptions, parseBridgeOptions } from "./bridge-options.ts";
+import type { SavedNic } from "./link.ts";
 import type { BridgeChange, LeaseBook, NetworkHost, Service } from "./network-host.ts";
 import { Once } from "./once.ts";
 import type { OptionTable } from "./options.ts";
+import type { SavedBridge } from "./saved-bridge.ts";
 import { defaultSubnet, networkOf, overlaps, parseSubnet, type Subnet, stableMac } from "./subnet.ts";
 import type { Vm } from "./vm.ts";
 
@@ -57,15 +59,42 @@ export class Network implements BridgeNetwork {
 
   createBridge(name: string, table: OptionTable | undefined): Bridge {
     const options = parseBridgeOptions(name, table);
-    const bridge = new Bridge(name, this, this.subnetFor(name, options), options);
-    this.bridges.add(bridge);
-    return bridge;
+    return this.add(new Bridge(name, this, this.subnetFor(name, options), options));
+  }
+
+  /** A bridge as it was saved. It may have the network of another one: it is the copy of one. */
+  createSavedBridge({ name, options }: SavedBridge): Bridge {
+    const { subnet, ...rest } = options;
+    const own = { ...rest, subnet, seed: BigInt(options.seed) };
+    return this.add(new Bridge(name, this, parseSubnet(subnet, this.made++), own));
   }
 
   attachment(bridge: Bridge, vm: Vm, host: number | undefined): Attachment {
     const mac = stableMac(bridge.name, vm.name, this.macs);
     this.macs.add(mac);
-    return new Attachment(bridge, vm, `n${++this.attachments}`, mac, host);
+    return new Attachment(bridge, vm, `n${++this.attachments}`, mac, host, freeSlot(vm));
+  }
+
+  /** The interface that a saved VM goes on with. */
+  savedAttachment(bridge: Bridge, vm: Vm, { mac, host, slot, connected }: SavedNic): Attachment {
+    this.macs.add(mac);
+    return new Attachment(bridge, vm, `n${++this.attachments}`, mac, host, slot, connected);
+  }
+
+  /** Attaches a VM that does not run just as its snapshot says. Throws ApiError naming a bridge that is not here. */
+  *relink(vm: Vm, nics: readonly SavedNic[]): Op<void> {
+    for (const { bridge } of this.attachmentsOf(vm))
+      if (!nics.some((nic) => nic.bridge === bridge.name)) yield* bridge.detach(vm.name);
+    for (const nic of nics) yield* this.savedBridge(vm, nic).adopt(vm, nic);
+  }
+
+  /** What is wrong on every bridge; the function that puts it back on those that are still there. */
+  remember(): () => Op<void> {
+    const states = [...this.bridges].map((bridge) => ({ bridge, state: bridge.conditions.state() }));
+    const { bridges } = this;
+    return function* () {
+      for (const { bridge, state } of states) if (bridges.has(bridge)) yield* bridge.restore(state);
+    };
   }
 
   openUplink(bridge: Bridge, carrier: BackendBridge): Op<Service> {
@@ -152,10 +181,26 @@ export class Network implements BridgeNetwork {
     this.backend.made?.close();
   }
 
+  private add(bridge: Bridge): Bridge {
+    this.bridges.add(bridge);
+    return bridge;
+  }
+
   private *serving(op: Op<Service>): Op<Service> {
     const service = yield* op;
     this.services.push(service);
     return service;
+  }
+
+  /** Which of the bridges of that name: the one that the VM is on, or the only one. */
+  private savedBridge(vm: Vm, nic: SavedNic): Bridge {
+    const own = this.attachmentsOf(vm).find(({ bridge }) => bridge.name === nic.bridge)?.bridge;
+    const named = [...this.bridges].filter(({ name }) => name === nic.bridge);
+    const bridge = own ?? named.find((one) => one.members().includes(vm.name)) ?? named.at(-1);
+    if (bridge !== undefined) return bridge;
+    throw new ApiError(`${vm.label} was saved on bridge \`${nic.bridge}\`, which is not here`, {
+      hint: `Make it first: provium:bridge("${nic.bridge}", {subnet = "${nic.subnet}"}).`,
+    });
   }
 
   private subnetFor(name: string, options: BridgeOptions): Subnet {
@@ -174,6 +219,15 @@ export class Network implements BridgeNetwork {
     }
   }
 }
+
+const SLOTS = 31;
+
+/** From the last place on: QEMU gives the first ones to disks. */
+const freeSlot = (vm: Vm): number => {
+  const taken = new Set([...vm.links].map((link) => link.saved().slot));
+  for (let slot = SLOTS; slot > 0; slot--) if (!taken.has(slot)) return slot;
+  throw new ApiError(`${vm.label} has ${SLOTS} network interfaces, and a machine has no place for more`);
+};
 
 /** A name as hosts(5) and DNS can have it; undefined when nothing of it is left. */
 export const hostName = (name: string): string | undefined => {

@@ -29,6 +29,8 @@ export interface NicSpec {
   readonly id: string;
   readonly mac: string;
   readonly mtu: number;
+  /** Place on the bus for what is plugged in and out, 1 to 31: a machine that goes on from a snapshot has it there. */
+  readonly slot: number;
   /** Whether the guest sees a carrier. */
   readonly up: boolean;
   /** Stays the caller's, who closes it when the machine has been given its own. */

@@ -16,6 +16,7 @@ import type { NetworkHost } from "./network-host.ts";
 import type { BootOptions, OptionTable } from "./options.ts";
 import type { Flavour } from "./quantities.ts";
 import { Registry, type Resource, type ResourceKind } from "./registry.ts";
+import type { SavedBridge } from "./saved-bridge.ts";
 import { Vm } from "./vm.ts";
 
 export const ROOT_LAB = "provium";
@@ -73,11 +74,27 @@ export class Scopes {
   /** A VM of the lab API: named, member of `lab`, ends with the scope that runs now. */
   createVm(lab: Lab, name: string, profileName: string, options: BootOptions): Vm {
     lab.checkVmName(name);
-    const vm = new Vm(name, this.profile(profileName), options, this.host, "shutdown");
+    const vm = this.newVm(name, this.profile(profileName), options, "shutdown");
     lab.addVm(vm);
     this.own(vm, this.current);
     this.network.created(vm, lab.allBridges());
     return vm;
+  }
+
+  private newVm(name: string, profile: Profile, options: BootOptions, leftover: "shutdown" | "kill"): Vm {
+    const vm: Vm = new Vm(name, profile, options, this.host, leftover, (nics) =>
+      this.network.relink(vm, nics),
+    );
+    return vm;
+  }
+
+  /** A bridge of a saved lab; else as `createBridge`. */
+  createSavedBridge(lab: Lab, saved: SavedBridge): Bridge {
+    lab.checkBridgeName(saved.name);
+    const bridge = this.network.createSavedBridge(saved);
+    lab.addBridge(bridge);
+    this.current.registry.add(bridge);
+    return bridge;
   }
 
   /** A bridge, member of `lab`, that ends with the scope that runs now. */
@@ -100,7 +117,7 @@ export class Scopes {
     const profile = this.profile(profileName);
     const n = (this.perProfile.get(profileName) ?? 0) + 1;
     this.perProfile.set(profileName, n);
-    const vm = new Vm(`${profileName}-${n}`, profile, options, this.host, "kill");
+    const vm = this.newVm(`${profileName}-${n}`, profile, options, "kill");
     this.own(vm, this.file);
     return vm;
   }

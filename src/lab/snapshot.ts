@@ -2,6 +2,7 @@
 
 import { HostError } from "../errors/errors.ts";
 import { after, monotonic, type Op } from "../sys/op.ts";
+import type { SavedNic } from "./link.ts";
 import { MANIFEST, type Manifest, readManifest, type SavedLaunch, writeManifest } from "./manifest.ts";
 import type { LaunchSpec, ParkedSession, SnapshotFiles } from "./ports.ts";
 import type { Session } from "./session.ts";
@@ -65,6 +66,7 @@ export class Saving {
     readonly vm: SavedVm,
     private readonly session: Session,
     private readonly spec: LaunchSpec,
+    private readonly nics: readonly SavedNic[],
     private readonly files: SnapshotFiles,
     private readonly hooks: SavingHooks,
   ) {}
@@ -96,6 +98,7 @@ export class Saving {
         image,
         guest: session.guest.identity,
         session: parked.mark,
+        nics: this.nics,
       };
       files.write(directory, MANIFEST, writeManifest(manifest));
       whole = true;

@@ -5,6 +5,7 @@ import { Begun, monotonic, NEVER, type Op } from "../sys/op.ts";
 import type { VmHost } from "./host.ts";
 import { restoreSpec } from "./launch.ts";
 import type { Lineage } from "./lineage.ts";
+import type { SavedNic } from "./link.ts";
 import type { BootOptions } from "./options.ts";
 import type { LaunchSpec, Machine } from "./ports.ts";
 import type { Session } from "./session.ts";
@@ -20,6 +21,10 @@ export interface SnapshotKeeper {
   readonly lineage: Lineage;
   /** Throws ApiError naming what of the VM cannot be saved. */
   checkSaving(): void;
+  /** Its network interfaces as they are. */
+  nics(): readonly SavedNic[];
+  /** Attaches the VM, which does not run, as a snapshot says. */
+  relink(nics: readonly SavedNic[]): Op<void>;
   /** Throws unless the state allows `call`. */
   allowed(call: string): Op<void>;
   /** What runs, and what it was launched with. Throws unless the state allows `call`. */
@@ -34,7 +39,8 @@ export interface SnapshotKeeper {
 /** A machine that waits to go on from a snapshot. Whoever does not use it abandons the launch. */
 export interface Prepared {
   readonly snapshot: Snapshot;
-  readonly launch: Begun<Machine>;
+  /** Undefined where it cannot be started beside the one that runs: it has network interfaces, whose ports are taken. */
+  readonly launch: Begun<Machine> | undefined;
 }
 
 export class VmSnapshots {
@@ -68,7 +74,7 @@ export class VmSnapshots {
     const { session, spec } = yield* this.keeper.live("snapshot");
     this.keeper.checkSaving();
     this.saving = true;
-    return new Saving(vm, session, spec, host.snapshots, {
+    return new Saving(vm, session, spec, this.keeper.nics(), host.snapshots, {
       branch: () => lineage.branch(),
       took: (snapshot, durationMs) => {
         this.taken.set(snapshot.directory, snapshot);
@@ -96,7 +102,8 @@ export class VmSnapshots {
   /** Starts a machine that waits to go on from a snapshot: for a `returnTo` that is to be quick. */
   prepare(snapshot: Snapshot): Prepared {
     const { vm, host } = this.keeper;
-    const spec = restoreSpec(vm.name, this.keeper.options(), host, snapshot);
+    if (snapshot.manifest.nics.length > 0) return { snapshot, launch: undefined };
+    const spec = restoreSpec(vm.name, this.keeper.options(), host, snapshot, []);
     return { snapshot, launch: new Begun(host.vmm.launch(spec, NEVER)) };
   }
 
@@ -116,6 +123,7 @@ export class VmSnapshots {
     const { vm, host, story, lineage } = this.keeper;
     const started = monotonic();
     const { origin } = snapshot;
+    yield* this.keeper.relink(snapshot.manifest.nics);
     const way = restoreWay(host, vm.name, this.keeper.options(), snapshot, begun);
     yield* this.keeper.start(way, (session) => {
       if (origin?.vm !== vm) lineage.begin();

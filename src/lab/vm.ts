@@ -8,7 +8,7 @@ import { VmDisks } from "./disks.ts";
 import type { VmHost } from "./host.ts";
 import { isEmulated } from "./launch.ts";
 import { Lineage } from "./lineage.ts";
-import type { VmLink } from "./link.ts";
+import type { SavedNic, VmLink } from "./link.ts";
 import { type BootOptions, mergeBootOptions } from "./options.ts";
 import { bootBound } from "./plan.ts";
 import type { ConsolePort, Guest, LaunchSpec, NicSpec } from "./ports.ts";
@@ -52,6 +52,8 @@ export class Vm implements Resource {
     private readonly host: VmHost,
     /** A classic VM that is left over at the end of its file is killed, a lab VM is shut down. */
     private readonly leftover: "shutdown" | "kill",
+    /** Attaches it, while it does not run, as a snapshot says. */
+    private readonly relink: (nics: readonly SavedNic[]) => Op<void>,
   ) {
     const vm = this;
     this.story = new VmStory(host.emit, host.file, name);
@@ -75,6 +77,8 @@ export class Vm implements Resource {
       options: () => this.options,
       allowed: (call) => this.allowed(call),
       checkSaving: () => this.checkSaving(),
+      nics: () => [...this.links].map((link) => link.saved()),
+      relink: (nics) => this.relink(nics),
       *live(call) {
         const session = yield* vm.live(call);
         return { session, spec: vm.spec as LaunchSpec };
@@ -265,7 +269,6 @@ export class Vm implements Resource {
 
   /** Throws for what a snapshot does not hold yet. */
   private checkSaving(): void {
-    refuseUnsavable(this.label, "is attached to bridges", this.links.size > 0);
     refuseUnsavable(this.label, "has disks", this.disks.all().length > 0);
   }
 

@@ -66,7 +66,7 @@ export const restoreWay = (
     *disks() {
       return [];
     },
-    spec: () => restoreSpec(name, options, host, snapshot),
+    spec: (_artefacts, nics) => restoreSpec(name, options, host, snapshot, nics),
     launch: (spec, deadline) => begun?.finish() ?? host.vmm.launch(spec, deadline),
     open: function* (session, deadline) {
       yield* session.machine.resume();

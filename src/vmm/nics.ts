@@ -22,13 +22,14 @@ export const netdev = (id: string, kind: Wire["kind"], descriptor: string): Json
     : { type: "socket", id: nicWire(id), fd: descriptor };
 
 /** The device itself. Without option ROM: nobody boots from it. `host_mtu` tells the guest what fits. */
-export const nic = (spec: Pick<NicSpec, "id" | "mac" | "mtu">, bus: string): JsonObject => ({
+export const nic = (spec: Pick<NicSpec, "id" | "mac" | "mtu" | "slot">, bus: string): JsonObject => ({
   driver: "virtio-net-pci",
   id: nicDevice(spec.id),
   netdev: nicWire(spec.id),
   mac: spec.mac,
   host_mtu: spec.mtu,
   bus,
+  addr: spec.slot.toString(16),
   romfile: "",
   "disable-legacy": "on",
 });

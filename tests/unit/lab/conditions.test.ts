@@ -13,6 +13,20 @@ const pairs = (conditions: Conditions) =>
     .pairs.map(({ from, to, cut, impairment }) => ({ way: `${from}-${to}`, cut, ...impairment }));
 
 describe("what is wrong on a bridge", () => {
+  test("is data, and the same again when that is loaded, in place of what was", () => {
+    const conditions = new Conditions();
+    conditions.set({ latencyNs: 5, loss: 0.5 });
+    conditions.set({ latencyNs: 0, rateBps: 9 }, ["a", "b"]);
+    conditions.cut([["b", "c"]]);
+    conditions.isolate("c");
+    const again = new Conditions();
+    again.set({ corrupt: 1 }, ["a", "c"]);
+    again.isolate("a");
+    again.load(JSON.parse(JSON.stringify(conditions.state())));
+    expect(pairs(again)).toEqual(pairs(conditions));
+    expect(again.state()).toEqual(conditions.state());
+  });
+
   test("a bridge without settings has a plan without pairs", () => {
     expect(pairs(new Conditions())).toEqual([]);
   });

@@ -7,7 +7,9 @@ import { fakes, profile } from "./fakes.ts";
 const trio = () => {
   const own = fakes();
   const reactor = new Reactor();
-  const vms = ["a", "b", "c"].map((name) => new Vm(name, profile("default"), {}, own.host, "shutdown"));
+  const vms = ["a", "b", "c"].map(
+    (name) => new Vm(name, profile("default"), {}, own.host, "shutdown", function* () {}),
+  );
   for (const vm of vms) reactor.run(vm.boot());
   return { own, reactor, vms };
 };
@@ -23,7 +25,7 @@ describe("a lab's snapshot", () => {
         return push(call);
       };
     }
-    reactor.run(saveLab("trio", vms, own.host.snapshots, "/s"));
+    reactor.run(saveLab("trio", vms, [], own.host.snapshots, "/s"));
     expect(order.map((call) => call.slice(2))).toEqual([
       ...["pause", "pause", "pause"],
       ...["save", "save", "save"],
@@ -41,7 +43,7 @@ describe("a lab's snapshot", () => {
     own.machines[1]!.save = () => {
       throw new Error("no luck");
     };
-    expect(() => reactor.run(saveLab("trio", vms, own.host.snapshots, "/s"))).toThrow("no luck");
+    expect(() => reactor.run(saveLab("trio", vms, [], own.host.snapshots, "/s"))).toThrow("no luck");
     expect([...own.files.keys()]).toEqual([]);
     for (const machine of own.machines) expect(machine.calls.at(-1)).toBe("resume");
     expect(vms.map((vm) => vm.state)).toEqual(["booted", "booted", "booted"]);
@@ -49,7 +51,7 @@ describe("a lab's snapshot", () => {
 
   test("is restored to all VMs or to none", () => {
     const { own, reactor, vms } = trio();
-    const { vms: members } = reactor.run(saveLab("trio", vms, own.host.snapshots, "/s"));
+    const { vms: members } = reactor.run(saveLab("trio", vms, [], own.host.snapshots, "/s"));
     expect(() => reactor.run(restoreLab("/s", members, vms))).toThrow("vm `a` is booted; restore needs");
     for (const vm of vms) vm.kill();
     reactor.run(restoreLab("/s", members, vms));

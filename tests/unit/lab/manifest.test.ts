@@ -25,6 +25,7 @@ const MANIFEST: Manifest = {
     boottimeNs: 2n ** 60n,
   },
   session: { token: 1, lastRequest: 7, lastProcess: 2, lastWorker: 1 },
+  nics: [],
 };
 const TEXT = writeManifest(MANIFEST);
 

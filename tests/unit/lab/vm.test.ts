@@ -8,7 +8,7 @@ import { NEVER, type Op } from "../../../src/sys/op.ts";
 import { at, type FakeMachine, fakes, profile, run } from "./fakes.ts";
 
 const setUp = (options: BootOptions = {}, world = fakes()) => {
-  const vm = new Vm("a", profile("default"), options, world.host, "shutdown");
+  const vm = new Vm("a", profile("default"), options, world.host, "shutdown", function* () {});
   return { vm, world };
 };
 const call = (vm: Vm): Op<unknown> => vm.call("run", (guest) => guest.main.run({} as never));
@@ -114,7 +114,7 @@ describe("states of a vm", () => {
       at((): never => {
         throw new Error("the agent closed the channel");
       });
-    const vm = new Vm("a", profile("default"), {}, { ...world.host, openGuest }, "shutdown");
+    const vm = new Vm("a", profile("default"), {}, { ...world.host, openGuest }, "shutdown", function* () {});
     const boot = vm.boot();
     // Up to the wait for the machine's own story.
     let step = boot.next();
