@@ -86,7 +86,7 @@ function* restore(self: VmHandle, args: Args): Op<VmHandle> {
 export const SNAPSHOT_METHODS: VmMethods = {
   snapshot: vmMethod(
     "(path?: string): Snapshot",
-    "Saves the running VM (memory, devices, writable disks) and goes on. Without a path the snapshot lasts as long as the file; a path must not exist yet. Open streams are refused. Commands, files, workers, working directory and credentials in the guest are part of it.",
+    "Saves the running VM (memory, devices, disks) and goes on. Without a path the snapshot lasts as long as the file; a path must not exist yet. Open streams are refused. Commands, files, workers, working directory and credentials in the guest are part of it.",
     snapshot,
   ),
   restore: vmMethod(

@@ -3,10 +3,12 @@
  * A disk ends when it is detached, at the latest with its VM.
  */
 
+import { join } from "node:path";
 import { ApiError, TimeoutError } from "../errors/errors.ts";
 import { closeFd } from "../sys/libc.ts";
 import type { Op } from "../sys/op.ts";
-import type { DiskLink, DiskSpec, HostDisk, Machine, OpenDisk } from "./ports.ts";
+import type { DiskLink, DiskSpec, HostDisk, Machine, OpenDisk, SnapshotFiles } from "./ports.ts";
+import { diskFile, type SavedDisk } from "./saved-disk.ts";
 
 /** What a disk has when nobody says how large it is. */
 export const DEFAULT_DISK_BYTES = 4 * 2 ** 30;
@@ -22,6 +24,8 @@ export class VmDisk {
     readonly host: HostDisk,
     /** Named in boot options, rather than attached by a call. */
     readonly fromBoot: boolean,
+    /** Where it sits on the bus for what is plugged in and out. */
+    readonly slot: number,
   ) {}
 }
 
@@ -65,7 +69,7 @@ export class VmDisks {
   }
 
   /** Opens one more. `call` is how errors name what wanted it. */
-  *add(spec: DiskSpec, call: string, fromBoot = false): Op<VmDisk> {
+  *add(spec: DiskSpec, call: string, fromBoot = false, slot = this.freeSlot()): Op<VmDisk> {
     const { keeper } = this;
     if (this.disks.has(spec.id))
       throw new ApiError(`${call}: ${keeper.label} has a disk \`${spec.id}\` already`, {
@@ -74,7 +78,7 @@ export class VmDisks {
     if (this.disks.size >= MOST_DISKS)
       throw new ApiError(`${call}: ${keeper.label} has ${MOST_DISKS} disks, which is all that fit`);
     const host = yield* keeper.open(spec, keeper.directory(), `${call}: image of disk \`${spec.id}\``);
-    const disk = new VmDisk(spec, host, fromBoot);
+    const disk = new VmDisk(spec, host, fromBoot, slot);
     if (spec.path !== undefined && spec.sizeBytes !== undefined && spec.sizeBytes !== host.sizeBytes) {
       host.close();
       throw new ApiError(
@@ -107,11 +111,73 @@ export class VmDisks {
     return links;
   }
 
+  /** Writes what a stopped machine has on its disks into the directory of a snapshot. */
+  *save(files: SnapshotFiles, directory: string): Op<readonly SavedDisk[]> {
+    const saved: SavedDisk[] = [];
+    for (const { spec, host, slot, fromBoot } of this.all()) {
+      const { id, readonly, path, format } = spec;
+      const { sizeBytes } = host;
+      const name = diskFile(id);
+      let content: SavedDisk["content"];
+      if (readonly && path !== undefined) content = { image: path, format };
+      else {
+        yield* host.save(join(directory, name));
+        content = yield* files.describe(directory, name);
+      }
+      const active = yield* host.faults();
+      const faults = active.map(({ fault, left }) =>
+        left === undefined ? fault : { ...fault, times: left },
+      );
+      saved.push({ id, readonly, slot, sizeBytes, fromBoot, content, faults });
+    }
+    return saved;
+  }
+
+  /** Makes the disks those of a snapshot, with their content and faults, for a machine that goes on from it. */
+  *goBack(saved: readonly SavedDisk[], files: SnapshotFiles, directory: string): Op<readonly DiskLink[]> {
+    for (const disk of this.all()) {
+      const before = saved.find(({ id }) => id === disk.spec.id);
+      if (before?.slot !== disk.slot || before.readonly !== disk.spec.readonly) this.drop(disk);
+    }
+    const links: DiskLink[] = [];
+    for (const before of saved) {
+      const disk = this.disks.get(before.id) ?? (yield* this.again(before));
+      const { host } = disk;
+      yield* host.disconnect();
+      yield* host.clearFaults();
+      if (!("image" in before.content)) {
+        yield* files.verify(directory, [before.content]);
+        if (host.sizeBytes !== before.sizeBytes) yield* host.resize(before.sizeBytes);
+        yield* host.load(join(directory, before.content.name));
+      }
+      for (const fault of before.faults) yield* host.setFault(fault);
+      links.push(yield* this.link(disk));
+    }
+    return links;
+  }
+
+  /** A disk of a snapshot in a VM that has it not: what is written to it goes to a temporary image of its own. */
+  private *again({ id, readonly, slot, sizeBytes, fromBoot, content }: SavedDisk): Op<VmDisk> {
+    const spec: DiskSpec =
+      "image" in content
+        ? { id, readonly, path: content.image, format: content.format }
+        : { id, readonly, sizeBytes, format: "raw" };
+    return yield* this.add(spec, "restore", fromBoot, slot);
+  }
+
+  /** Disks sit at the lower end of the bus. */
+  private freeSlot(): number {
+    const taken = new Set(this.all().map((disk) => disk.slot));
+    let slot = 1;
+    while (taken.has(slot)) slot++;
+    return slot;
+  }
+
   /** A connection for a machine; to be given back with `handedOver`. */
   *link(disk: VmDisk): Op<DiskLink> {
     const fd = yield* disk.host.connect();
     this.lent.push(fd);
-    return { id: disk.spec.id, readonly: disk.spec.readonly, fd };
+    return { id: disk.spec.id, readonly: disk.spec.readonly, slot: disk.slot, fd };
   }
 
   /** The machine has its own copies of what was lent, or will not take them. */

@@ -52,6 +52,7 @@ export const restoreSpec = (
   host: VmHost,
   { directory, manifest }: Snapshot,
   nics: readonly NicSpec[],
+  disks: readonly DiskLink[],
 ): LaunchSpec => {
   checkManifest(
     manifest,
@@ -74,7 +75,7 @@ export const restoreSpec = (
     kernel: there(launch.kernel),
     initrd: there(launch.initrd),
     nics,
-    disks: [],
+    disks,
     directory: host.directory(name),
     saved: { directory, image },
   };

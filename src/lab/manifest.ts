@@ -8,6 +8,7 @@
 import { ApiError, HostError } from "../errors/errors.ts";
 import type { SavedNic } from "./link.ts";
 import type { GuestIdentity, LaunchSpec, MachineImage, SessionMark } from "./ports.ts";
+import type { SavedDisk } from "./saved-disk.ts";
 
 export const MANIFEST = "manifest.json";
 /** Grows when an older provium could not read it. */
@@ -27,6 +28,7 @@ export interface Manifest {
   readonly session: SessionMark;
   /** Its network interfaces. */
   readonly nics: readonly SavedNic[];
+  readonly disks: readonly SavedDisk[];
 }
 
 const INTEGER = "$integer";

@@ -41,6 +41,8 @@ export interface NicSpec {
 export interface DiskLink {
   readonly id: string;
   readonly readonly: boolean;
+  /** Where it sits on the bus for what is plugged in and out. */
+  readonly slot: number;
   /** Somebody at its other end serves the disk over NBD. Stays the caller's, who closes it when the machine has its own. */
   readonly fd: number;
 }
@@ -499,6 +501,10 @@ export interface SnapshotFiles {
   write(directory: string, name: string, text: string): void;
   /** The text `name`, by which the snapshot is known. HostError naming the path when it is not there. */
   read(directory: string, name: string): string;
+  /** What a file beside it must be from now on. */
+  describe(directory: string, name: string): Op<SavedFile>;
+  /** Throws HostError naming the file that is no longer what it must be. */
+  verify(directory: string, files: readonly SavedFile[]): Op<void>;
   /** Whether a host file is there. */
   exists(path: string): boolean;
   /** What the directory takes on disk with all that is below it, in bytes; 0 when it is not there. */

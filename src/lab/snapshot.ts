@@ -2,6 +2,7 @@
 
 import { HostError } from "../errors/errors.ts";
 import { after, monotonic, type Op } from "../sys/op.ts";
+import type { VmDisks } from "./disks.ts";
 import type { SavedNic } from "./link.ts";
 import { MANIFEST, type Manifest, readManifest, type SavedLaunch, writeManifest } from "./manifest.ts";
 import type { LaunchSpec, ParkedSession, SnapshotFiles } from "./ports.ts";
@@ -67,6 +68,7 @@ export class Saving {
     private readonly session: Session,
     private readonly spec: LaunchSpec,
     private readonly nics: readonly SavedNic[],
+    private readonly disks: VmDisks,
     private readonly files: SnapshotFiles,
     private readonly hooks: SavingHooks,
   ) {}
@@ -90,6 +92,7 @@ export class Saving {
     let whole = false;
     try {
       const image = yield* session.machine.save(directory);
+      const disks = yield* this.disks.save(files, directory);
       const manifest: Manifest = {
         vm: vm.name,
         profile: vm.profile.name,
@@ -99,6 +102,7 @@ export class Saving {
         guest: session.guest.identity,
         session: parked.mark,
         nics: this.nics,
+        disks,
       };
       files.write(directory, MANIFEST, writeManifest(manifest));
       whole = true;

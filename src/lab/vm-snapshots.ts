@@ -1,7 +1,7 @@
 /** Snapshots of one VM: taking them, and going on from one. */
 
-import { ApiError } from "../errors/errors.ts";
 import { Begun, monotonic, NEVER, type Op } from "../sys/op.ts";
+import type { VmDisks } from "./disks.ts";
 import type { VmHost } from "./host.ts";
 import { restoreSpec } from "./launch.ts";
 import type { Lineage } from "./lineage.ts";
@@ -19,8 +19,7 @@ export interface SnapshotKeeper {
   readonly host: VmHost;
   readonly story: VmStory;
   readonly lineage: Lineage;
-  /** Throws ApiError naming what of the VM cannot be saved. */
-  checkSaving(): void;
+  readonly disks: VmDisks;
   /** Its network interfaces as they are. */
   nics(): readonly SavedNic[];
   /** Attaches the VM, which does not run, as a snapshot says. */
@@ -39,7 +38,7 @@ export interface SnapshotKeeper {
 /** A machine that waits to go on from a snapshot. Whoever does not use it abandons the launch. */
 export interface Prepared {
   readonly snapshot: Snapshot;
-  /** Undefined where it cannot be started beside the one that runs: it has network interfaces, whose ports are taken. */
+  /** Undefined where it cannot be started beside the one that runs: its ports and disks are taken. */
   readonly launch: Begun<Machine> | undefined;
 }
 
@@ -72,9 +71,8 @@ export class VmSnapshots {
   *begin(): Op<Saving> {
     const { vm, host, story, lineage } = this.keeper;
     const { session, spec } = yield* this.keeper.live("snapshot");
-    this.keeper.checkSaving();
     this.saving = true;
-    return new Saving(vm, session, spec, this.keeper.nics(), host.snapshots, {
+    return new Saving(vm, session, spec, this.keeper.nics(), this.keeper.disks, host.snapshots, {
       branch: () => lineage.branch(),
       took: (snapshot, durationMs) => {
         this.taken.set(snapshot.directory, snapshot);
@@ -102,8 +100,9 @@ export class VmSnapshots {
   /** Starts a machine that waits to go on from a snapshot: for a `returnTo` that is to be quick. */
   prepare(snapshot: Snapshot): Prepared {
     const { vm, host } = this.keeper;
-    if (snapshot.manifest.nics.length > 0) return { snapshot, launch: undefined };
-    const spec = restoreSpec(vm.name, this.keeper.options(), host, snapshot, []);
+    const { nics, disks } = snapshot.manifest;
+    if (nics.length + disks.length > 0) return { snapshot, launch: undefined };
+    const spec = restoreSpec(vm.name, this.keeper.options(), host, snapshot, [], []);
     return { snapshot, launch: new Begun(host.vmm.launch(spec, NEVER)) };
   }
 
@@ -124,7 +123,7 @@ export class VmSnapshots {
     const started = monotonic();
     const { origin } = snapshot;
     yield* this.keeper.relink(snapshot.manifest.nics);
-    const way = restoreWay(host, vm.name, this.keeper.options(), snapshot, begun);
+    const way = restoreWay(host, vm.name, this.keeper.options(), snapshot, this.keeper.disks, begun);
     yield* this.keeper.start(way, (session) => {
       if (origin?.vm !== vm) lineage.begin();
       else {
@@ -135,11 +134,3 @@ export class VmSnapshots {
     story.restored(monotonic() - started);
   }
 }
-
-/** What a snapshot cannot hold yet, named by what the VM has of it. */
-export const refuseUnsavable = (label: string, what: string, has: boolean): void => {
-  if (has)
-    throw new ApiError(`${label} ${what}, and those cannot be saved yet`, {
-      hint: "Detach it before the snapshot.",
-    });
-};

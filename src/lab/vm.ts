@@ -16,7 +16,7 @@ import type { Resource } from "./registry.ts";
 import { Session } from "./session.ts";
 import { allowedStates, isTransition, type VmState, wrongState } from "./states.ts";
 import { told } from "./told.ts";
-import { refuseUnsavable, VmSnapshots } from "./vm-snapshots.ts";
+import { VmSnapshots } from "./vm-snapshots.ts";
 import { VmStory } from "./vm-story.ts";
 import { bootWay, startError, type WayUp } from "./way-up.ts";
 
@@ -76,7 +76,7 @@ export class Vm implements Resource {
       lineage: this.lineage,
       options: () => this.options,
       allowed: (call) => this.allowed(call),
-      checkSaving: () => this.checkSaving(),
+      disks: this.disks,
       nics: () => [...this.links].map((link) => link.saved()),
       relink: (nics) => this.relink(nics),
       *live(call) {
@@ -87,7 +87,6 @@ export class Vm implements Resource {
         if (this.session !== undefined) this.finish(this.session, "shutdown", "goes back to a snapshot");
       },
       *start(way, there) {
-        vm.checkSaving();
         yield* vm.during("being restored", () => vm.start(way, there));
       },
     });
@@ -265,11 +264,6 @@ export class Vm implements Resource {
   /** The machine has no hardware acceleration: what takes time takes longer. */
   get emulated(): boolean {
     return isEmulated(this.host, this.profile.architecture);
-  }
-
-  /** Throws for what a snapshot does not hold yet. */
-  private checkSaving(): void {
-    refuseUnsavable(this.label, "has disks", this.disks.all().length > 0);
   }
 
   /** Throws unless the state allows `call`; a VM that has just died tells why. */

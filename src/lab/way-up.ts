@@ -54,19 +54,17 @@ export const restoreWay = (
   name: string,
   options: BootOptions,
   snapshot: Snapshot,
+  disks: VmDisks,
   begun?: Begun<Machine>,
 ): WayUp => {
-  const { launch } = snapshot.manifest;
+  const { launch, disks: saved } = snapshot.manifest;
   return {
     call: "restore",
     memoryBytes: launch.memoryBytes,
     cpus: launch.cpus,
     bound: bootBound(options, isEmulated(host, launch.architecture)),
-    // biome-ignore lint/correctness/useYield: an operation that never gets to wait
-    *disks() {
-      return [];
-    },
-    spec: (_artefacts, nics) => restoreSpec(name, options, host, snapshot, nics),
+    disks: () => disks.goBack(saved, host.snapshots, snapshot.directory),
+    spec: (_artefacts, nics, links) => restoreSpec(name, options, host, snapshot, nics, links),
     launch: (spec, deadline) => begun?.finish() ?? host.vmm.launch(spec, deadline),
     open: function* (session, deadline) {
       yield* session.machine.resume();

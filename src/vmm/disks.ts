@@ -50,5 +50,6 @@ export const disk = (link: DiskLink, bus: string): JsonObject => ({
   werror: "report",
   rerror: "report",
   bus,
+  addr: link.slot.toString(16),
   "disable-legacy": "on",
 });

@@ -22,7 +22,7 @@ import { checkImage } from "./image.ts";
 import { QemuMachine } from "./machine.ts";
 import { findQemu } from "./program.ts";
 import { Qmp } from "./qmp.ts";
-import { DEVICES_FILE, firmwareOf, openSaved, RAM_FILE, verifyImage } from "./save.ts";
+import { DEVICES_FILE, firmwareOf, openSaved, RAM_FILE, verifyFiles } from "./save.ts";
 
 export interface QemuHost {
   readonly reactor: Reactor;
@@ -192,7 +192,7 @@ export class QemuVmm implements Vmm {
       const started = machine;
       release.push(() => started.close());
       // QEMU starts meanwhile: the files are read for it to map in any case.
-      if (saved !== undefined) yield* verifyImage(saved.directory, saved.image);
+      if (saved !== undefined) yield* verifyFiles(saved.directory, saved.image.files);
       try {
         yield* qmp.open(deadline);
         if (saved !== undefined) yield* this.takeUp(saved, qmp, child);

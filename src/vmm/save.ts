@@ -46,14 +46,12 @@ export interface Running {
 export function* saveMachine(machine: Running, directory: string): Op<MachineImage> {
   const { qmp, pid } = machine;
   yield* refuseUnmovable(qmp);
+  writeFileSync(join(directory, FIRMWARE_FILE), yield* readFirmware(qmp, pid), { mode: 0o600 });
+  const ram = yield* saveRam(machine, join(directory, RAM_FILE));
+  // Last and small: where there is no space, what we write ourselves has told so.
   const devices = join(directory, DEVICES_FILE);
   yield* qmp.execute("xen-save-devices-state", { filename: devices, live: false }, after(SAVE_MS));
-  writeFileSync(join(directory, FIRMWARE_FILE), yield* readFirmware(qmp, pid), { mode: 0o600 });
-  const files = [
-    yield* saveRam(machine, join(directory, RAM_FILE)),
-    yield* described(directory, DEVICES_FILE),
-    yield* described(directory, FIRMWARE_FILE),
-  ];
+  const files = [ram, yield* described(directory, DEVICES_FILE), yield* described(directory, FIRMWARE_FILE)];
   return { qemu: qmp.version, files, entropyRead: machine.entropyRead };
 }
 
@@ -93,7 +91,7 @@ function* saveRam({ qmp, pid, spec, base }: Running, path: string): Op<SavedFile
   }
 }
 
-function* described(directory: string, name: string): Op<SavedFile> {
+export function* described(directory: string, name: string): Op<SavedFile> {
   const path = join(directory, name);
   const fd = openSync(path, "r");
   try {
@@ -131,8 +129,8 @@ export const openSaved = (directory: string, name: string): number => {
 };
 
 /** Throws HostError naming the file of a snapshot that is missing, cut off or altered. */
-export function* verifyImage(directory: string, image: MachineImage): Op<void> {
-  for (const { name, bytes, checksum } of image.files) {
+export function* verifyFiles(directory: string, files: readonly SavedFile[]): Op<void> {
+  for (const { name, bytes, checksum } of files) {
     const path = join(directory, name);
     const fd = openSaved(directory, name);
     try {

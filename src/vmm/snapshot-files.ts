@@ -13,6 +13,7 @@ import {
 import { join } from "node:path";
 import { HostError } from "../errors/errors.ts";
 import type { SnapshotFiles } from "../lab/ports.ts";
+import { described, verifyFiles } from "./save.ts";
 
 /** Blocks of stat(2) are always of this size. */
 const BLOCK_BYTES = 512;
@@ -43,6 +44,8 @@ export const createSnapshotFiles = (base: string): SnapshotFiles => {
         throw new HostError(`there is no snapshot in ${directory}: ${message(cause)}`, { cause });
       }
     },
+    describe: described,
+    verify: verifyFiles,
     exists: existsSync,
     size: (directory) =>
       existsSync(directory)

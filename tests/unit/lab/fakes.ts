@@ -422,6 +422,8 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
           if (!text) throw new HostError(`there is no snapshot in ${directory}`);
           return text;
         },
+        describe: (_directory, name) => at(() => ({ name, bytes: 4096, checksum: "0" })),
+        verify: () => at(() => {}),
         exists: () => true,
         size: (directory) => (all.files.has(directory) ? 4096 : 0),
       },

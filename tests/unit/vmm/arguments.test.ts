@@ -93,8 +93,8 @@ test("disks sit on the bus from which they can be unplugged, and are served over
   const args = change(
     {
       disks: [
-        { id: "data", readonly: false, fd: 40 },
-        { id: "a-name-that-is-longer-than-20", readonly: true, fd: 41 },
+        { id: "data", readonly: false, slot: 1, fd: 40 },
+        { id: "a-name-that-is-longer-than-20", readonly: true, slot: 2, fd: 41 },
       ],
     },
     { ...descriptors, disks: [11, 12] },
