@@ -1,7 +1,4 @@
-/**
- * Files with holes: where their data is, a checksum that does not depend on the holes, and a copy that keeps them.
- * lseek(2) SEEK_DATA, ioctl_ficlone(2).
- */
+/** Files with holes: where their data is, and a checksum that does not depend on the holes. lseek(2) SEEK_DATA. */
 
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { ENXIO, errno, failed, libc } from "./libc.ts";
@@ -14,8 +11,6 @@ export const WINDOW_BYTES = 1024 * 1024;
 
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
-/** _IOW(0x94, 9, int) of <linux/fs.h>. */
-const FICLONE = 0x40049409;
 /** After this many windows whoever else waits gets a turn. */
 const TURN_WINDOWS = 64;
 
@@ -128,11 +123,6 @@ export class SparseWriter {
     );
   }
 
-  /** Shares all blocks of another open file. False where the file systems cannot; nothing is changed then. */
-  clone(source: number): boolean {
-    return libc.ioctl(this.fd, FICLONE, source as never) === 0;
-  }
-
   close(): void {
     closeSync(this.fd);
   }
@@ -160,27 +150,4 @@ export function* sparseSum(fd: number): Op<SparseSum> {
     yield* turns.next();
   }
   return sum;
-}
-
-/** Copies a file to one that must not exist: by sharing its blocks where the file system can, else its data. */
-export function* copySparse(from: string, to: string): Op<void> {
-  const source = openSync(from, "r");
-  try {
-    const { size } = fstatSync(source);
-    const writer = new SparseWriter(to, size);
-    try {
-      if (writer.clone(source)) return;
-      const turns = new Turns();
-      const window = new Uint8Array(WINDOW_BYTES);
-      for (const at of windowsOf(dataExtents(source))) {
-        readAt(source, window, at);
-        writer.put(at, window);
-        yield* turns.next();
-      }
-    } finally {
-      writer.close();
-    }
-  } finally {
-    closeSync(source);
-  }
 }

@@ -7,7 +7,7 @@
  * snapshot, share its pages and never change it; and it reads the devices as an incoming migration.
  */
 
-import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { HostError } from "../errors/errors.ts";
 import type { LaunchSpec, MachineImage, SavedFile } from "../lab/ports.ts";
@@ -148,15 +148,3 @@ export function* verifyFiles(directory: string, files: readonly SavedFile[]): Op
 }
 
 export const firmwareOf = (directory: string): Uint8Array => readFileSync(join(directory, FIRMWARE_FILE));
-
-/** Puts the files on stable storage: for a snapshot that is to outlive the host's next crash. */
-export const syncFiles = (directory: string, image: MachineImage): void => {
-  for (const name of ["", ...image.files.map((file) => file.name)]) {
-    const fd = openSync(join(directory, name), "r");
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-  }
-};
