@@ -326,7 +326,7 @@ describe.skipIf(!existsSync(AGENT))("the agent on the local VMM", () => {
     });
 
     test("what only a real machine has is refused by name", () => {
-      const disk = { id: "data", readonly: false, fd: 9 };
+      const disk = { id: "data", readonly: false, slot: 1, fd: 9 };
       expect(() => run(vmm.launch({ ...spec, disks: [disk] }))).toThrow("`data`");
       expect(() => run(machine.powerButton())).toThrow(ApiError);
       expect(() => run(machine.console.write(bytes("x"), NEVER))).toThrow("console");
