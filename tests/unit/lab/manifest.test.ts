@@ -5,6 +5,7 @@ const MANIFEST: Manifest = {
   vm: "a",
   profile: "default",
   launch: {
+    architecture: "x86_64",
     memoryBytes: 256 * 2 ** 20,
     cpus: 1,
     kernel: "/k",
@@ -26,6 +27,7 @@ const MANIFEST: Manifest = {
   },
   session: { token: 1, lastRequest: 7, lastProcess: 2, lastWorker: 1 },
   nics: [],
+  disks: [],
 };
 const TEXT = writeManifest(MANIFEST);
 

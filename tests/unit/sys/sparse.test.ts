@@ -13,7 +13,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Reactor } from "../../../src/sys/reactor.ts";
 import {
-  copySparse,
   dataExtents,
   GRANULE_BYTES,
   SparseWriter,
@@ -73,16 +72,6 @@ test("one byte elsewhere, or the same data elsewhere, is another sum", () => {
   moved.copyWithin(0, GRANULE_BYTES, GRANULE_BYTES + 100).fill(0, GRANULE_BYTES, GRANULE_BYTES + 100);
   writeFileSync(path("d"), moved);
   expect(new Set(["a", "b", "c", "d"].map(sumOf)).size).toBe(4);
-});
-
-test("a copy has the same content and keeps the holes", () => {
-  writeFileSync(path("from"), content());
-  truncateSync(path("from"), 64 * WINDOW_BYTES);
-  reactor.run(copySparse(path("from"), path("to")));
-  expect(statSync(path("to")).size).toBe(64 * WINDOW_BYTES);
-  expect(statSync(path("to")).blocks * 512).toBeLessThan(8 * WINDOW_BYTES);
-  expect(sumOf("to")).toBe(sumOf("from"));
-  expect(() => reactor.run(copySparse(path("from"), path("to")))).toThrow("EEXIST");
 });
 
 test("a file of nothing but holes has no extents", () => {
