@@ -47,6 +47,40 @@ export const writeManifest = (manifest: Manifest): string => {
 
 const HEAD = /^\{"provium_snapshot": (\d+), "checksum": "([0-9a-f]{16})", "content":\n/;
 
+const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** A name inside the snapshot's directory, never a way out of it. */
+const isFileName = (name: unknown): boolean => typeof name === "string" && /^[\w-][\w.-]*$/.test(name);
+
+/** Whether what a machine is started with is of the right kind. A checksum alone can be written by anybody. */
+const isManifest = (value: unknown): value is Manifest => {
+  if (!isTable(value) || !isTable(value.launch) || !isTable(value.image)) return false;
+  const { launch, image } = value;
+  const texts = [value.vm, value.profile, launch.accel, launch.transport, launch.cmdline, image.qemu];
+  const counts = [launch.memoryBytes, launch.cpus, image.entropyRead];
+  return (
+    texts.every((text) => typeof text === "string") &&
+    counts.every((count) => Number.isSafeInteger(count) && (count as number) >= 0) &&
+    Array.isArray(launch.qemuArgs) &&
+    launch.qemuArgs.every((word) => typeof word === "string") &&
+    Array.isArray(image.files) &&
+    image.files.every((file) => isTable(file) && isFileName(file.name)) &&
+    isTable(value.guest) &&
+    isTable(value.session)
+  );
+};
+
+const parsed = (body: string): unknown => {
+  try {
+    return JSON.parse(body, (_key, value: unknown) =>
+      isTable(value) && Object.hasOwn(value, INTEGER) ? BigInt(value[INTEGER] as string) : value,
+    );
+  } catch {
+    return undefined;
+  }
+};
+
 /** Reads it back. HostError naming `path` when it was cut off or altered, or is of another format. */
 export const readManifest = (text: string, path: string): Manifest => {
   const head = HEAD.exec(text);
@@ -60,11 +94,12 @@ export const readManifest = (text: string, path: string): Manifest => {
     throw new HostError(`the snapshot's ${path} was cut off or altered: its checksum does not fit`, {
       hint: "take the snapshot anew",
     });
-  return JSON.parse(body, (_key, value: unknown) =>
-    typeof value === "object" && value !== null && INTEGER in value
-      ? BigInt((value as { [INTEGER]: string })[INTEGER])
-      : value,
-  ) as Manifest;
+  const manifest = parsed(body);
+  if (!isManifest(manifest))
+    throw new HostError(`the snapshot's ${path} does not say what a snapshot says`, {
+      hint: "take the snapshot anew",
+    });
+  return manifest;
 };
 
 /** What a VM that is to go on from a snapshot has been told, and where it runs. */

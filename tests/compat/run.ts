@@ -11,7 +11,7 @@ import { FLAVOURS, newestAndOldest } from "./kernels.ts";
 const WORK = "build/compat";
 const run = (command: readonly string[], cwd = "."): string => {
   const { exitCode, stdout, stderr } = Bun.spawnSync([...command], { cwd, stdin: "ignore" });
-  if (exitCode !== 0) throw new Error(`${command.join(" ")}: ${stderr.toString().trim().split("\n").at(-1)}`);
+  if (exitCode !== 0) throw new Error(`${command.join(" ")}:\n${stdout}${stderr}`);
   return stdout.toString();
 };
 

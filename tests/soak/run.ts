@@ -23,21 +23,21 @@ const HEAD = `local g = provium:vm("g", "default", { memory = "128M" })\n`;
 const SOAKS: Readonly<Record<string, { readonly machine: boolean; readonly text: string }>> = {
   [`${N} boots`]: {
     machine: false,
-    text: `${HEAD}test("boots", { timeout = 0 }, function(t) for i = 1, ${N} do g:boot() g:shutdown() end end)`,
+    text: `${HEAD}test("boots", { timeout = "24h" }, function(t) for i = 1, ${N} do g:boot() g:shutdown() end end)`,
   },
   [`${100 * N} calls`]: {
     machine: false,
-    text: `${HEAD}g:boot() test("calls", { timeout = 0 }, function(t) for i = 1, ${100 * N} do assert(g:syscall(39).errno == 0) end end)`,
+    text: `${HEAD}g:boot() test("calls", { timeout = "24h" }, function(t) for i = 1, ${100 * N} do assert(g:syscall(39).errno == 0) end end)`,
   },
   [`${5 * N} restores`]: {
     machine: true,
     text: `${HEAD}g:boot() local s = g:snapshot() g:shutdown()
-test("restores", { timeout = 0 }, function(t) for i = 1, ${5 * N} do g:restore(s) g:shutdown() end end)`,
+test("restores", { timeout = "24h" }, function(t) for i = 1, ${5 * N} do g:restore(s) g:shutdown() end end)`,
   },
   [`${Math.ceil(N / 5)} machines on one bridge`]: {
     machine: true,
     text: `local lan = provium:bridge("lan")
-test("machines", { timeout = 0 }, function(t)
+test("machines", { timeout = "24h" }, function(t)
   for i = 1, ${Math.ceil(N / 5)} do
     local g = provium:vm("g" .. i, "default", { memory = "128M" })
     lan:attach(g) g:boot() g:run("ping -c 1 -W 5 " .. lan:ip()):assert_ok() g:shutdown() lan:detach(g)

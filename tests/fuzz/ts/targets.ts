@@ -3,8 +3,17 @@
 import type { Target } from "../target.ts";
 import { dissector, pcap } from "./captures.ts";
 import { flags } from "./flags.ts";
+import { manifests } from "./manifests.ts";
 import { recording } from "./recording.ts";
 import { scanner } from "./scanner.ts";
 import { configuration } from "./toml.ts";
 
-export const TARGETS: readonly Target[] = [scanner, configuration, flags, pcap, dissector, recording];
+export const TARGETS: readonly Target[] = [
+  scanner,
+  configuration,
+  flags,
+  pcap,
+  dissector,
+  recording,
+  manifests,
+];
