@@ -35,7 +35,7 @@ const build = (): void => {
 const PROFILE = `[profiles.hostile]
 kernel = "embedded"
 inject_agent = false
-cmdline = "quiet panic=-1 rdinit=/start"
+cmdline = "quiet panic=-1 no_timer_check rdinit=/start"
 `;
 
 const START = `#!/bin/sh
