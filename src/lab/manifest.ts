@@ -67,7 +67,9 @@ const isManifest = (value: unknown): value is Manifest => {
     Array.isArray(image.files) &&
     image.files.every((file) => isTable(file) && isFileName(file.name)) &&
     isTable(value.guest) &&
-    isTable(value.session)
+    isTable(value.session) &&
+    Array.isArray(value.nics) &&
+    Array.isArray(value.disks)
   );
 };
 

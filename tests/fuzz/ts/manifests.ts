@@ -27,6 +27,8 @@ const BODY = {
     boottimeNs: 5,
   },
   session: { token: 1, lastRequest: 2, lastProcess: 3, lastWorker: 4 },
+  nics: [],
+  disks: [],
 };
 
 const signed = (body: string): string => {

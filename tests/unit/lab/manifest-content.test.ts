@@ -20,6 +20,8 @@ const manifest = (changes: Readonly<Record<string, unknown>> = {}): Manifest =>
     image: { qemu: "7.2", files: [{ name: "ram", bytes: 1, checksum: "0" }], entropyRead: 0 },
     guest: { protocol: 1 },
     session: { token: 1 },
+    nics: [],
+    disks: [],
     ...changes,
   }) as unknown as Manifest;
 
