@@ -17,7 +17,9 @@
 /** ETH_P_ALL in network order. */
 #define EVERY_PROTOCOL 0x0300
 #define PACKET_LEVEL 263
+#define PACKET_ADD_MEMBERSHIP 1
 #define PACKET_AUXDATA 8
+#define PACKET_MR_PROMISC 1
 #define MAGIC_NANOSECONDS 0xa1b23c4du
 #define LINKTYPE_ETHERNET 1
 #define LARGEST_FRAME 262144
@@ -30,6 +32,13 @@ struct packet_address {
   uint16_t hardware;
   uint8_t type;
   uint8_t length;
+  uint8_t address[8];
+};
+
+struct packet_mreq {
+  int index;
+  uint16_t type;
+  uint16_t length;
   uint8_t address[8];
 };
 
@@ -93,6 +102,9 @@ static int open_socket(const char *interface) {
   /* The kernel takes a VLAN tag out of the frame and tells it beside: it belongs back. */
   setsockopt(fd, PACKET_LEVEL, PACKET_AUXDATA, &yes, sizeof yes);
   setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &yes, sizeof yes);
+  /* A bridge shows what passes from port to port only while it is promiscuous. */
+  struct packet_mreq everything = {.index = address.index, .type = PACKET_MR_PROMISC};
+  setsockopt(fd, PACKET_LEVEL, PACKET_ADD_MEMBERSHIP, &everything, sizeof everything);
   setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &space, sizeof space);
   if (bind(fd, (struct sockaddr *)(void *)&address, sizeof address) == 0) return fd;
   close(fd);

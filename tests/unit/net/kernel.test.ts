@@ -234,6 +234,23 @@ describe("the kernel's bridge", () => {
     expect(now[0].errors + now[1].errors).toBe(0);
   });
 
+  test("a capture of the whole bridge has what passes from one port to another", () => {
+    using segment = new Segment(2);
+    const [a, b] = segment.cards as [Card, Card];
+    const source = run(segment.bridge.capture());
+    setNonBlocking(source.fd);
+    let recorded = 0;
+    const watch = reactor.watch(source.fd, POLLIN, () => {
+      const n = readSome(source.fd, new Uint8Array(65_536));
+      if (n > 0) recorded += n;
+      else if (n !== -EAGAIN) watch.close();
+    });
+    a.tell(b, 1, 1000);
+    expect(wait(() => recorded >= 24 + 16 + 1014)).toBe(true);
+    watch.close();
+    run(source.close());
+  });
+
   test("the gateway answers who looks for it", () => {
     using segment = new Segment(2, 1500, "10.77.0.1/24");
     const [a] = segment.cards as [Card];
