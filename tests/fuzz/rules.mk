@@ -16,6 +16,11 @@ endif
 # The helper without its main().
 FUZZ_HOST := $(filter-out agent/host/helper.c,$(AGENT_HELPER))
 
+FUZZ_SOURCES_frames := $(AGENT_COMMON) build/agent/generated/disk_messages.c build/agent/generated/switch_messages.c
+# receive.c alone, with a read(2) that cuts the stream as the input says.
+FUZZ_SOURCES_receive := -Wl,--wrap=read agent/guest/receive.c $(filter-out agent/common/loop.c,$(AGENT_COMMON))
+build/fuzz/receive: agent/guest/receive.c
+
 build/fuzz/%: tests/fuzz/c/fuzz_%.c $(FUZZ_DRIVER) $(AGENT_HEADERS) $(FUZZ_HOST) build/agent/generated/messages.h
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(AGENT_CFLAGS) -Iagent/host/disk -Iagent/host/switch -o $@ $< $(FUZZ_DRIVER) $(or $(FUZZ_SOURCES_$*),$(FUZZ_HOST))

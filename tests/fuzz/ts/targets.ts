@@ -7,6 +7,7 @@ import { manifests } from "./manifests.ts";
 import { recording } from "./recording.ts";
 import { scanner } from "./scanner.ts";
 import { configuration } from "./toml.ts";
+import { wire } from "./wire.ts";
 
 export const TARGETS: readonly Target[] = [
   scanner,
@@ -16,4 +17,5 @@ export const TARGETS: readonly Target[] = [
   dissector,
   recording,
   manifests,
+  wire,
 ];
