@@ -9,6 +9,7 @@ import { after, NEVER, type Op } from "../sys/op.ts";
 import { durationMs } from "./arguments.ts";
 import { type GuestHandle, type GuestMethods, guestMethod } from "./handles.ts";
 import { Held, registryOf } from "./held.ts";
+import { buffersSize } from "./kernel-call.ts";
 import { syscallAnswer, syscallRequest } from "./syscall.ts";
 
 const LARGEST_READ = 15 * 2 ** 20;
@@ -85,6 +86,7 @@ export const ASYNC_METHODS: GuestMethods = {
     "Starts a system call that may block and goes on. Arguments as of `syscall`. The call is made by a helper that shares memory and descriptors with this task, so what it changes of its own credentials stays with the helper.",
     function* (self, args) {
       const { request, answersTable } = syscallRequest(args, "syscall_async");
+      buffersSize("syscall_async", request.bufs);
       const registry = registryOf(self);
       const pending = yield* self.call("syscall_async", (actor) => actor.syscallAsync(request));
       const answer = (result: SyscallResult): unknown => syscallAnswer(self.flavour, answersTable, result);

@@ -11,12 +11,12 @@ import { renderError } from "../errors/render.ts";
 import type { Actor } from "../lab/ports.ts";
 import type { LuaFunction } from "../lua/function.ts";
 import { defineClass, method } from "../lua/native.ts";
+import { Results } from "../lua/values.ts";
 import { all, type Op } from "../sys/op.ts";
-import { integers } from "./arguments.ts";
 import { parseRun } from "./command.ts";
 import { type GuestHandle, guestPath } from "./handles.ts";
+import { KERNEL_FORMS } from "./kernel-methods.ts";
 import { RunResult } from "./result.ts";
-import { callNumber, labResult } from "./syscall.ts";
 import { listing, permOption, statTable } from "./vm-file.ts";
 
 /** The longest content that is surely one request. */
@@ -91,6 +91,9 @@ function* outcome(op: Op<unknown>): Op<Record<string, unknown>> {
 
 const batchMethod = method<Batch>;
 
+/** The signature of a call without its result. */
+const queued = (signature: string): string => signature.slice(0, signature.indexOf("): ") + 1);
+
 defineClass<Batch>({
   name: "Batch",
   of: Batch,
@@ -143,21 +146,24 @@ defineClass<Batch>({
       const to = guestPath(args.bytes(2, "to"), "rename");
       self.add((actor) => actor.rename(from, to), "changes");
     }),
-    syscall: batchMethod(
-      "(call: string|integer, ...: integer)",
-      "As vm:syscall with integers.",
-      (self, args) => {
-        if (args.type(2) === "table")
-          throw new ApiError("batch: syscall takes integers here; call vm:syscall for the table form");
-        const nr = callNumber(args);
-        const rest = integers(args, 2);
-        const classic = self.vm.flavour === "classic";
-        self.add(function* (actor) {
-          const request = { nr, args: rest, bufs: [], ptrs: [], nested: [] };
-          const { ret } = yield* actor.syscall(request);
-          return classic ? ret : { ...labResult(ret), out_bufs: [] };
-        }, "changes");
-      },
+    ...Object.fromEntries(
+      Object.entries(KERNEL_FORMS).map(([name, { signature, several, read }]) => [
+        name,
+        batchMethod(
+          queued(signature),
+          `As vm:${name}${several ? "; several results come as a list" : ""}.`,
+          (self, args) => {
+            const { op, bytes } = read(args, self.vm.flavour);
+            self.add(
+              function* (actor) {
+                const answer = yield* op(actor);
+                return answer instanceof Results ? answer.values : answer;
+              },
+              bytes > ONE_REQUEST_BYTES ? "alone" : "changes",
+            );
+          },
+        ),
+      ]),
     ),
   },
 });

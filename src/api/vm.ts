@@ -9,12 +9,12 @@ import { DISK_METHODS } from "./disk.ts";
 import { OPEN_FILE_METHODS } from "./file.ts";
 import { type GuestMethods, guestMethod, VmHandle, type VmMethods } from "./handles.ts";
 import { JOB_METHODS } from "./jobs.ts";
+import { KERNEL_METHODS } from "./kernel-methods.ts";
 import { NIC_METHODS } from "./nic.ts";
 import { PROCESS_METHODS } from "./process.ts";
 import { COUNT_METHODS } from "./quiescence.ts";
 import { SNAPSHOT_METHODS } from "./snapshot.ts";
 import { ARCH_METHODS } from "./sys.ts";
-import { SYSCALL_METHODS } from "./syscall.ts";
 import { TAIL_METHODS } from "./tails.ts";
 import { COMMAND_METHODS } from "./vm-command.ts";
 import { FILE_METHODS } from "./vm-file.ts";
@@ -38,7 +38,7 @@ export const GUEST_METHOD_GROUPS: Readonly<Record<string, GuestMethods>> = {
   Commands: { ...COMMAND_METHODS, ...PROCESS_METHODS },
   "Background jobs": JOB_METHODS,
   Files: { ...FILE_METHODS, ...OPEN_FILE_METHODS, ...TAIL_METHODS },
-  "System calls": { ...SYSCALL_METHODS, ...ASYNC_METHODS, ...ARCH_METHODS },
+  "System calls": { ...KERNEL_METHODS, ...ASYNC_METHODS, ...ARCH_METHODS },
   "Clock, console, batch": OBJECT_METHODS,
 };
 

@@ -71,7 +71,54 @@ test("an error in the function ends the batch before anything has run", function
   t:assert_raises(function() g:stat(dir .. "/never") end)
 end)
 
-test("the table form of syscall is refused", function(t)
-  t:assert_contains(t:assert_raises(function() g:batch(function(q) q:syscall(1, {}) end) end), "takes integers here")
+test("every form of system calls and ioctls is part of a batch, and several results are a list", function(t)
+  local PIPE2, WRITE, READ, CLOSE, WRITEV, FIONREAD = 293, 1, 0, 3, 20, 0x541B
+  local classic = g:as("classic")
+  local rd, wr = provium.unpack("u32 u32", select(2, classic:syscall_bufs(PIPE2, { [0] = ("\0"):rep(8) })))
+  for lab, vm in pairs { [true] = g, [false] = classic } do
+    local rep = vm:batch(function(q)
+      q:syscall(WRITE, { args = { wr, 0, 3 }, bufs = { "abc" }, ptrs = { 1 } })
+      q:syscall_buf(WRITE, 1, "defg", wr, 0, 4)
+      q:ioctl(rd, FIONREAD, ("\0"):rep(4))
+      q:syscall_bufs(READ, { [1] = ("\0"):rep(7) }, rd, 0, 7)
+      q:syscall_ptr(WRITEV, { [1] = provium.pack("u64 u64", 0, 2) }, { { buf_idx = 1, ptr_offset = 0, data = "hi" } }, wr, 0, 1)
+      q:ioctl_buf(rd, FIONREAD, ("\0"):rep(4), {})
+      q:syscall_bufs(READ, { [1] = ("\0"):rep(2) }, rd, 0, 2)
+      q:syscall(CLOSE, 12345)
+    end)
+    t:assert_eq(#rep, 8)
+    for _, answer in ipairs(rep) do t:assert_eq(answer.err, nil) end
+    t:assert_eq(rep[1].ok.ret, 3)
+    t:assert_eq(rep[2].ok, 4)
+    local available = lab and rep[3].ok.out_data or rep[3].ok[2]
+    t:assert_eq(provium.unpack("u32", available), 7)
+    t:assert_eq(rep[4].ok[1], 7)
+    t:assert_eq(rep[4].ok[2], "abcdefg")
+    t:assert_eq(rep[5].ok[1], 2)
+    t:assert_eq(provium.unpack("u32", rep[6].ok[2]), 2)
+    t:assert_eq(rep[7].ok[2], "hi")
+    t:assert_eq(lab and rep[8].ok.errno or -rep[8].ok, 9)
+  end
+  g:syscall(CLOSE, rd)
+  g:syscall(CLOSE, wr)
+end)
+
+test("buffers of many megabytes pass through a batch", function(t)
+  local MEMFD, WRITE, LSEEK, READ, CLOSE = 319, 1, 8, 0, 3
+  local fd = g:syscall(MEMFD, { args = { 0, 0 }, bufs = { "big\0" }, ptrs = { 0 } }).ret
+  local piece = ("0123456789abcdef"):rep(1 << 18)
+  local rep = g:batch(function(q)
+    for _ = 1, 10 do q:syscall_buf(WRITE, 1, piece, fd, 0, #piece) end
+    q:syscall(LSEEK, fd, 9 * #piece, 0)
+    q:syscall_bufs(READ, { [1] = ("\0"):rep(#piece) }, fd, 0, #piece)
+  end)
+  for i = 1, 10 do t:assert_eq(rep[i].ok, #piece) end
+  t:assert(rep[12].ok[2] == piece, "what was read differs")
+  g:syscall(CLOSE, fd)
+end)
+
+test("a wrong argument in a batch is raised where it stands", function(t)
+  t:assert_contains(t:assert_raises(function() g:batch(function(q) q:syscall(1, { agrs = {} }) end) end), "unknown key 'agrs'")
+  t:assert_contains(t:assert_raises(function() g:batch(function(q) q:ioctl("x", 1) end) end), "fd: integer expected")
   g:run({ "rm", "-rf", dir }):assert_ok()
 end)

@@ -117,6 +117,11 @@ test("wrong arguments are named", function(t)
     { function() lab:syscall(1, { bufs = { "a" }, nested = { { parent = 1, child = 2, offset = 0 } } }) end, "a buffer from 1 to 1" },
     { function() lab:syscall_buf(1, -1, "x") end, "slot must be an argument slot" },
     { function() lab:ioctl(0, 0, "x", { bufs = { "a" } }) end, "1 bufs and 0 ptr_offsets" },
+    { function() lab:ioctl(0, 0, "x", { bufs = { "a" }, ptr_offsets = { 0 } }) end, "opts.ptr_offsets[1]: an address of 8 bytes at 0 does not fit data of 1 bytes" },
+    { function() lab:syscall(1, { bufs = { ("x"):rep(16), "a" }, nested = { { parent = 1, child = 2, offset = 0 }, { parent = 1, child = 2, offset = 4 } } }) end, "the address at 4 of buffer 1 overlaps the one at 0" },
+    { function() lab:syscall_ptr(1, { [1] = ("x"):rep(8) }, { { buf_idx = 1, ptr_offset = 1, data = "y" } }) end, "does not fit the buffer of slot 1 of 8 bytes" },
+    { function() lab:syscall(1, { bufs = { ("x"):rep(16 << 20) } }) end, "at most 15728640 bytes together" },
+    { function() lab:syscall(1, 1.5) end, "syscall: args[1] must be an integer, got number 1.5" },
   }
   for _, case in ipairs(cases) do
     t:assert_contains(t:assert_raises(case[1]), case[2])
