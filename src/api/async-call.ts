@@ -5,7 +5,7 @@ import type { PendingCall, SyscallResult } from "../lab/ports.ts";
 import type { Registry } from "../lab/registry.ts";
 import { defineClass, method } from "../lua/native.ts";
 import { results } from "../lua/values.ts";
-import { after, NEVER, type Op } from "../sys/op.ts";
+import { after, called, NEVER, type Op } from "../sys/op.ts";
 import { durationMs } from "./arguments.ts";
 import { type GuestHandle, type GuestMethods, guestMethod } from "./handles.ts";
 import { Held, registryOf } from "./held.ts";
@@ -41,7 +41,9 @@ export class AsyncCall extends Held {
       this.checkLife("await");
       if (this.closed) throw new ApiError(`await: ${this.label} was cancelled`);
       const deadline = ms === undefined ? NEVER : after(Math.max(1, ms));
-      const result = yield* this.guest.vm.call("await", () => this.pending.wait(deadline));
+      const result = yield* this.guest.vm.call("await", () =>
+        called(this.pending.wait(deadline), this.name, this.guest.label),
+      );
       if (result === undefined)
         throw new TimeoutError(`await: ${this.label} has not returned within ${(ms ?? 0) / 1000} s`, {
           hint: "It goes on; `cancel()` ends it.",

@@ -10,7 +10,7 @@ import type { Flavour } from "../lab/quantities.ts";
 import type { Vm } from "../lab/vm.ts";
 import type { Method } from "../lua/native.ts";
 import { method } from "../lua/native.ts";
-import type { Op } from "../sys/op.ts";
+import { called, type Op } from "../sys/op.ts";
 import type { Api } from "./context.ts";
 
 /** Calls into each VM that are under way. */
@@ -55,7 +55,9 @@ export abstract class GuestHandle {
     const { vm } = this;
     underWay.set(vm, callsUnderWay(vm) + 1);
     try {
-      return yield* vm.call(operation, (guest) => op(this.actor(operation, guest.main)));
+      return yield* vm.call(operation, (guest) =>
+        called(op(this.actor(operation, guest.main)), operation, this.label),
+      );
     } finally {
       underWay.set(vm, callsUnderWay(vm) - 1);
     }

@@ -5,7 +5,7 @@ import type { CommandResult, GuestProcess } from "../lab/ports.ts";
 import type { Registry } from "../lab/registry.ts";
 import type { Args } from "../lua/args.ts";
 import { defineClass, method } from "../lua/native.ts";
-import { after, type Deadline, NEVER, type Op } from "../sys/op.ts";
+import { after, called, type Deadline, NEVER, type Op } from "../sys/op.ts";
 import { durationMs } from "./arguments.ts";
 import { parseRun } from "./command.ts";
 import { type GuestHandle, type GuestMethods, guestMethod } from "./handles.ts";
@@ -48,7 +48,9 @@ export class Process extends Held {
   *wait(deadline: Deadline): Op<RunResult | undefined> {
     if (this.result !== undefined) return this.result;
     this.checkOpen("wait");
-    const result = yield* this.guest.vm.call("wait", () => this.process.wait(deadline));
+    const result = yield* this.guest.vm.call("wait", () =>
+      called(this.process.wait(deadline), "wait", this.label),
+    );
     return result && (yield* this.finish(result));
   }
 

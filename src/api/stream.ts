@@ -9,7 +9,7 @@ import type { Registry } from "../lab/registry.ts";
 import type { Args } from "../lua/args.ts";
 import { quote } from "../lua/describe.ts";
 import { defineClass, type Method, method } from "../lua/native.ts";
-import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
+import { after, called, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
 import { durationMs } from "./arguments.ts";
 import type { GuestHandle } from "./handles.ts";
 import { Held } from "./held.ts";
@@ -117,7 +117,8 @@ export abstract class Stream extends Held {
   /** Waits for bytes. False: none came in time, or the stream has ended. Raises when it ended with its VM. */
   private *arrival(call: string, deadline: Deadline): Op<boolean> {
     const { source } = this;
-    yield* until(() => this.closed || source.pending > 0 || source.ended, deadline);
+    const arrived = until(() => this.closed || source.pending > 0 || source.ended, deadline);
+    yield* called(arrived, call, this.label);
     if (source.pending > 0) return true;
     const { failure } = source;
     const { vm } = this.guest;

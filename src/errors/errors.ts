@@ -96,4 +96,26 @@ export class VmDeadError extends ProviumError {
 export class TimeoutError extends ProviumError {}
 
 /** The wait was ended from outside: test deadline, cancelled task, stopped run. Not to be swallowed on the way out. */
-export class InterruptedError extends ProviumError {}
+export class InterruptedError extends ProviumError {
+  private call: string | undefined;
+  private owner: string | undefined;
+
+  constructor(
+    private readonly order: string,
+    details: ErrorDetails = {},
+  ) {
+    super(order, details);
+  }
+
+  /** What went on: "syscall 34 of vm `a`". Undefined when no call was interrupted. */
+  get place(): string | undefined {
+    return this.owner === undefined ? this.call : `${this.call} of ${this.owner}`;
+  }
+
+  /** Told on the way out by the calls that it ends, the innermost first: which one it was, and of whom. */
+  inside(call: string, owner?: string): void {
+    this.call ??= call;
+    this.owner ??= owner;
+    this.message = `${this.order} inside ${this.place}`;
+  }
+}

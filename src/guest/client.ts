@@ -4,12 +4,12 @@
  */
 
 import type { Channel, ChannelListener } from "../channel/channel.ts";
-import { ApiError, ProtocolError, TimeoutError, VmDeadError } from "../errors/errors.ts";
+import { ApiError, InterruptedError, ProtocolError, TimeoutError, VmDeadError } from "../errors/errors.ts";
 import type { SessionMark } from "../lab/ports.ts";
 import { type Deadline, type Op, until, type Wait } from "../sys/op.ts";
 import { encode, Frame, type RequestName } from "./codec.ts";
 import { ACTOR_IO, ACTOR_MAIN, MESSAGES, type Payload, type Reply } from "./messages.ts";
-import { actorName, refusal, type Subject, taskGone, workerEnded } from "./wording.ts";
+import { actorName, refusal, type Subject, subjectText, taskGone, workerEnded } from "./wording.ts";
 
 const LAST_REQUEST_ID = 0x7fff_ffff;
 
@@ -84,6 +84,9 @@ class Outstanding<M extends RequestName> implements Request<M>, Wait {
   *wait(): Op<Reply<M>> {
     try {
       while (!this.settled) yield this;
+    } catch (error) {
+      if (error instanceof InterruptedError) error.inside(subjectText(this.subject));
+      throw error;
     } finally {
       this.abandon();
     }

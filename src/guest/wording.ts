@@ -28,6 +28,12 @@ export interface Subject {
   readonly object?: Uint8Array | string | undefined;
 }
 
+/** "syscall 34", "open `/etc/x`". */
+export const subjectText = ({ call, object }: Subject): string => {
+  if (object === undefined) return call;
+  return `${call} \`${typeof object === "string" ? object : printable(object)}\``;
+};
+
 /**
  * An ERROR answer as the error that a test sees, as in ``open `/etc/x`: No such file or directory (ENOENT)``.
  * The words for an errno are the host's; a refusal of the agent's own (errno 0) keeps the agent's message.

@@ -2,7 +2,7 @@
 
 import type { Profile } from "../config/schema.ts";
 import { ApiError, InterruptedError, ProviumError, TimeoutError, VmDeadError } from "../errors/errors.ts";
-import { after, monotonic, type Op } from "../sys/op.ts";
+import { after, called, monotonic, type Op } from "../sys/op.ts";
 import { checkBoot } from "./boot-check.ts";
 import { VmDisks } from "./disks.ts";
 import type { VmHost } from "./host.ts";
@@ -138,7 +138,7 @@ export class Vm implements Resource {
   /** Runs an operation in the guest. In any state but booted: "vm `a` is shutdown; run needs booted". */
   *call<T>(operation: string, op: (guest: Guest) => Op<T>): Op<T> {
     yield* this.allowed(operation);
-    const running = (this.session as Session).call(operation, op);
+    const running = called((this.session as Session).call(operation, op), operation, this.label);
     return yield* this.host.operations === true ? told(this.host, this.name, operation, running) : running;
   }
 

@@ -17,6 +17,8 @@ export class Task<T = unknown> {
   private stop: InterruptedError | undefined;
   private failure: { readonly error: unknown } | undefined;
   private result: T | undefined;
+  /** Which of its calls a cancellation has ended. */
+  interrupted: string | undefined;
   /** Somebody has asked for the outcome. */
   observed = false;
   done = false;
@@ -69,9 +71,11 @@ export class Task<T = unknown> {
     this.observed = true;
     // Its clean-up may come to further waits; each of them is interrupted as well.
     for (let orders = 0; !this.done && orders < MOST_ORDERS; orders++) {
-      this.stop = new InterruptedError("task cancelled");
+      const stop = new InterruptedError("task cancelled");
+      this.stop = stop;
       if (this.active) return;
       this.advance();
+      this.interrupted ??= stop.place;
     }
   }
 
@@ -123,6 +127,11 @@ export class Tasks {
       const failed = tasks.find((task) => task.failed);
       if (failed !== undefined) failed.take();
       return tasks.map((task) => task.take());
+    } catch (error) {
+      for (const task of tasks) task.cancel();
+      const calls = tasks.flatMap(({ interrupted }) => interrupted ?? []);
+      if (error instanceof InterruptedError && calls.length > 0) error.inside(calls.join(", "));
+      throw error;
     } finally {
       for (const task of tasks) task.cancel();
     }

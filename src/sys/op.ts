@@ -74,6 +74,16 @@ export class Pending<T> {
   }
 }
 
+/** The operation under its name: an interruption that ends it tells what it was. */
+export function* called<T>(op: Op<T>, call: string, owner?: string): Op<T> {
+  try {
+    return yield* op;
+  } catch (error) {
+    if (error instanceof InterruptedError) error.inside(call, owner);
+    throw error;
+  }
+}
+
 /** More waits than any clean-up has: an operation that goes on after as many orders to end is left where it is. */
 export const MOST_ORDERS = 1000;
 

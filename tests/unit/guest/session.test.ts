@@ -1,11 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import { openLocal } from "../../../src/channel/local.ts";
-import { GuestError, ProtocolError, TimeoutError, VmDeadError } from "../../../src/errors/errors.ts";
+import {
+  GuestError,
+  InterruptedError,
+  ProtocolError,
+  TimeoutError,
+  VmDeadError,
+} from "../../../src/errors/errors.ts";
 import { encode, Frame } from "../../../src/guest/codec.ts";
 import { MESSAGES, PROTOCOL_VERSION, SYNC_PREAMBLE } from "../../../src/guest/messages.ts";
 import { openGuest } from "../../../src/guest/session.ts";
 import { socketPair, writeSome } from "../../../src/sys/libc.ts";
-import { after, type Op } from "../../../src/sys/op.ts";
+import { after, called, type Op } from "../../../src/sys/op.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
 import { bytes, FakeAgent, SOON, text } from "./fake-agent.ts";
 
@@ -225,6 +231,18 @@ describe("requests", () => {
     expect(agent.of("CANCEL")[0]?.id).toBe(asked?.id as number);
     if (asked !== undefined) agent.ok("CLOCK_GET", asked, { ns: 5 });
     expect(text(agent.run(guest.echo(bytes("still here"))))).toBe("still here");
+  });
+
+  test("what interrupts a call is told which one it was, and of whom", () => {
+    using agent = new FakeAgent();
+    const guest = agent.session();
+    agent.on("SYSCALL", () => undefined);
+    const request = { nr: 34, args: [], bufs: [], ptrs: [], nested: [] };
+    const call = called(guest.main.syscall(request), "syscall", "vm `a`");
+    call.next();
+    const stop = new InterruptedError("the deadline has passed");
+    expect(thrown(() => call.throw(stop))).toBe(stop);
+    expect(stop.message).toBe("the deadline has passed inside syscall 34 of vm `a`");
   });
 
   test("shutdown is acknowledged by READY with the request's id, as in the classic protocol", () => {

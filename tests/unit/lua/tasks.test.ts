@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { InterruptedError } from "../../../src/errors/errors.ts";
 import { Tasks } from "../../../src/lua/tasks.ts";
 import { closeFd, pipePair, writeSome } from "../../../src/sys/libc.ts";
-import { after, NEVER, type Op, sleep, until } from "../../../src/sys/op.ts";
+import { after, called, NEVER, type Op, sleep, until } from "../../../src/sys/op.ts";
 import { POLLIN, Reactor } from "../../../src/sys/reactor.ts";
 
 const newTasks = (): Tasks => new Tasks(new Reactor());
@@ -22,6 +22,28 @@ test("whoever waits advances every task", () => {
   tasks.run(until(() => a.done && b.done));
   expect(seen).toEqual(["a0", "b0", "a1", "b1", "a2", "b2"]);
   expect([a.take(), b.take()]).toEqual(["a", "b"]);
+});
+
+test("who waits for several tasks and is interrupted is told what each of them was in", () => {
+  const tasks = newTasks();
+  const group = tasks.all<unknown>([
+    called(
+      until(() => false),
+      "flock",
+      "worker 2",
+    ),
+    sleep(1000),
+    called(
+      until(() => false),
+      "read",
+      "worker 3",
+    ),
+  ]);
+  group.next();
+  tasks.run(sleep(5));
+  const stop = new InterruptedError("the deadline has passed");
+  expect(() => group.throw(stop)).toThrow(stop);
+  expect(stop.message).toBe("the deadline has passed inside flock of worker 2, read of worker 3");
 });
 
 test("a wait inside a task advances the others but never the task itself", () => {
