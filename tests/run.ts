@@ -42,7 +42,7 @@ const STAGES: readonly Stage[] = [
   {
     name: "unit",
     what: "pure parts, and the agent over a socket",
-    command: ["bun", "test", "./tests/unit"],
+    command: ["bun", "test", "./tests/unit", "--timeout", "60000"],
     count: bunCount,
   },
   {
@@ -51,6 +51,7 @@ const STAGES: readonly Stage[] = [
     command: [
       "dist/provium",
       "tests/local",
+      "tests/shared",
       "--vmm",
       "local",
       "--operations",
@@ -68,6 +69,7 @@ const STAGES: readonly Stage[] = [
       "--config",
       "tests/vm/provium.toml",
       "tests/vm",
+      "tests/shared",
       // The lab form finds *.test.lua only; these are classic and mixed files.
       "tests/vm/api/ids.lua",
       "tests/vm/api/mixed.lua",

@@ -45,6 +45,9 @@ const withCommandLine = (word: string): number[] =>
     .map(Number)
     .filter(runs);
 
+/** Seconds that no other process sleeps, of another run of these tests either. */
+const seconds = (which: number): string => `${which}${String(process.pid).padStart(8, "0")}`;
+
 const execSleep = (agent: AgentClient, seconds: string) =>
   agent.syscall(
     NR.execve,
@@ -59,7 +62,7 @@ describe("a main task", () => {
     withSerial(async (agent) => {
       await sync(agent, 1);
       const task = number((await agent.syscall(NR.getpid)).ret);
-      await expect(execSleep(agent, "86001")).rejects.toMatchObject({
+      await expect(execSleep(agent, seconds(1))).rejects.toMatchObject({
         reason: expect.stringContaining("replaced itself"),
       });
       expect(runs(task)).toBe(true);
@@ -98,7 +101,7 @@ describe("a main task", () => {
       async (agent) => {
         for (let i = 0; i < 60; i++) {
           const task = number((await agent.syscall(NR.getpid)).ret);
-          const started = agent.start(["sleep", "86002"]).then(
+          const started = agent.start(["sleep", seconds(2)]).then(
             (handle) => handle,
             () => undefined,
           );
@@ -110,7 +113,7 @@ describe("a main task", () => {
             () => agent.pushed.filter(({ kind }) => kind === MESSAGES.TASK_GONE.kind).length > i,
           );
         }
-        await until(() => withCommandLine("86002").length === 0);
+        await until(() => withCommandLine(seconds(2)).length === 0);
         expect(number((await agent.call("STATE")).processes)).toBe(0);
       },
       "--fd",
@@ -122,23 +125,27 @@ describe("an agent of the host", () => {
   test("that is killed takes its commands and their children with it", async () => {
     const agent = new AgentClient([PLAIN_AGENT, "--fd", "3"]);
     const server = number((await agent.ready()).agent_pid);
-    const handle = await agent.start(["sh", "-c", "sleep 86003 & echo $!; setsid sleep 86003 & wait"]);
+    const handle = await agent.start([
+      "sh",
+      "-c",
+      `sleep ${seconds(3)} & echo $!; setsid sleep ${seconds(3)} & wait`,
+    ]);
     await agent.until(() => agent.outputOf(handle).stdout.length > 0);
     const child = Number(Buffer.concat(agent.outputOf(handle).stdout).toString());
     expect(runs(child)).toBe(true);
     process.kill(server, "SIGKILL");
     await agent.close();
-    expect(withCommandLine("86003")).toEqual([]);
+    expect(withCommandLine(seconds(3))).toEqual([]);
     expect(agent.exitCode).toBe("SIGKILL");
   });
 
   test("whose guard is killed ends what it has started, and itself", async () => {
     const agent = new AgentClient([PLAIN_AGENT, "--fd", "3"]);
     const server = number((await agent.ready()).agent_pid);
-    await agent.start(["sh", "-c", "sleep 86004 & wait"]);
+    await agent.start(["sh", "-c", `sleep ${seconds(4)} & wait`]);
     agent.child.kill("SIGKILL");
     await agent.until(() => agent.closed);
-    await until(() => !runs(server) && withCommandLine("86004").length === 0);
+    await until(() => !runs(server) && withCommandLine(seconds(4)).length === 0);
   });
 
   test("keeps its own descriptors out of the way of a task whose standard ones are closed", async () => {

@@ -7,23 +7,14 @@ local pack, unpack = provium.pack, provium.unpack
 local LOCK_EX, LOCK_NB, LOCK_UN = 2, 4, 8
 local AT_FDCWD = -100
 
---- A system call that must succeed; with buffers by slot.
-local function call(who, name, args, bufs)
-  local request = { args = args, bufs = {}, ptrs = {} }
-  for slot, data in pairs(bufs or {}) do
-    request.bufs[#request.bufs + 1] = data
-    request.ptrs[#request.bufs] = slot
-  end
-  local r = who:syscall(name, request)
-  if r.errno ~= 0 then error(name .. ": errno " .. r.errno, 2) end
-  return r.ret, r.out_bufs[1]
-end
+local call = require("tests.shared.call")
+local dir = vm:run("mktemp -d"):assert_ok().stdout:match("%S+")
 
 test("flock makes one worker wait until another lets go", function(t)
   local a, b = vm:spawn_worker(), vm:spawn_worker()
-  vm:write_file("/tmp/lock", "")
-  local fa = call(a, "openat", { AT_FDCWD, 0, 2, 0 }, { [1] = "/tmp/lock\0" })
-  local fb = call(b, "openat", { AT_FDCWD, 0, 2, 0 }, { [1] = "/tmp/lock\0" })
+  vm:write_file(dir .. "/lock", "")
+  local fa = call(a, "openat", { AT_FDCWD, 0, 2, 0 }, { [1] = dir .. "/lock\0" })
+  local fb = call(b, "openat", { AT_FDCWD, 0, 2, 0 }, { [1] = dir .. "/lock\0" })
   local order = {}
   call(a, "flock", { fa, LOCK_EX })
   t:assert_eq(b:syscall("flock", fb, LOCK_EX | LOCK_NB).errno, 11)
@@ -47,8 +38,8 @@ test("open file description locks conflict between workers", function(t)
   local a, b = vm:spawn_worker(), vm:spawn_worker()
   local F_OFD_SETLK, WRLCK = 37, 1
   local lock = pack("i16 i16 u32 i64 i64 i32 u32", WRLCK, 0, 0, 0, 10, 0, 0)
-  local fa = call(a, "openat", { AT_FDCWD, 0, 66, 384 }, { [1] = "/tmp/ofd\0" })
-  local fb = call(b, "openat", { AT_FDCWD, 0, 66, 384 }, { [1] = "/tmp/ofd\0" })
+  local fa = call(a, "openat", { AT_FDCWD, 0, 66, 384 }, { [1] = dir .. "/ofd\0" })
+  local fb = call(b, "openat", { AT_FDCWD, 0, 66, 384 }, { [1] = dir .. "/ofd\0" })
   call(a, "fcntl", { fa, F_OFD_SETLK, 0 }, { [2] = lock })
   t:assert_eq(b:syscall("fcntl", { args = { fb, F_OFD_SETLK, 0 }, bufs = { lock }, ptrs = { 2 } }).errno, 11)
   a:close()
@@ -137,17 +128,18 @@ test("a thread that drops its uid leaves its task root", function(t)
   call(w, "setresuid", { 65534, 65534, 65534 })
   t:assert_eq(call(w, "getuid", {}), 65534)
   t:assert_eq(call(vm, "getuid", {}), 0)
-  vm:write_file("/tmp/secret", "x", { perm = "0600" })
-  t:assert_contains(t:assert_raises(function() w:read_file("/tmp/secret") end), "EACCES")
+  vm:write_file(dir .. "/secret", "x", { perm = "0600" })
+  t:assert_contains(t:assert_raises(function() w:read_file(dir .. "/secret") end), "EACCES")
   t:assert_eq(w:run({ "id", "-u" }).stdout, "65534\n")
-  t:assert_eq(vm:read_file("/tmp/secret"), "x")
+  t:assert_eq(vm:read_file(dir .. "/secret"), "x")
 end)
 
 test("a capability that a worker drops is gone for its commands too", function(t)
   local w = vm:spawn_worker()
+  local mount = "mkdir -p " .. dir .. "/m && mount -t tmpfs none " .. dir .. "/m"
   call(w, "prctl", { 24, 21 }) -- PR_CAPBSET_DROP, CAP_SYS_ADMIN
-  t:assert_eq(w:run("mount -t tmpfs none /mnt 2>/dev/null || mkdir -p /tmp/m && mount -t tmpfs none /tmp/m").exit_code ~= 0, true)
-  t:assert_eq(vm:run("mkdir -p /tmp/m && mount -t tmpfs none /tmp/m && umount /tmp/m").exit_code, 0)
+  t:assert_eq(w:run(mount).exit_code ~= 0, true)
+  t:assert_eq(vm:run(mount .. " && umount " .. dir .. "/m").exit_code, 0)
 end)
 
 test("mount and host name namespaces belong to the worker that unshared them", function(t)
@@ -158,9 +150,9 @@ test("mount and host name namespaces belong to the worker that unshared them", f
   call(w, "mount", { 0, 0, 0, 0x44000, 0 }, { [0] = "none\0", [1] = "/\0" }) -- MS_REC | MS_PRIVATE
   t:assert_eq(w:run("hostname").stdout, "inner\n")
   t:assert_eq(vm:run("hostname").stdout, host)
-  w:run("mkdir -p /tmp/ns && mount -t tmpfs none /tmp/ns"):assert_ok()
-  w:write_file("/tmp/ns/inside", "1")
-  t:assert_eq(vm:run("test -e /tmp/ns/inside").exit_code, 1)
+  w:run("mkdir -p " .. dir .. "/ns && mount -t tmpfs none " .. dir .. "/ns"):assert_ok()
+  w:write_file(dir .. "/ns/inside", "1")
+  t:assert_eq(vm:run("test -e " .. dir .. "/ns/inside").exit_code, 1)
 end)
 
 test("a user namespace makes a worker nobody until it is mapped", function(t)
