@@ -24,12 +24,13 @@ TOOLS := build/tools/bun-$(BUN_VERSION)
 BUN := $(CURDIR)/$(TOOLS)/node_modules/.bin/bun
 export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
 
-.PHONY: help build demo test bench lint dist install deb clean setup unit local vm chaos test-install fuzz chaos-matrix soak analyze compat
+.PHONY: help build demo test test-distribution bench lint dist install deb clean setup unit local vm chaos test-install fuzz chaos-matrix soak analyze compat
 
 help:
 	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest; GUEST_ARM64=1: with the agent for arm64 guests)'
 	@echo 'make demo     build, then run the example suite in real virtual machines'
 	@echo 'make test     build, lint, and every test'
+	@echo 'make test-distribution  a Debian image with systemd, made by debootstrap (as root), in a machine'
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make test-install  installs into bare roots and runs the demo there, as root and not (needs root, debootstrap)'
 	@echo 'make fuzz     TIME=10: every parser of ours fed with anything, so long each (10, 5m, 1h)'
@@ -147,6 +148,13 @@ compat: build
 
 analyze: build/agent/generated/messages.h
 	tests/lint/analyze.sh
+
+build/debian.img: tests/distribution/build.sh
+	@mkdir -p build
+	tests/distribution/build.sh $@
+
+test-distribution: build build/debian.img
+	dist/provium --config tests/distribution/provium.toml tests/distribution
 
 bench: build
 	$(BUN) tests/bench/run.ts

@@ -12,11 +12,13 @@
 #include "cmdline.h"
 #include "init.h"
 #include "modules.h"
+#include "newroot.h"
 #include "pseudofs.h"
 
 /**
  * provium-wrapper, what the kernel executes first (rdinit=): makes the machine ready for the agent, starts
- * it, and becomes the real init. Kernel parameters: provium.init=PATH, provium.mount=0.
+ * it, and becomes the real init. Kernel parameters: provium.init=PATH, provium.mount=0, provium.root=SERIAL (of a disk
+ * that holds the root file system).
  */
 
 #define AGENT "/sbin/provium-agent"
@@ -55,7 +57,7 @@ static void prefer(void) {
 }
 
 /** The agent is nobody's job and nobody's terminal: a session of its own, errors on the console. */
-static void start_agent(void) {
+static void start_agent(int program) {
   static char name[] = "provium-agent";
   char *argv[] = {name, NULL};
   /* Not fork: the agent's program runs before this one goes on to init. */
@@ -66,9 +68,11 @@ static void start_agent(void) {
   int null = open("/dev/null", O_RDWR);
   if (null >= 0) dup2(null, STDIN_FILENO);
   else close(STDIN_FILENO);
-  for (int fd = 3; fd < 64; fd++) close(fd);
+  for (int fd = 3; fd < 64; fd++) {
+    if (fd != program) close(fd);
+  }
   prefer();
-  if (chdir("/") == 0) execve(AGENT, argv, environ);
+  if (chdir("/") == 0) syscall(SYS_execveat, program, "", argv, environ, AT_EMPTY_PATH);
   fprintf(stderr, "provium: cannot execute " AGENT ": %s\n", strerror(errno));
   _exit(127);
 }
@@ -77,6 +81,7 @@ int main(int argc, char **argv) {
   char line[CMDLINE_MAX];
   char named[256];
   char mounting[8];
+  char serial[32];
   (void)argc;
   open_console();
   int proc_fd = pseudofs_open(&pseudofs_proc);
@@ -88,7 +93,11 @@ int main(int argc, char **argv) {
   modules_load();
   cmdline_strip(argv + 1);
   cmdline_strip(environ);
-  start_agent();
+  /* By its descriptor, which outlives a change of the root. */
+  int agent = open(AGENT, O_RDONLY | O_CLOEXEC);
+  /* The kernel panics when its first program ends, which ends the boot with what has been said. */
+  if (cmdline_value(line, "provium.root", serial, sizeof serial) && newroot_enter(serial) != 0) return 1;
+  start_agent(agent);
   const char *own = argv[0];
   init_execute(has_init ? named : NULL, own, argv, environ);
   init_stand_in(proc_fd);

@@ -5,7 +5,7 @@
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import type { Profile } from "../config/schema.ts";
+import { type Profile, ROOT_DISK_SERIAL } from "../config/schema.ts";
 import { ApiError, ConfigError, HostError } from "../errors/errors.ts";
 import type { BootArtefacts, InjectedFile } from "../lab/ports.ts";
 import { type Architecture, HOST_ARCHITECTURE } from "../sys/architecture.ts";
@@ -33,6 +33,7 @@ export type BootProfile = Pick<
   | "modules"
   | "injectAgent"
   | "agentOverlayPath"
+  | "disk"
   | "mountPseudoFs"
 >;
 
@@ -74,6 +75,29 @@ const withoutGuest = (architecture: Architecture): string =>
     ? "This executable was built without a guest (GUEST=none): declare a profile with a kernel in provium.toml."
     : `This executable was built without a guest for ${architecture}: build it with \`make build GUEST_ARM64=1\`, or declare a profile with a kernel in provium.toml.`;
 
+/** Every distribution has it there, systemd or not. */
+const DISTRIBUTION_INIT = "/sbin/init";
+
+/** The wrapper makes the disk the root; with an initrd of its own the guest does that itself. */
+const ownsRoot = (profile: BootProfile): boolean =>
+  profile.disk !== undefined && profile.initrd === undefined;
+
+/** Throws ConfigError where the image is not there, and ApiError for files that it would hide. */
+const checkRootDisk = (profile: BootProfile, files: readonly InjectedFile[]): void => {
+  if (profile.disk === undefined) return;
+  const { path } = profile.disk;
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
+    throw new ConfigError(`profile \`${profile.name}\`: there is no disk image \`${path}\``);
+  if (!profile.injectAgent && profile.initrd === undefined)
+    throw new ConfigError(`profile \`${profile.name}\`: inject_agent = false with a disk needs an initrd`, {
+      hint: "Without an initrd it is the wrapper, shipped with the agent, that mounts the disk.",
+    });
+  if (files.length > 0)
+    throw new ApiError("boot: files are placed in the initramfs, which a disk image takes the place of", {
+      hint: "Push them when the machine is up: vm:push_file, vm:write_file.",
+    });
+};
+
 /** The words that hand the boot to the wrapper. Throws ConfigError when a lab profile names an rdinit of its own. */
 export const handoff = (profile: BootProfile): string => {
   if (!profile.injectAgent) return "";
@@ -86,11 +110,12 @@ export const handoff = (profile: BootProfile): string => {
         hint: `Name your init with \`init = "${own}"\`.`,
       },
     );
-  const init = profile.init ?? own;
+  const init = profile.init ?? own ?? (ownsRoot(profile) ? DISTRIBUTION_INIT : undefined);
   const given = words.some((word) => word.startsWith("provium.init="));
   return [
     `rdinit=${WRAPPER_PATH}`,
     ...(init === undefined || given ? [] : [`provium.init=${init}`]),
+    ...(ownsRoot(profile) ? [`provium.root=${ROOT_DISK_SERIAL}`] : []),
     ...(profile.mountPseudoFs ? [] : ["provium.mount=0"]),
   ].join(" ");
 };
@@ -126,6 +151,7 @@ export class BootService {
             ? withoutGuest(profile.architecture)
             : "Name a bzImage or vmlinux (aarch64: an Image) in the profile's `kernel`.",
       });
+    checkRootDisk(profile, files);
     const rate =
       machine.accel === "tcg" && profile.architecture === "x86_64" ? await this.tscRate() : undefined;
     const words = [handoff(profile), tscWords(rate, profile.cmdline)];
@@ -181,8 +207,8 @@ export class BootService {
     const wanted = wantedModules({
       architecture: profile.architecture,
       transport,
-      disks,
-      guestLoads: profile.origin === "embedded",
+      disks: disks || profile.disk !== undefined,
+      guestLoads: profile.origin === "embedded" && profile.disk === undefined,
     });
     return remember(this.modules, `${tree} ${wanted.join()}`, () => readModules(tree, wanted));
   }

@@ -46,8 +46,10 @@ const installGuest = (architecture: Architecture, cacheDir: string): InstalledGu
 const embodied = (profile: Profile, guest: InstalledGuest): Profile => ({
   ...profile,
   kernel: guest.kernel,
-  initrd: profile.initrd ?? guest.initrd,
-  init: profile.init ?? (profile.initrd === undefined ? DEFAULT_GUEST_INIT : undefined),
+  initrd: profile.initrd ?? (profile.disk === undefined ? guest.initrd : undefined),
+  init:
+    profile.init ??
+    (profile.initrd === undefined && profile.disk === undefined ? DEFAULT_GUEST_INIT : undefined),
   modules: profile.modules === "auto" ? guest.modules : profile.modules,
 });
 

@@ -78,7 +78,7 @@ const identityOf = async (
   hashes: FileHashes,
 ): Promise<string> => {
   const { kernel, initrd, agentOverlayPath, modules, ...plain } = profile;
-  const files = [kernel, initrd, agentOverlayPath];
+  const files = [kernel, initrd, agentOverlayPath, profile.disk?.path];
   const contents: string[] = [];
   if (modules === "auto" || modules === "none") contents.push(modules);
   else files.push(join(modules, "modules.dep"));

@@ -67,7 +67,9 @@ export const readProfile = (
   };
   // A project may tune the embedded guest (memory, cmdline, …) under its own name or another.
   const named = section.text("kernel");
-  const embedded = named === EMBEDDED || (named === undefined && name === "default");
+  const disk = path("disk");
+  // A distribution boots with the embedded kernel where none is named.
+  const embedded = named === EMBEDDED || (named === undefined && (name === "default" || disk !== undefined));
   const kernel = embedded ? undefined : path("kernel");
   const initrd = path("initrd");
   const initramfs = path("initramfs");
@@ -87,12 +89,16 @@ export const readProfile = (
   const memoryBytes = section.size("memory") ?? DEFAULT_MEMORY;
   if (memoryBytes < 2 ** 20)
     throw section.invalid("memory", `profile \`${name}\` has less than 1 MiB of memory`);
+  const writable = section.boolean("disk_writable");
+  if (writable !== undefined && disk === undefined)
+    throw section.invalid("disk_writable", `profile \`${name}\` has disk_writable without a disk`);
   const profile: Profile = {
     name,
     origin: embedded ? "embedded" : origin,
     architecture: section.oneOf("arch", ARCHITECTURES) ?? HOST_ARCHITECTURE,
     kernel,
     initrd: initrd ?? initramfs,
+    disk: disk === undefined ? undefined : { path: disk, writable: writable ?? false },
     cmdline: words,
     init: section.text("init") ?? init,
     modules: modules === "auto" || modules === "none" ? modules : place(modules),

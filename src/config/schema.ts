@@ -4,6 +4,16 @@
 
 import type { Architecture } from "../sys/architecture.ts";
 
+/** The serial number of the disk that a profile boots from. No id of a test's disk looks like it. */
+export const ROOT_DISK_SERIAL = "@root";
+
+/** An image with a distribution inside. */
+export interface RootDisk {
+  readonly path: string;
+  /** What a guest writes goes into the image; otherwise it is forgotten with the machine. */
+  readonly writable: boolean;
+}
+
 /** A kind of guest: which kernel and user land, and how it is started. */
 export interface Profile {
   readonly name: string;
@@ -16,6 +26,8 @@ export interface Profile {
   /** Absent: the shim alone is the initramfs and the wrapper stays PID 1. */
   readonly initrd?: string | undefined;
   readonly cmdline: string;
+  /** A disk image that holds the root file system. */
+  readonly disk?: RootDisk | undefined;
   /** Program that becomes PID 1 (`provium.init=`). */
   readonly init?: string | undefined;
   /** "auto": what the machine needs from the kernel's module tree; "none"; or a directory with modules.dep. */

@@ -36,6 +36,7 @@ export const bootSpec = (
   cmdline: kernelCmdline(profile, options, artefacts?.cmdline ?? "", isEmulated(host, profile.architecture)),
   nics,
   disks,
+  rootDisk: profile.disk,
   rngSeed: options.rngSeed,
   hardwareRng: needsHardwareRng(profile),
   initialTime: options.initialTime,

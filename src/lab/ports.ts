@@ -4,6 +4,7 @@
  */
 
 import type { Channel, Transport } from "../channel/channel.ts";
+import type { RootDisk } from "../config/schema.ts";
 import type { Wire } from "../net/backend.ts";
 import type { Architecture } from "../sys/architecture.ts";
 import type { Deadline, Op } from "../sys/op.ts";
@@ -60,6 +61,8 @@ export interface LaunchSpec {
   readonly cmdline: string;
   readonly nics?: readonly NicSpec[] | undefined;
   readonly disks: readonly DiskLink[];
+  /** The image that the guest's root file system is on. */
+  readonly rootDisk?: RootDisk | undefined;
   readonly rngSeed?: bigint | undefined;
   /** A virtio-rng beside the CPU's own generator. A seed brings it in any case. */
   readonly hardwareRng?: boolean | undefined;

@@ -1,5 +1,6 @@
 /** Snapshots of one VM: taking them, and going on from one. */
 
+import { ApiError } from "../errors/errors.ts";
 import { Begun, monotonic, NEVER, type Op } from "../sys/op.ts";
 import type { VmDisks } from "./disks.ts";
 import type { VmHost } from "./host.ts";
@@ -71,6 +72,11 @@ export class VmSnapshots {
   *begin(): Op<Saving> {
     const { vm, host, story, lineage } = this.keeper;
     const { session, spec } = yield* this.keeper.live("snapshot");
+    // What the guest has written since its boot is in a file that only QEMU knows.
+    if (spec.rootDisk !== undefined)
+      throw new ApiError(
+        `snapshot: vm \`${vm.name}\` boots from a disk image, which a snapshot does not hold`,
+      );
     this.saving = true;
     return new Saving(vm, session, spec, this.keeper.nics(), this.keeper.disks, host.snapshots, {
       branch: () => lineage.branch(),

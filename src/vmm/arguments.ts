@@ -11,6 +11,7 @@ import type { DiskLink, LaunchSpec } from "../lab/ports.ts";
 import { BOARDS } from "./architecture.ts";
 import { disk, FIRST_WIRE, format, wire } from "./disks.ts";
 import { netdev, nic } from "./nics.ts";
+import { imageFormat, rootDiskArguments } from "./root-disk.ts";
 
 /** The numbers under which QEMU finds the descriptors that it inherits. */
 export interface Descriptors {
@@ -156,6 +157,9 @@ export const qemuArguments = (
   ...BOARDS[spec.architecture].panic,
   ...["-device", `pcie-pci-bridge,id=${PLUG_BUS},bus=pcie.0,addr=0x5`],
   ...spec.disks.flatMap((link, index) => diskArguments(link, descriptors.disks?.[index])),
+  ...(spec.rootDisk === undefined
+    ? []
+    : rootDiskArguments(spec.rootDisk, imageFormat(spec.rootDisk.path), PLUG_BUS)),
   ...(spec.nics ?? []).flatMap((one, index) => [
     ...["-netdev", JSON.stringify(netdev(one.id, one.wire.kind, String(descriptors.nics?.[index])))],
     ...["-device", JSON.stringify(nic(one, PLUG_BUS))],

@@ -93,6 +93,15 @@ describe("provium.toml", () => {
     );
   });
 
+  test("a disk image needs no kernel, and is not written unless the profile says so", () => {
+    const { a } = load('[profiles.a]\ndisk = "i.qcow2"\n').profiles;
+    expect(a).toMatchObject({ origin: "embedded", disk: { path: "/project/i.qcow2", writable: false } });
+    expect(load('[profiles.a]\ndisk = "i"\ndisk_writable = true\n').profiles.a?.disk?.writable).toBe(true);
+    expect(failure('[profiles.a]\nkernel = "k"\ndisk_writable = true\n').message).toContain(
+      "disk_writable without a disk",
+    );
+  });
+
   test("a profile without kernel is refused", () => {
     expect(failure("[profiles.a]\ncpus = 2\n").message).toContain("profile `a` has no kernel");
   });
