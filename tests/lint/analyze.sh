@@ -17,9 +17,9 @@ else
 fi
 if command -v cppcheck >/dev/null; then
   ran=1
-  # shellcheck disable=SC2086
+  # It takes variables that stand in a named register (rawcall.c) for statements without effect.
   cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-    --suppress=missingIncludeSystem -D_GNU_SOURCE -Iagent/common -Iagent/guest -Iagent/host/disk -Iagent/host/switch \
+    --suppress=missingIncludeSystem --suppress=constStatement:agent/guest/rawcall.c -D__x86_64__ -D_GNU_SOURCE -Iagent/common -Iagent/guest -Iagent/host/disk -Iagent/host/switch \
     -Ibuild/agent/generated agent || status=1
   echo "cppcheck: done"
 else

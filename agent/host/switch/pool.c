@@ -17,7 +17,7 @@ void *pool_take(struct pool *pool, size_t size) {
   if (class == POOL_CLASSES) return malloc(size);
   void *block = pool->kept[class];
   if (block == NULL) return malloc(class_bytes[class]);
-  memcpy(&pool->kept[class], block, sizeof block);
+  memcpy(&pool->kept[class], block, sizeof(void *));
   pool->kept_bytes[class] -= class_bytes[class];
   return block;
 }
@@ -28,7 +28,7 @@ void pool_give(struct pool *pool, void *block, size_t size) {
     free(block);
     return;
   }
-  memcpy(block, &pool->kept[class], sizeof block);
+  memcpy(block, &pool->kept[class], sizeof(void *));
   pool->kept[class] = block;
   pool->kept_bytes[class] += class_bytes[class];
 }
@@ -37,7 +37,7 @@ void pool_end(struct pool *pool) {
   for (unsigned class = 0; class < POOL_CLASSES; class++) {
     while (pool->kept[class] != NULL) {
       void *block = pool->kept[class];
-      memcpy(&pool->kept[class], block, sizeof block);
+      memcpy(&pool->kept[class], block, sizeof(void *));
       free(block);
     }
   }
