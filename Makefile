@@ -14,7 +14,7 @@ MAKEFLAGS += --no-builtin-rules
 # OFFLINE=1 builds without network, from the source archive of a release.
 # GUEST=default embeds the default guest, GUEST=none leaves it out (distribution packages).
 GUEST ?= default
-# GUEST_ARM64=1 adds the agent for arm64 machines (arch = "aarch64").
+# GUEST_ARM64=1 adds the agent and the default guest for arm64 machines (arch = "aarch64").
 GUEST_ARM64 ?= 0
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -24,12 +24,13 @@ TOOLS := build/tools/bun-$(BUN_VERSION)
 BUN := $(CURDIR)/$(TOOLS)/node_modules/.bin/bun
 export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
 
-.PHONY: help build demo test test-distribution bench lint dist install deb clean setup unit local vm chaos test-install fuzz chaos-matrix soak analyze compat
+.PHONY: help build demo test test-arm64 test-distribution bench lint dist install deb clean setup unit local vm chaos test-install fuzz chaos-matrix soak analyze compat
 
 help:
-	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest; GUEST_ARM64=1: with the agent for arm64 guests)'
+	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest; GUEST_ARM64=1: with agent and guest for arm64 too)'
 	@echo 'make demo     build, then run the example suite in real virtual machines'
 	@echo 'make test     build, lint, and every test'
+	@echo 'make test-arm64  the suites of tests/vm in emulated arm64 machines'
 	@echo 'make test-distribution  a Debian image with systemd, made by debootstrap (as root), in a machine'
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make test-install  installs into bare roots and runs the demo there, as root and not (needs root, debootstrap)'
@@ -88,8 +89,12 @@ GUEST_FILES := build/guest/manifest
 $(GUEST_FILES): $(shell find embed/guest -type f) | $(SETUP) $(BUN)
 	embed/guest/build.sh build/guest
 
+build/guest-aarch64/manifest: $(shell find embed/guest embed/cross -type f) | $(SETUP) $(BUN)
+	KERNEL_DEB= BUSYBOX_DEB= embed/guest/build.sh build/guest-aarch64 arm64
+
 ifeq ($(GUEST_ARM64),1)
-FOREIGN_GUEST := build/agent-arm64/provium-agent build/agent-arm64/provium-wrapper
+FOREIGN_GUEST := build/agent-arm64/provium-agent build/agent-arm64/provium-wrapper \
+	$(if $(filter none,$(GUEST)),,build/guest-aarch64/manifest)
 endif
 
 # What the executable is built with; changes when that does.
@@ -112,6 +117,8 @@ build: dist/provium
 
 demo: build
 	dist/provium demo
+
+ARM64_SUITES := $(filter-out tests/vm/vsock/%,$(wildcard tests/vm/*/*.test.lua))
 
 # --- proof --------------------------------------------------------------------------------------------------
 
@@ -148,6 +155,14 @@ compat: build
 
 analyze: build/agent/generated/messages.h
 	tests/lint/analyze.sh
+
+# An executable with the arm64 guest inside, then all that is not about a PC: vsock/ runs this host's executable in the
+# guest, and what is tagged `pc` speaks of devices and sizes of the x86-64 guest.
+test-arm64:
+	@command -v qemu-system-aarch64 >/dev/null || { echo 'make test-arm64 needs QEMU for arm64: apt-get install --no-install-recommends qemu-system-arm' >&2; exit 1; }
+	@command -v aarch64-linux-gnu-gcc >/dev/null || { echo 'make test-arm64 needs a compiler for arm64: apt-get install --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross' >&2; exit 1; }
+	$(MAKE) build GUEST_ARM64=1
+	dist/provium --config tests/vm/arm64.toml --no-tag pc $(ARM64_SUITES)
 
 build/debian.img: tests/distribution/build.sh
 	@mkdir -p build

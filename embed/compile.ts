@@ -5,7 +5,7 @@
  * an entry that imports it before the program, and compiles them with bytecode. From the environment:
  *
  *   GUEST=none        leaves the default guest out
- *   GUEST_ARM64=1     adds the agent for arm64 machines, on x86-64
+ *   GUEST_ARM64=1     adds agent and default guest for arm64 machines, on x86-64
  *   PROGRAMS=DIR      agent, wrapper and helper (build/agent)
  *   TARGET, RUNTIME   for another machine: Bun's name of it, and the Bun executable to put the program into
  */
@@ -37,6 +37,12 @@ const arm64Assets = (): [string, string][] => [
     `${name}-aarch64`,
     join(build, "agent-arm64", `provium-${name}`),
   ]),
+  ...(process.env.GUEST === "none"
+    ? []
+    : GUEST_FILES.map((name): [string, string] => [
+        `guest-aarch64/${name}`,
+        join(build, "guest-aarch64", name),
+      ])),
 ];
 
 const assets: [string, string][] = [

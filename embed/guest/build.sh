@@ -1,7 +1,8 @@
 #!/bin/bash
-# build.sh OUTDIR: makes the default guest from Debian packages, without root and without installing anything.
+# build.sh OUTDIR [amd64|arm64]: makes the default guest of an architecture from Debian packages, without root and
+# without installing anything.
 #
-#   OUTDIR/vmlinux.zst     kernel, the uncompressed image inside the package's vmlinuz
+#   OUTDIR/vmlinux.zst     kernel, the uncompressed image inside the package's vmlinuz (arm64: the Image)
 #   OUTDIR/initrd.cpio.zst busybox, /init and modules, most of them xz-compressed
 #   OUTDIR/modules.cpio.zst  modules that the host ships itself, as they are, with modules.dep
 #   OUTDIR/manifest        kernel release, packages with versions, sizes and hashes (written last)
@@ -12,7 +13,8 @@ export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 umask 022
 
 here=$(cd "$(dirname "$0")" && pwd)
-out=${1:?usage: build.sh OUTDIR}
+out=${1:?usage: build.sh OUTDIR [amd64|arm64]}
+arch=${2:-amd64}
 mkdir -p "$out/packages"
 out=$(cd "$out" && pwd)
 work=$(mktemp -d "$out/work.XXXXXX")
@@ -27,15 +29,22 @@ die() {
 
 # --- packages -----------------------------------------------------------------------------------------------
 
+# Another architecture than the machine's: its package lists are kept apart from the machine's own.
+apt=()
+if command -v dpkg >/dev/null && [ "$(dpkg --print-architecture)" != "$arch" ]; then
+  . "$here/../cross/apt.sh"
+  foreign_apt "$arch" "$out/apt"
+fi
+
 # fetch PACKAGE: prints the path of its .deb, downloaded unless this very version is there already.
 fetch() {
   local version file
-  version=$(apt-cache policy "$1" | sed -n 's/^ *Candidate: //p')
+  version=$(apt-cache "${apt[@]}" policy "$1" | sed -n 's/^ *Candidate: //p')
   [ -n "$version" ] && [ "$version" != "(none)" ] ||
     die "apt knows no package $1" "Run \`apt-get update\` as root first, or name the file in KERNEL_DEB and BUSYBOX_DEB."
-  file=$out/packages/${1}_${version//:/%3a}_amd64.deb
+  file=$out/packages/${1}_${version//:/%3a}_$arch.deb
   if [ ! -e "$file" ]; then
-    (cd "$work" && apt-get download -q "$1=$version" >"$work/apt.log" 2>&1) ||
+    (cd "$work" && apt-get "${apt[@]}" download -q "$1=$version" >"$work/apt.log" 2>&1) ||
       die "cannot download $1 $version: $(tail -n 3 "$work/apt.log")"
     mv "$work/${file##*/}" "$file"
   fi
@@ -47,12 +56,29 @@ busybox=${BUSYBOX_DEB:-}
 if [ -z "$kernel" ]; then
   command -v apt-get >/dev/null || die "the default guest is made from Debian packages, and apt-get is missing here"
   # The meta package depends on the kernel package of the day.
-  name=$(apt-cache depends --no-recommends --no-suggests linux-image-cloud-amd64 |
+  name=$(apt-cache "${apt[@]}" depends --no-recommends --no-suggests "linux-image-cloud-$arch" |
     sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
-  [ -n "$name" ] || die "apt knows no linux-image-cloud-amd64" "Run \`apt-get update\` as root first."
+  [ -n "$name" ] || die "apt knows no linux-image-cloud-$arch" "Run \`apt-get update\` as root first."
   kernel=$(fetch "$name")
 fi
 [ -n "$busybox" ] || busybox=$(fetch busybox-static)
+
+# The applets of a busybox that this machine cannot run are those of its own: both come from one source package.
+lister=$work/busybox/bin/busybox
+if [ ${#apt[@]} != 0 ]; then
+  lister=$work/lister/bin/busybox
+  mkdir "$work/lister"
+  (cd "$work/lister" && apt-get download -q busybox-static >apt.log 2>&1 && dpkg-deb -x busybox-static_*.deb .) ||
+    die "cannot download this machine's own busybox-static"
+fi
+
+# described PACKAGE-FILE: the package, its source package, and what else it was built from.
+described() {
+  local used
+  dpkg-deb --show --showformat='package ${Package} ${Version} source ${source:Package} ${source:Version}' "$1"
+  used=$(dpkg-deb --field "$1" Built-Using)
+  echo "${used:+ built-using $used}"
+}
 
 dpkg-deb -x "$kernel" "$work/kernel"
 dpkg-deb -x "$busybox" "$work/busybox"
@@ -63,7 +89,14 @@ tree=$work/kernel/lib/modules/$release
 
 # --- kernel -------------------------------------------------------------------------------------------------
 
-bun "$here/vmlinux.ts" "$work/kernel/boot/vmlinuz-$release" "$work/vmlinux.zst"
+# The slowest step by far, and the same package gives the same kernel: the one that is there is taken over.
+line=$(grep -s '^file vmlinux\.zst ' "$out/manifest" || true)
+if grep -qsxF "$(described "$kernel")" "$out/manifest" && [ -e "$out/vmlinux.zst" ] &&
+  [ "${line##* }" = "$(sha256sum "$out/vmlinux.zst" | cut -d ' ' -f 1)" ]; then
+  cp "$out/vmlinux.zst" "$work/vmlinux.zst"
+else
+  bun "$here/vmlinux.ts" "$work/kernel/boot/vmlinuz-$release" "$work/vmlinux.zst" "$arch"
+fi
 
 # --- modules ------------------------------------------------------------------------------------------------
 
@@ -71,7 +104,8 @@ depmod -b "$work/kernel" "$release"
 
 # wanted SECTION: module names of that section of modules.list.
 wanted() {
-  sed -n "/^\[$1\]/,/^\[/{/^[^[#]/p}" "$here/modules.list" | while read -r name; do
+  sed -n "/^\[$1\]/,/^\[/{/^[^[#]/p}" "$here/modules.list" | while read -r name only; do
+    [ "${only:-$arch}" = "$arch" ] || continue
     case $name in
     *\**) find "$tree/kernel" -name "$name.ko" -printf '%f\n' | sed 's/\.ko$//' | sort ;;
     *) echo "$name" ;;
@@ -128,7 +162,7 @@ cp -R "$here/root/." "$work/root/"
   mkdir -p bin dev etc lib mnt proc root run sbin sys tmp usr/bin usr/sbin var/log
   chmod 1777 tmp
   install -m 0755 "$work/busybox/bin/busybox" bin/busybox
-  ./bin/busybox --list | grep -v -x busybox | while read -r applet; do
+  "$lister" --list | grep -v -x busybox | while read -r applet; do
     [ -e "bin/$applet" ] || [ -e "sbin/$applet" ] || [ -e "usr/sbin/$applet" ] || ln -s busybox "bin/$applet"
   done
   for applet in init insmod rmmod lsmod depmod poweroff reboot halt acpid getty mke2fs ip ifconfig route mdev \
@@ -154,13 +188,6 @@ pack "$work/shim" "$work/modules.cpio.zst"
 for file in vmlinux.zst initrd.cpio.zst modules.cpio.zst; do
   mv "$work/$file" "$out/$file"
 done
-# described PACKAGE-FILE: the package, its source package, and what else it was built from.
-described() {
-  local used
-  dpkg-deb --show --showformat='package ${Package} ${Version} source ${source:Package} ${source:Version}' "$1"
-  used=$(dpkg-deb --field "$1" Built-Using)
-  echo "${used:+ built-using $used}"
-}
 {
   echo "release $release"
   described "$kernel"
