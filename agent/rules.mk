@@ -8,9 +8,9 @@ AGENT_SANITIZED := gcc -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefin
 
 AGENT_HEADERS := $(wildcard agent/common/*.h agent/guest/*.h agent/host/*.h agent/host/*/*.h)
 AGENT_COMMON := $(wildcard agent/common/*.c) build/agent/generated/messages.c
-AGENT_WRAPPER_ONLY := agent/guest/wrapper.c agent/guest/modules.c agent/guest/init.c agent/guest/cmdline.c agent/guest/newroot.c
+AGENT_WRAPPER_ONLY := agent/guest/wrapper.c agent/guest/modules.c agent/guest/init.c agent/guest/newroot.c
 AGENT_GUEST := $(filter-out $(AGENT_WRAPPER_ONLY),$(wildcard agent/guest/*.c))
-AGENT_WRAPPER := $(AGENT_WRAPPER_ONLY) agent/guest/pseudofs.c agent/guest/poweroff.c
+AGENT_WRAPPER := $(AGENT_WRAPPER_ONLY) agent/guest/cmdline.c agent/guest/pseudofs.c agent/guest/poweroff.c
 AGENT_HELPER := $(wildcard agent/host/*.c agent/host/*/*.c agent/common/*.c) build/agent/generated/disk_messages.c \
 	build/agent/generated/switch_messages.c
 AGENT_CODEC_TEST := tests/unit/agent/codec.c

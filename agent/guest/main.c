@@ -12,6 +12,7 @@
 
 #include "birth.h"
 #include "channels.h"
+#include "mailbox.h"
 #include "descriptors.h"
 #include "guard.h"
 #include "listener.h"
@@ -161,7 +162,7 @@ static bool open_channels(struct agent *agent, const struct options *options) {
     return port >= 0 && fflush(stdout) == 0;
   }
   if (options->unix_path != NULL) return unix_listen(agent, options->unix_path);
-  return serial_listen(agent) && vsock_listen(agent, AGENT_PORT);
+  return mailbox_open(agent) || (serial_listen(agent) && vsock_listen(agent, AGENT_PORT));
 }
 
 static void finish(struct agent *agent) {

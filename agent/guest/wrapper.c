@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmdline.h"
@@ -18,7 +19,7 @@
 /**
  * provium-wrapper, what the kernel executes first (rdinit=): makes the machine ready for the agent, starts
  * it, and becomes the real init. Kernel parameters: provium.init=PATH, provium.mount=0, provium.root=SERIAL (of a disk
- * that holds the root file system).
+ * that holds the root file system), provium.time=SECONDS.NANOSECONDS.
  */
 
 #define AGENT "/sbin/provium-agent"
@@ -36,6 +37,21 @@ static void open_console(void) {
     if (fd != i) dup2(fd, i);
   }
   if (fd > 2) close(fd);
+}
+
+/** The machine's clock has whole seconds: provium.time says what it was, to the nanosecond, when the kernel began. */
+static void set_clock(const char *line) {
+  char value[40];
+  long long seconds = 0;
+  long nanoseconds = 0;
+  struct timespec now = {0};
+  if (!cmdline_value(line, "provium.time", value, sizeof value)) return;
+  if (sscanf(value, "%lld.%9ld", &seconds, &nanoseconds) != 2) return;
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  nanoseconds += now.tv_nsec;
+  now.tv_sec += (time_t)seconds + nanoseconds / 1000000000;
+  now.tv_nsec = nanoseconds % 1000000000;
+  if (clock_settime(CLOCK_REALTIME, &now) < 0) fprintf(stderr, "provium: cannot set the clock: %s\n", strerror(errno));
 }
 
 static void mount_pseudo_file_systems(void) {
@@ -87,6 +103,7 @@ int main(int argc, char **argv) {
   int proc_fd = pseudofs_open(&pseudofs_proc);
   cmdline_read(proc_fd, line);
   bool mounts = !cmdline_value(line, "provium.mount", mounting, sizeof mounting) || strcmp(mounting, "0") != 0;
+  set_clock(line);
   bool has_init = cmdline_value(line, "provium.init", named, sizeof named);
   if (mounts) mount_pseudo_file_systems();
   open_console();

@@ -1,5 +1,6 @@
 /** Puts the Lua API into a state: the one function that the runner calls. */
 
+import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Profile } from "../config/schema.ts";
@@ -40,6 +41,8 @@ export interface TestFile {
   readonly operations?: boolean;
   /** This file's own directory below the run directory. */
   readonly directory: string;
+  /** What the run draws from. */
+  readonly seed?: bigint | number;
 }
 
 export interface ApiContext {
@@ -91,6 +94,8 @@ const directoryName = (vm: string): string =>
     .replace(/^\.+/, "_")
     .slice(0, 64);
 
+const seedOf = (what: string): bigint => createHash("sha256").update(what).digest().readBigUInt64LE();
+
 export const installApi = (context: ApiContext): Surface => {
   const { job, state, recorder } = context;
   let directories = 0;
@@ -113,6 +118,7 @@ export const installApi = (context: ApiContext): Surface => {
       accel: job.accel,
       transport: job.transport,
       directory: newDirectory,
+      seed: (vm) => seedOf(`${job.seed ?? 0}:${job.path}:${vm}`),
       checkHostFile: (path, what) => {
         recorder?.reads(path);
         checkHostFile(path, what);

@@ -4,7 +4,7 @@
 
 import type { Op } from "../sys/op.ts";
 
-export type Transport = "vsock" | "serial" | "local";
+export type Transport = "vsock" | "serial" | "local" | "mailbox";
 
 export interface ChannelListener {
   /** The body of one frame, in order of arrival. The bytes are the receiver's to keep. A throw ends the channel. */

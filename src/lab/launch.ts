@@ -11,10 +11,15 @@ import type { BootArtefacts, DiskLink, LaunchSpec, NicSpec } from "./ports.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** Whether guests run without hardware acceleration. */
-export const isEmulated = (host: VmHost, architecture: Architecture): boolean =>
-  host.vmm.kind === "qemu" && accelerationOf(architecture, host.accel) === "tcg";
+export const isEmulated = (
+  host: VmHost,
+  architecture: Architecture,
+  { deterministic }: BootOptions,
+): boolean =>
+  host.vmm.kind === "qemu" &&
+  (accelerationOf(architecture, host.accel) === "tcg" || deterministic === true);
 
-const transportOf = ({ vmm, transport }: VmHost): Transport =>
+const transportOf = ({ vmm, transport }: VmHost): Exclude<Transport, "mailbox"> =>
   vmm.kind === "local" && transport === "serial" ? "local" : transport;
 
 /** A machine that boots. */
@@ -33,15 +38,21 @@ export const bootSpec = (
   cpus: cpusOf(profile, options),
   kernel: artefacts?.kernel,
   initrd: artefacts?.initrd,
-  cmdline: kernelCmdline(profile, options, artefacts?.cmdline ?? "", isEmulated(host, profile.architecture)),
+  cmdline: kernelCmdline(
+    profile,
+    options,
+    artefacts?.cmdline ?? "",
+    isEmulated(host, profile.architecture, options),
+  ),
   nics,
   disks,
   rootDisk: profile.disk,
   rngSeed: options.rngSeed,
   hardwareRng: needsHardwareRng(profile),
   initialTime: options.initialTime,
+  deterministic: options.deterministic,
   qemuArgs: profile.qemuArgs,
-  accel: accelerationOf(profile.architecture, host.accel),
+  accel: options.deterministic ? "tcg" : accelerationOf(profile.architecture, host.accel),
   transport: transportOf(host),
   directory: host.directory(name),
 });

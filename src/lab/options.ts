@@ -7,6 +7,7 @@ import { ApiError } from "../errors/errors.ts";
 import { parseDisk } from "./disk-options.ts";
 import {
   asText,
+  flag,
   integer,
   isTable,
   isText,
@@ -32,6 +33,8 @@ export interface BootOptions {
   readonly rngSeed?: bigint;
   /** Seconds since the epoch. */
   readonly initialTime?: number;
+  /** Runs repeat: see docs/determinism.md. */
+  readonly deterministic?: boolean;
   readonly bootTimeoutMs?: number;
 }
 
@@ -146,6 +149,7 @@ const OPTIONS: Readonly<Record<string, Parser>> = {
     return { rngSeed: BigInt.asUintN(64, BigInt(value)) };
   },
   initial_time: (value, what) => ({ initialTime: seconds(value, what) }),
+  deterministic: (value, what) => ({ deterministic: flag(value, what) }),
   boot_timeout: (value, what) => {
     const bootTimeoutMs = duration(value, what);
     return bootTimeoutMs > 0 ? { bootTimeoutMs } : must(what, "longer than zero", value);

@@ -11,6 +11,41 @@ export const BOOT_TIMEOUT_MS = 30_000;
 /** Boot deadlines are multiplied by this without hardware acceleration. */
 export const TCG_FACTOR = 4;
 
+/** What the clock of a deterministic machine says when nobody says otherwise: 2024 begins, in UTC. */
+const STILL_TIME = 1_704_067_200;
+
+/** What a deterministic machine is given where the test leaves it open; others are left as they are. */
+export const settled = (options: BootOptions, seed: () => bigint): BootOptions =>
+  options.deterministic
+    ? { ...options, rngSeed: options.rngSeed ?? seed(), initialTime: options.initialTime ?? STILL_TIME }
+    : options;
+
+/** "1000000000.250000000"; undefined for a time that Linux cannot set. */
+const clockWord = (seconds: number | undefined): string | undefined => {
+  if (seconds === undefined || seconds < 0) return undefined;
+  const whole = Math.floor(seconds);
+  const nanoseconds = Math.min(999_999_999, Math.round((seconds - whole) * 1e9));
+  return `${whole}.${String(nanoseconds).padStart(9, "0")}`;
+};
+
+/**
+ * Words for the wrapper, the agent and the kernel's own pool, into which its whole command line goes. The time stamp
+ * counter of a machine that counts instructions has nanoseconds, whatever was measured of the host's.
+ */
+const repeatWords = (options: BootOptions): readonly string[] => {
+  const clock = clockWord(options.initialTime);
+  return [
+    ...(clock === undefined ? [] : [`provium.time=${clock}`]),
+    ...(options.deterministic
+      ? [
+          "tsc_early_khz=1000000",
+          "provium.mailbox=1",
+          `provium.seed=${(options.rngSeed ?? 0n).toString(16).padStart(16, "0")}`,
+        ]
+      : []),
+  ];
+};
+
 /** Consoles that are captured. The last `console=` word is the guest's /dev/console. */
 const consoles = (profile: Profile): readonly string[] => [
   "console=hvc0",
@@ -35,10 +70,14 @@ export const kernelCmdline = (
   const words = [own, options.kernelCmdlineAppend ?? "", artefacts]
     .join(" ")
     .split(/\s+/)
-    .filter((word) => word !== "");
+    .filter((word) => word !== "" && !(options.deterministic && word.startsWith("tsc_early_khz=")));
   const present = (console: string): boolean =>
     words.some((word) => word === console || word.startsWith(`${console},`));
-  return [...consoles(profile).filter((console) => !present(console)), ...words].join(" ");
+  return [
+    ...consoles(profile).filter((console) => !present(console)),
+    ...words,
+    ...repeatWords(options),
+  ].join(" ");
 };
 
 /**

@@ -68,6 +68,8 @@ export interface LaunchSpec {
   readonly hardwareRng?: boolean | undefined;
   /** Guest wall clock at boot, seconds since the epoch. */
   readonly initialTime?: number | undefined;
+  /** Time is counted in instructions and nothing of the host reaches the guest: equal runs are equal. */
+  readonly deterministic?: boolean | undefined;
   /** Extra QEMU arguments of the profile, as they are. */
   readonly qemuArgs: readonly string[];
   readonly accel: "kvm" | "tcg";
@@ -116,6 +118,8 @@ export interface Machine {
   /** Process id of QEMU (or of the local agent). */
   readonly pid: number;
   readonly console: ConsolePort;
+  /** Wraps what waits for the guest, where the guest's time passes only then. */
+  attend?<T>(op: Op<T>): Op<T>;
   /** Why the machine is gone, once it is: panic, exit of QEMU with its stderr, agent gone. */
   readonly death: Error | undefined;
   /** Called once, from the reactor, when `death` is set. A stop that was asked for (`expectExit`) is not a death. */

@@ -103,7 +103,8 @@ export class Session {
     const channel = yield* this.machine.connect(deadline);
     this.channel = channel;
     try {
-      this.opened = yield* open(channel);
+      const opening = open(channel);
+      this.opened = yield* this.machine.attend?.(opening) ?? opening;
     } catch (error) {
       channel.close();
       throw error;
@@ -120,7 +121,8 @@ export class Session {
   *call<T>(operation: string, op: (guest: Guest) => Op<T>): Op<T> {
     try {
       const guest = this.guest;
-      return yield* attended(op(guest), guest, this.awake, (reason) => this.breakDown(reason));
+      const running = this.machine.attend?.(op(guest)) ?? op(guest);
+      return yield* attended(running, guest, this.awake, (reason) => this.breakDown(reason));
     } catch (error) {
       if (this.ended === "asked" || this.broken === undefined || error instanceof InterruptedError)
         throw error;
@@ -131,7 +133,7 @@ export class Session {
   /** Runs an order to the machine itself; if it dies under it, the error tells that story. */
   *order<T>(operation: string, op: Op<T>): Op<T> {
     try {
-      return yield* op;
+      return yield* this.machine.attend?.(op) ?? op;
     } catch (error) {
       if (this.ended === "asked" || error instanceof InterruptedError || error instanceof ApiError)
         throw error;

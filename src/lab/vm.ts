@@ -10,7 +10,7 @@ import { isEmulated } from "./launch.ts";
 import { Lineage } from "./lineage.ts";
 import type { SavedNic, VmLink } from "./link.ts";
 import { type BootOptions, mergeBootOptions } from "./options.ts";
-import { bootBound } from "./plan.ts";
+import { bootBound, cpusOf, settled } from "./plan.ts";
 import type { ConsolePort, Guest, LaunchSpec, NicSpec } from "./ports.ts";
 import type { Resource } from "./registry.ts";
 import { Session } from "./session.ts";
@@ -128,8 +128,10 @@ export class Vm implements Resource {
   /** Starts the machine and waits until its agent is ready. `over` is laid on the options given before. */
   *boot(over: BootOptions = {}): Op<void> {
     yield* this.allowed("boot");
-    const options = mergeBootOptions(this.options, over);
-    checkBoot(options, this.host);
+    const merged = mergeBootOptions(this.options, over);
+    const { architecture } = this.profile;
+    checkBoot(merged, { cpus: cpusOf(this.profile, merged), architecture }, this.host);
+    const options = settled(merged, () => this.host.seed(this.name));
     const way = bootWay(this.host, this.name, this.profile, options, this.disks);
     yield* this.during("booting", () => this.start(way, () => this.lineage.begin()));
     this.options = options;
@@ -263,7 +265,7 @@ export class Vm implements Resource {
 
   /** The machine has no hardware acceleration: what takes time takes longer. */
   get emulated(): boolean {
-    return isEmulated(this.host, this.profile.architecture);
+    return isEmulated(this.host, this.profile.architecture, this.options);
   }
 
   /** Throws unless the state allows `call`; a VM that has just died tells why. */
@@ -310,7 +312,8 @@ export class Vm implements Resource {
         host.openGuest,
         grant.release,
         (error) => this.broke(error),
-        () => this.phase === "booted" && !this.snapshots.saving,
+        // A question that comes when the host's clock says so would be felt by a guest whose runs repeat.
+        () => this.phase === "booted" && !this.snapshots.saving && machine.transport !== "mailbox",
       );
       this.starting = session;
       yield* way.open(session, deadline);

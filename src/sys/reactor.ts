@@ -33,6 +33,7 @@ const POLLFD_BYTES = 8;
 export class Reactor {
   private entries: Entry[] = [];
   private pollfds = new DataView(new ArrayBuffer(POLLFD_BYTES * 16));
+  private idle: (() => void)[] = [];
   private interrupt: { check: Interrupt; deadline: () => Deadline } | undefined;
 
   /** Calls `handler(revents)` whenever poll(2) reports `events` (or an error or hang-up) on `fd`. */
@@ -49,6 +50,11 @@ export class Reactor {
     };
     this.entries = [...this.entries, entry];
     return entry;
+  }
+
+  /** Calls `act` once, as soon as nothing is ready and an operation still waits. */
+  whenIdle(act: () => void): void {
+    this.idle.push(act);
   }
 
   /** Makes every wait end with what `check` returns, as soon as it returns something; `deadline` is when to ask at the latest. */
@@ -105,12 +111,15 @@ export class Reactor {
     });
     const left = deadline - monotonic();
     const timeout = deadline === NEVER ? -1 : Math.max(0, Math.min(0x7fffffff, Math.ceil(left)));
-    const n = libc.poll(this.pollfds as unknown as Uint8Array, entries.length, timeout);
+    const look = timeout !== 0 && this.idle.length > 0;
+    const n = libc.poll(this.pollfds as unknown as Uint8Array, entries.length, look ? 0 : timeout);
     if (n < 0) {
       const code = errno();
       if (code === EINTR) return;
       failed("poll", code);
     }
+    // What was idle may be busy now, so the caller looks at what it waits for before it waits again.
+    if (n === 0 && look) for (const act of this.idle.splice(0)) act();
     if (n === 0) return;
     // Read out before anybody is called: a handler may turn the reactor itself, and the answers are overwritten.
     const ready: { readonly entry: Entry; readonly revents: number }[] = [];

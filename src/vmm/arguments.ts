@@ -6,10 +6,12 @@
  * can be unplugged from the root bus.
  */
 
+import { createHash } from "node:crypto";
 import { SERIAL_PORT_NAME } from "../guest/messages.ts";
 import type { DiskLink, LaunchSpec } from "../lab/ports.ts";
 import { BOARDS } from "./architecture.ts";
 import { disk, FIRST_WIRE, format, wire } from "./disks.ts";
+import { MAILBOX_BYTES, MAILBOX_PORT } from "./mailbox.ts";
 import { netdev, nic } from "./nics.ts";
 import { imageFormat, rootDiskArguments } from "./root-disk.ts";
 
@@ -17,22 +19,30 @@ import { imageFormat, rootDiskArguments } from "./root-disk.ts";
 export interface Descriptors {
   /** QMP. */
   readonly monitor: number;
-  /** ttyS0 or ttyAMA0. */
-  readonly serial: number;
-  /** hvc0. */
-  readonly hypervisor: number;
+  /** ttyS0 (or ttyAMA0) and hvc0, unless they are files. */
+  readonly serial?: number | undefined;
+  readonly hypervisor?: number | undefined;
   /** The agent's virtio-serial port; on the serial transport only. */
   readonly agent?: number | undefined;
   /** An open /dev/vhost-vsock that has reserved `cid`; on vsock only. */
   readonly vsock?: { readonly fd: number; readonly cid: number } | undefined;
   /** Where QEMU asks for the bytes of a seeded virtio-rng; with `rngSeed` only. */
   readonly entropy?: number | undefined;
+  /** The bell and the gates of a mailbox (mailbox.ts). */
+  readonly mailbox?: readonly [number, number, number] | undefined;
   /** The wires of the interfaces, in their order. */
   readonly nics?: readonly number[] | undefined;
   /** Where the disks are served, in their order. */
   readonly disks?: readonly number[] | undefined;
   /** The saved devices of the snapshot that the machine goes on from. */
   readonly devices?: number | undefined;
+}
+
+/** Files of a machine whose runs repeat: what it prints, and the memory through which it talks with us. */
+export interface Files {
+  readonly serial0: string;
+  readonly hvc0: string;
+  readonly mailbox: string;
 }
 
 /** What this build of QEMU can do. */
@@ -58,10 +68,41 @@ const SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecont
 const escaped = (value: string): string => value.replaceAll(",", ",,");
 
 /** `-rtc base=` in UTC, whole seconds. */
-const clockBase = (initialTime: number | undefined): string =>
-  initialTime === undefined
-    ? "base=utc"
-    : `base=${new Date(Math.floor(initialTime) * 1000).toISOString().slice(0, 19)}`;
+const clockBase = ({ initialTime, deterministic }: LaunchSpec): string => {
+  const base =
+    initialTime === undefined
+      ? "base=utc"
+      : `base=${new Date(Math.floor(initialTime) * 1000).toISOString().slice(0, 19)}`;
+  return deterministic ? `${base},clock=vm` : base;
+};
+
+/**
+ * Time counted in instructions, four nanoseconds each: with fewer the kernel's busy waits take longer, with more its
+ * ticks do. Without `sleep` an idle guest goes straight to its next timer, and the host's clock has no part in it.
+ */
+const counted = ({ rngSeed }: LaunchSpec, file: string, ports: readonly number[] | undefined): string[] => [
+  ...["-icount", "shift=2,sleep=off"],
+  ...["-seed", String(BigInt.asUintN(63, rngSeed ?? 0n))],
+  ...["-object", `memory-backend-file,id=mailbox,share=on,size=${MAILBOX_BYTES},mem-path=${escaped(file)}`],
+  // The address is in agent/guest/mailbox.c.
+  ...["-device", "ivshmem-plain,bus=pcie.0,addr=0x6,memdev=mailbox"],
+  ...(ports ?? []).flatMap((fd, i) => [
+    ...socket(`mailbox${i}`, fd),
+    ...["-device", `isa-debugcon,iobase=${MAILBOX_PORT + i},chardev=mailbox${i}`],
+  ]),
+];
+
+/** A guest's identity as its firmware tells it: the same in every run, another for each VM. */
+const machineId = (name: string): string => {
+  const hex = createHash("sha256").update(`machine ${name}`).digest("hex");
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `8${hex.slice(13, 16)}`,
+    `8${hex.slice(17, 20)}`,
+    hex.slice(20, 32),
+  ].join("-");
+};
 
 /** What QEMU gives a guest that is to have `bytes` of RAM: whole MiB. */
 export const ramBytes = (bytes: number): number => Math.ceil(bytes / MEBIBYTE) * MEBIBYTE;
@@ -88,6 +129,10 @@ const diskArguments = (link: DiskLink, descriptor: number | undefined): string[]
   ...["-blockdev", JSON.stringify(format(link, FIRST_WIRE))],
   ...["-device", JSON.stringify(disk(link, PLUG_BUS))],
 ];
+
+/** A console: written to a file where the pace of a reader must not be felt. */
+const consoleOf = (id: "serial0" | "hvc0", fd: number | undefined, files: Files | undefined): string[] =>
+  files === undefined ? socket(id, fd as number) : ["-chardev", `file,id=${id},path=${escaped(files[id])}`];
 
 const socket = (id: string, fd: number): string[] => ["-chardev", `socket,id=${id},fd=${fd}`];
 
@@ -125,6 +170,7 @@ export const qemuArguments = (
   capabilities: Capabilities,
   /** RAM of the snapshot that the machine goes on from. */
   ramFile?: string,
+  files?: Files,
 ): string[] => [
   ...["-name", `guest=${escaped(spec.name)}`],
   ...["-nodefaults", "-no-user-config", "-display", "none"],
@@ -136,12 +182,14 @@ export const qemuArguments = (
   ...["-accel", spec.accel, "-cpu", BOARDS[spec.architecture].cpu(spec), "-smp", String(spec.cpus)],
   ...memory(spec.memoryBytes, ramFile),
   ...incoming(descriptors.devices),
-  ...["-rtc", clockBase(spec.initialTime)],
+  ...["-rtc", clockBase(spec)],
+  ...["-uuid", machineId(spec.name)],
+  ...(files === undefined ? [] : counted(spec, files.mailbox, descriptors.mailbox)),
   // A guest that restarts by itself ends QEMU, and one that panics stops: both are told by QMP first.
   ...["-action", "reboot=shutdown,shutdown=poweroff,panic=pause"],
   ...socket("monitor", descriptors.monitor),
   ...["-mon", "chardev=monitor,mode=control"],
-  ...socket("serial0", descriptors.serial),
+  ...consoleOf("serial0", descriptors.serial, files),
   ...BOARDS[spec.architecture].serial("serial0"),
   // Left to itself the device has 31 ports, and the guest's driver sets up queues for each before the first works.
   // Without ioeventfd a kick is served where it happens instead of in another thread: bulk data into the guest goes
@@ -150,10 +198,10 @@ export const qemuArguments = (
     "-device",
     "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on,max_ports=2,ioeventfd=off",
   ],
-  ...socket("hvc0", descriptors.hypervisor),
+  ...consoleOf("hvc0", descriptors.hypervisor, files),
   ...["-device", "virtconsole,bus=serial.0,nr=0,chardev=hvc0"],
   ...agentChannel(descriptors),
-  ...entropy(descriptors.entropy, spec.hardwareRng === true),
+  ...entropy(descriptors.entropy, spec.hardwareRng === true && !spec.deterministic),
   ...BOARDS[spec.architecture].panic,
   ...["-device", `pcie-pci-bridge,id=${PLUG_BUS},bus=pcie.0,addr=0x5`],
   ...spec.disks.flatMap((link, index) => diskArguments(link, descriptors.disks?.[index])),

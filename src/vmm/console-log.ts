@@ -82,6 +82,11 @@ export class ConsoleLog {
     }
   }
 
+  /** Lets out what is held. */
+  settle(): void {
+    this.release();
+  }
+
   /** Lets out what is held and closes the file; reading stays possible. Idempotent. */
   close(): void {
     this.release();

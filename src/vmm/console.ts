@@ -3,7 +3,8 @@
  * through the device that is /dev/console in the guest.
  */
 
-import { HostError, TimeoutError } from "../errors/errors.ts";
+import { closeSync, openSync, readSync } from "node:fs";
+import { ApiError, HostError, TimeoutError } from "../errors/errors.ts";
 import type { ConsolePort } from "../lab/ports.ts";
 import { closeFd, EAGAIN, readSome, setNonBlocking, writeSome } from "../sys/libc.ts";
 import { type Deadline, type Op, until } from "../sys/op.ts";
@@ -22,8 +23,18 @@ export const consoleDevice = (cmdline: string, serial: SerialDevice = "ttyS0"): 
   return named.at(-1)?.startsWith("console=hvc0") ? "hvc0" : serial;
 };
 
-/** One device: our end of QEMU's chardev. */
-class Line {
+/** One device. */
+interface Line {
+  readonly device: ConsoleDevice;
+  readonly panic: PanicWatch;
+  drain(): void;
+  /** Writes all of `data`, or tells what stopped it. */
+  write(data: Uint8Array, deadline: Deadline): Op<"done" | "late" | "closed" | "mute">;
+  close(): void;
+}
+
+/** Our end of QEMU's chardev. */
+class SocketLine implements Line {
   readonly panic = new PanicWatch();
   private watch: Watch | undefined;
   private readonly chunk = new Uint8Array(CHUNK_BYTES);
@@ -58,7 +69,6 @@ class Line {
     }
   }
 
-  /** Writes all of `data`, or tells what stopped it. */
   *write(data: Uint8Array, deadline: Deadline): Op<"done" | "late" | "closed"> {
     for (let at = 0; at < data.byteLength; ) {
       if (this.watch === undefined) return "closed";
@@ -90,18 +100,55 @@ class Line {
   }
 }
 
+/** A file that QEMU writes. Nobody tells when there is more, so it is asked; and it takes no input. */
+class FileLine implements Line {
+  readonly panic = new PanicWatch();
+  private readonly chunk = new Uint8Array(CHUNK_BYTES);
+  private fd: number | undefined;
+
+  constructor(
+    readonly device: ConsoleDevice,
+    path: string,
+    private readonly heard: (line: Line, bytes: Uint8Array) => void,
+  ) {
+    this.fd = openSync(path, "w+", 0o600);
+  }
+
+  drain(): void {
+    while (this.fd !== undefined) {
+      const count = readSync(this.fd, this.chunk);
+      if (count === 0) return;
+      const bytes = this.chunk.slice(0, count);
+      this.panic.add(bytes);
+      this.heard(this, bytes);
+    }
+  }
+
+  // biome-ignore lint/correctness/useYield: an operation that never gets to wait
+  *write(): Op<"mute"> {
+    return "mute";
+  }
+
+  close(): void {
+    if (this.fd !== undefined) closeSync(this.fd);
+    this.fd = undefined;
+  }
+}
+
 export class MachineConsole implements ConsolePort {
   private readonly lines: readonly Line[];
   private readonly text: ConsoleLog;
   private readonly input: Line;
+  /** Nobody tells when there is more: whoever wants to know looks. */
+  private readonly asked: boolean;
 
   /**
-   * Takes over both descriptors; the log is the new file `path`. `panicked` hears of a panic as soon as it has
+   * Takes over both descriptors, or makes the files at those paths for QEMU to write; the log is the new file `path`. `panicked` hears of a panic as soon as it has
    * begun (`complete` false) and again when its report has ended.
    */
   constructor(
     path: string,
-    descriptors: Readonly<Partial<Record<ConsoleDevice, number>>>,
+    devices: Readonly<Partial<Record<ConsoleDevice, number | string>>>,
     device: ConsoleDevice,
     reactor: Reactor,
     panicked: (reason: string, complete: boolean) => void,
@@ -111,21 +158,27 @@ export class MachineConsole implements ConsolePort {
       this.text.add(line.device, bytes);
       if (line.panic.reason !== undefined) panicked(line.panic.reason, line.panic.ended);
     };
-    this.lines = Object.entries(descriptors).map(
-      ([name, fd]) => new Line(name as ConsoleDevice, fd, reactor, heard),
+    this.lines = Object.entries(devices).map(([name, where]) =>
+      typeof where === "number"
+        ? new SocketLine(name as ConsoleDevice, where, reactor, heard)
+        : new FileLine(name as ConsoleDevice, where, heard),
     );
+    this.asked = Object.values(devices).some((where) => typeof where === "string");
     this.input = this.lines.find((line) => line.device === device) as Line;
   }
 
   get length(): number {
+    this.look();
     return this.text.length;
   }
 
   log(): Uint8Array {
+    this.look();
     return this.text.all();
   }
 
   tail(bytes: number): string {
+    this.look();
     return this.text.last(bytes);
   }
 
@@ -139,12 +192,21 @@ export class MachineConsole implements ConsolePort {
       throw new TimeoutError(`the guest did not read its console ${this.input.device} in time`, {
         hint: "start something in the guest that reads the console, or write less at once",
       });
+    if (result === "mute")
+      throw new ApiError(
+        "the console of a deterministic machine takes no input: it would come at any moment",
+        {
+          hint: "Start the program with run or run_async and write to its stdin.",
+        },
+      );
     if (result === "closed") throw new HostError(`the console ${this.input.device} is gone`);
   }
 
   /** Takes in what both devices have said so far. */
   drain(): void {
     for (const line of this.lines) line.drain();
+    // Which of two open lines goes first is not left to the host's clock.
+    if (this.asked) this.text.settle();
   }
 
   /** Ends the capture; what was captured stays readable. Idempotent. */
@@ -152,5 +214,9 @@ export class MachineConsole implements ConsolePort {
     this.drain();
     for (const line of this.lines) line.close();
     this.text.close();
+  }
+
+  private look(): void {
+    if (this.asked) this.drain();
   }
 }

@@ -19,6 +19,7 @@ import { AGENT_DEVICE, PLUG_BUS } from "./arguments.ts";
 import type { MachineConsole } from "./console.ts";
 import { disk, diskDevice, diskNode, FIRST_WIRE, format, wire, wireNode } from "./disks.ts";
 import type { EntropyServer } from "./entropy.ts";
+import { Mailbox } from "./mailbox.ts";
 import { netdev, nic, nicDevice, nicWire } from "./nics.ts";
 import type { JsonObject, Qmp, QmpEvent } from "./qmp.ts";
 import { saveMachine } from "./save.ts";
@@ -40,19 +41,20 @@ export interface MachineParts {
   readonly qmp: Qmp;
   readonly console: MachineConsole;
   readonly reactor: Reactor;
-  /** Our end of the agent's virtio-serial port, or the CID to connect to. */
-  readonly agent: { readonly fd: number } | { readonly cid: number };
+  /** Our end of the agent's virtio-serial port, the CID to connect to, or the memory that is shared with it. */
+  readonly agent: { readonly fd: number } | { readonly cid: number } | Mailbox;
   readonly entropy: EntropyServer | undefined;
   /** The RAM of the snapshot that it goes on from: what is saved later builds on it, also when the file has been removed. */
   readonly base: number | undefined;
 }
 
 export class QemuMachine implements Machine {
-  readonly transport: "serial" | "vsock";
+  readonly transport: "serial" | "vsock" | "mailbox";
   readonly cid: number | undefined;
   readonly pid: number;
   readonly console: MachineConsole;
   death: Error | undefined;
+  private readonly mailbox: Mailbox | undefined;
   private readonly listeners: ((reason: Error) => void)[] = [];
   /** The guest has the agent's port open. */
   private agentOpen = false;
@@ -80,7 +82,8 @@ export class QemuMachine implements Machine {
   private session: { readonly channel: Channel; readonly listener: ChannelListener } | undefined;
 
   constructor(private readonly parts: MachineParts) {
-    this.transport = "fd" in parts.agent ? "serial" : "vsock";
+    this.mailbox = parts.agent instanceof Mailbox ? parts.agent : undefined;
+    this.transport = this.mailbox !== undefined ? "mailbox" : "fd" in parts.agent ? "serial" : "vsock";
     this.cid = "cid" in parts.agent ? parts.agent.cid : undefined;
     this.pid = parts.child.pid;
     this.incoming = parts.spec.saved !== undefined;
@@ -110,6 +113,7 @@ export class QemuMachine implements Machine {
       this.agentCame();
       return this.followed(channel);
     }
+    if (agent instanceof Mailbox) return this.followed(agent.connect());
     // QEMU tells of a port at most once a second, so after a reset its word may come late, and the agent of a
     // snapshot has had it open all the time. The question to the agent waits in the socket just as well.
     const there = this.agentSeen || this.resetting;
@@ -124,11 +128,17 @@ export class QemuMachine implements Machine {
     return this.followed(openSerial(reactor, dupFd(agent.fd)));
   }
 
+  *attend<T>(op: Op<T>): Op<T> {
+    return yield* this.mailbox === undefined ? op : this.mailbox.attend(op);
+  }
+
+  // Where time passes only while a call waits, the machine stands still already.
   *pause(): Op<void> {
-    yield* this.command("stop");
+    if (this.mailbox === undefined) yield* this.command("stop");
   }
 
   *resume(): Op<void> {
+    if (this.mailbox !== undefined) return;
     yield* this.command("cont");
     if (!this.incoming) return;
     // One that still reads its devices runs as soon as it has them.
@@ -237,6 +247,7 @@ export class QemuMachine implements Machine {
 
   expectExit(): void {
     this.exitWanted = true;
+    this.mailbox?.release();
   }
 
   *waitExit(deadline: Deadline): Op<boolean> {
@@ -254,6 +265,7 @@ export class QemuMachine implements Machine {
     this.parts.qmp.close();
     this.parts.console.close();
     this.parts.entropy?.close();
+    this.mailbox?.close();
     if ("fd" in this.parts.agent) closeFd(this.parts.agent.fd);
     if (this.parts.base !== undefined) closeFd(this.parts.base);
   }

@@ -9,17 +9,18 @@ import { SEND_BUFFER_BYTES } from "../channel/stream.ts";
 import { HostError } from "../errors/errors.ts";
 import type { LaunchSpec, Machine, Vmm } from "../lab/ports.ts";
 import { SERIAL_CONSOLE } from "../sys/architecture.ts";
-import { closeFd, socketPair } from "../sys/libc.ts";
+import { closeFd, dupFd, socketPair } from "../sys/libc.ts";
 import { after, type Deadline, type Op } from "../sys/op.ts";
 import { type Child, exitText, spawn } from "../sys/process.ts";
 import type { Reactor } from "../sys/reactor.ts";
-import { type Descriptors, qemuArguments } from "./arguments.ts";
+import { type Descriptors, type Files, qemuArguments } from "./arguments.ts";
 import { reserveCid } from "./cid.ts";
 import { consoleDevice, MachineConsole } from "./console.ts";
 import { EntropyServer } from "./entropy.ts";
 import { writeFirmware } from "./guest-memory.ts";
 import { checkImage } from "./image.ts";
 import { QemuMachine } from "./machine.ts";
+import { type Gate, Mailbox } from "./mailbox.ts";
 import { findQemu } from "./program.ts";
 import { Qmp } from "./qmp.ts";
 import { DEVICES_FILE, firmwareOf, openSaved, RAM_FILE, verifyFiles } from "./save.ts";
@@ -35,6 +36,8 @@ export interface QemuHost {
 /** First descriptor number that QEMU inherits beyond the standard three. */
 const FIRST_FD = 3;
 const EXIT_MS = 1_000;
+/** A gate is closed by filling it, so it is small. */
+const GATE_BYTES = 4096;
 
 /** Descriptors of a launch: `theirs` are closed once QEMU runs, `ours` when the launch fails. */
 class Wiring {
@@ -47,6 +50,19 @@ class Wiring {
     const [ours, theirs] = socketPair(bufferBytes);
     this.ours.push(ours);
     return { ours, number: this.give(theirs) };
+  }
+
+  /** The mailbox of a machine whose runs repeat, and the numbers of its bell and gates. */
+  mailbox(
+    path: string,
+    reactor: Reactor,
+    rung: () => void,
+  ): { readonly mailbox: Mailbox; readonly numbers: readonly [number, number, number] } {
+    const [bell, bellTheirs] = socketPair();
+    const gates = [socketPair(GATE_BYTES), socketPair(GATE_BYTES)] as const;
+    const gate = ([reads, theirs]: readonly [number, number]): Gate => ({ reads, fills: dupFd(theirs) });
+    const numbers = [this.give(bellTheirs), this.give(gates[0][1]), this.give(gates[1][1])] as const;
+    return { mailbox: new Mailbox(path, bell, [gate(gates[0]), gate(gates[1])], reactor, rung), numbers };
   }
 
   /** A reserved CID, and the number under which QEMU finds the device that holds it. */
@@ -90,6 +106,12 @@ class Wiring {
   }
 }
 
+const filesOf = (directory: string): Files => ({
+  serial0: join(directory, "serial0"),
+  hvc0: join(directory, "hvc0"),
+  mailbox: join(directory, "mailbox"),
+});
+
 export class QemuVmm implements Vmm {
   readonly kind = "qemu";
   /** Until a build without seccomp says otherwise. */
@@ -119,23 +141,45 @@ export class QemuVmm implements Vmm {
     const release: (() => void)[] = [() => wiring.abandon()];
     try {
       const monitor = wiring.pair();
-      const serial = wiring.pair();
-      const hypervisor = wiring.pair();
-      const vsock = spec.transport === "vsock" ? wiring.vsock() : undefined;
-      const agent = vsock === undefined ? wiring.pair(SEND_BUFFER_BYTES) : undefined;
-      const seeded = spec.rngSeed === undefined ? undefined : wiring.pair();
+      const files = spec.deterministic ? filesOf(spec.directory) : undefined;
+      const serial = files === undefined ? wiring.pair() : undefined;
+      const hypervisor = files === undefined ? wiring.pair() : undefined;
+      const vsock = spec.transport === "vsock" && files === undefined ? wiring.vsock() : undefined;
+      const agent = vsock === undefined && files === undefined ? wiring.pair(SEND_BUFFER_BYTES) : undefined;
+      const seeded = spec.rngSeed === undefined || files !== undefined ? undefined : wiring.pair();
       const base = saved && wiring.keep(openSaved(saved.directory, RAM_FILE));
+      let console: MachineConsole | undefined;
+      const box =
+        files === undefined ? undefined : wiring.mailbox(files.mailbox, reactor, () => console?.drain());
+      if (box !== undefined) release.push(() => box.mailbox.close());
       const descriptors: Descriptors = {
         monitor: monitor.number,
-        serial: serial.number,
-        hypervisor: hypervisor.number,
+        serial: serial?.number,
+        hypervisor: hypervisor?.number,
         agent: agent?.number,
         vsock,
         entropy: seeded?.number,
+        mailbox: box?.numbers,
         nics: spec.nics?.map(({ wire }) => wiring.lend(wire.fd)),
         disks: spec.disks.map(({ fd }) => wiring.lend(fd)),
         devices: saved && wiring.give(openSaved(saved.directory, DEVICES_FILE)),
       };
+      let machine: QemuMachine | undefined;
+      const consoles = new MachineConsole(
+        join(spec.directory, "console.log"),
+        {
+          [serialDevice]: serial?.ours ?? (files as Files).serial0,
+          hvc0: hypervisor?.ours ?? (files as Files).hvc0,
+        },
+        consoleDevice(spec.cmdline, serialDevice),
+        reactor,
+        (reason, complete) => machine?.panicked(reason, complete),
+      );
+      // Only now: where the log cannot be made, nobody else would close them.
+      if (serial !== undefined) wiring.taken(serial.ours);
+      if (hypervisor !== undefined) wiring.taken(hypervisor.ours);
+      release.push(() => consoles.close());
+      console = consoles;
       const child = spawn(
         {
           program,
@@ -144,6 +188,7 @@ export class QemuVmm implements Vmm {
             descriptors,
             { sandbox: this.sandbox },
             saved && join(saved.directory, RAM_FILE),
+            files,
           ),
           env: this.host.env,
           descriptors: wiring.map,
@@ -157,18 +202,6 @@ export class QemuVmm implements Vmm {
       wiring.started();
       const qmp = new Qmp(wiring.taken(monitor.ours), reactor);
       release.push(() => qmp.close());
-      let machine: QemuMachine | undefined;
-      const console = new MachineConsole(
-        join(spec.directory, "console.log"),
-        { [serialDevice]: serial.ours, hvc0: hypervisor.ours },
-        consoleDevice(spec.cmdline, serialDevice),
-        reactor,
-        (reason, complete) => machine?.panicked(reason, complete),
-      );
-      // Only now: where the log cannot be made, nobody else would close them.
-      wiring.taken(serial.ours);
-      wiring.taken(hypervisor.ours);
-      release.push(() => console.close());
       const entropy =
         seeded === undefined
           ? undefined
@@ -183,9 +216,11 @@ export class QemuVmm implements Vmm {
         spec,
         child,
         qmp,
-        console,
+        console: consoles,
         reactor,
-        agent: agent === undefined ? { cid: vsock?.cid as number } : { fd: wiring.taken(agent.ours) },
+        agent:
+          box?.mailbox ??
+          (agent === undefined ? { cid: vsock?.cid as number } : { fd: wiring.taken(agent.ours) }),
         entropy,
         base: base === undefined ? undefined : wiring.taken(base),
       });

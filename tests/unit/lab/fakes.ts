@@ -456,6 +456,7 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
       accel,
       transport: "serial",
       directory: (vm) => `/run/${vm}`,
+      seed: () => 5n,
       checkHostFile: () => {},
     },
   };
