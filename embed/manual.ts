@@ -67,11 +67,12 @@ Accepted by \`lab:vm(name, profile, opts)\` and \`vm:boot(opts)\`; the later one
 | \`memory\` | size, at least 16M | the profile's, 512M |
 | \`cpus\` | 1 to 255 | the profile's, 1 |
 | \`files\` | a map of guest path to host path, or a list of \`{path, content or host, mode}\`, or both in one table. \`mode\` (also \`perm\`) is a number or octal text such as \`"0755"\`; without it a host file keeps its own. They are there before init runs. | |
-| \`disks\` | a list of \`{path, format = "raw" or "qcow2", readonly, id}\`: \`/dev/vda\`, \`/dev/vdb\`, … | |
+| \`disks\` | a list of \`{path or size, format = "raw" or "qcow2", readonly, id}\`: \`/dev/vda\`, \`/dev/vdb\`, …; see [disks](disks.md) | |
 | \`kernel_cmdline\` | replaces the profile's command line | |
 | \`kernel_cmdline_append\` | words added to it | |
 | \`rng_seed\` | integer, seeds the guest's entropy | |
-| \`initial_time\` | seconds since the epoch: the guest's clock at boot | the host's time |
+| \`initial_time\` | seconds since the epoch, fractions too: the guest's clock when its kernel began | the host's time |
+| \`deterministic\` | true: equal runs are equal to the byte; see [determinism](determinism.md) | false |
 | \`boot_timeout\`, \`agent_timeout\` | duration; times 4 without hardware acceleration | 30 s |`;
 
 const BRIDGES = `Options of \`lab:bridge(name, opts)\` are those of a bridge that does not exist yet; see [networks](networks.md).

@@ -7,7 +7,7 @@ import { type VmMethods, vmMethod } from "./handles.ts";
 export const LIFE_METHODS: VmMethods = {
   boot: vmMethod(
     "(opts?: BootOptions): VM",
-    "Starts the VM and waits until its agent is ready; returns the VM itself. Options are laid on those given at creation: `memory`, `cpus`, `files`, `disks`, `kernel_cmdline`, `kernel_cmdline_append`, `rng_seed`, `initial_time`, `boot_timeout`. Allowed from created, shutdown and dead (a cold boot).",
+    "Starts the VM and waits until its agent is ready; returns the VM itself. Options are laid on those given at creation: `memory`, `cpus`, `files`, `disks`, `kernel_cmdline`, `kernel_cmdline_append`, `rng_seed`, `initial_time`, `deterministic`, `boot_timeout`. Allowed from created, shutdown and dead (a cold boot).",
     function* (self, args) {
       const table = args.optTable(1, "boot: opts");
       const resolve = (path: string): string => self.api.hostPath(path, self.flavour);

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Profile } from "../../../src/config/schema.ts";
-import { kernelCmdline } from "../../../src/lab/plan.ts";
+import { kernelCmdline, settled } from "../../../src/lab/plan.ts";
 
 const embedded: Profile = {
   name: "default",
@@ -34,4 +34,35 @@ test("more CPUs, acceleration, another kernel or a command line of the test's ow
   expect(kernelCmdline(embedded, {}, "", false)).toBe(`${CONSOLES} quiet`);
   expect(kernelCmdline({ ...embedded, origin: "lab" }, {}, "", true)).not.toContain("nolapic_timer");
   expect(kernelCmdline(embedded, { kernelCmdline: "debug" }, "", true)).toBe(`${CONSOLES} debug`);
+});
+
+test("the clock is told to the nanosecond, and a time that Linux cannot set is left out", () => {
+  expect(kernelCmdline(embedded, { initialTime: 1000000000.25 }, "")).toBe(
+    `${CONSOLES} quiet provium.time=1000000000.250000000`,
+  );
+  expect(kernelCmdline(embedded, { initialTime: -1 }, "")).toBe(`${CONSOLES} quiet`);
+});
+
+test("a deterministic machine hears nothing of the host's counter, and its seed is in the command line", () => {
+  const words = kernelCmdline(
+    embedded,
+    { deterministic: true, rngSeed: 255n },
+    "tsc_early_khz=2599998 tsc=reliable",
+  );
+  expect(words).toBe(
+    `${CONSOLES} quiet tsc=reliable tsc_early_khz=1000000 provium.mailbox=1 provium.seed=00000000000000ff`,
+  );
+});
+
+test("what a deterministic machine leaves open is settled, of others nothing", () => {
+  expect(settled({}, () => 5n)).toEqual({});
+  expect(settled({ deterministic: true }, () => 5n)).toEqual({
+    deterministic: true,
+    rngSeed: 5n,
+    initialTime: 1_704_067_200,
+  });
+  expect(settled({ deterministic: true, rngSeed: 1n, initialTime: 0 }, () => 5n)).toMatchObject({
+    rngSeed: 1n,
+    initialTime: 0,
+  });
 });

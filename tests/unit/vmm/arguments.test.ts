@@ -35,7 +35,14 @@ test("a machine on the serial channel is exactly this command line", () => {
     "q35,i8042=off,hpet=off,sata=off,smbus=off,vmport=off,usb=off,smm=off,memory-backend=ram",
     ...["-accel", "tcg", "-cpu", "max,erms=off,fsrm=off", "-smp", "2"],
     ...["-m", "512M", "-object", "memory-backend-ram,id=ram,size=512M"],
-    ...["-rtc", "base=utc", "-action", "reboot=shutdown,shutdown=poweroff,panic=pause"],
+    ...[
+      "-rtc",
+      "base=utc",
+      "-uuid",
+      "d3acfa03-3b3d-8ae1-8915-3ee82d60ccba",
+      "-action",
+      "reboot=shutdown,shutdown=poweroff,panic=pause",
+    ],
     ...["-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control"],
     ...["-chardev", "socket,id=serial0,fd=4", "-device", "isa-serial,chardev=serial0"],
     ...[
@@ -51,6 +58,28 @@ test("a machine on the serial channel is exactly this command line", () => {
     ...["-device", "pcie-pci-bridge,id=plug,bus=pcie.0,addr=0x5"],
     ...["-kernel", "/k/vmlinux", "-append", "quiet console=hvc0 console=ttyS0", "-initrd", "/k/initrd"],
   ]);
+});
+
+test("a deterministic machine counts instructions, has no source of chance, and files for consoles", () => {
+  const files = { ttyS0: "/run/web/ttyS0", hvc0: "/run/web/hvc0", mailbox: "/run/web/mail,box" };
+  const args = qemuArguments(
+    { ...spec, deterministic: true, rngSeed: 2n ** 64n - 1n, initialTime: 1_000_000_000.75 },
+    { monitor: 3, mailbox: [4, 5, 6] },
+    SANDBOX,
+    undefined,
+    files,
+  );
+  expect(after("-icount", args)).toEqual(["shift=2,sleep=off"]);
+  expect(after("-rtc", args)).toEqual(["base=2001-09-09T01:46:40,clock=vm"]);
+  expect(after("-seed", args)).toEqual([String(2n ** 63n - 1n)]);
+  expect(after("-cpu", args)).toEqual(["max,erms=off,fsrm=off,rdrand=off,rdseed=off"]);
+  expect(args.join(" ")).not.toContain("virtio-rng");
+  expect(after("-chardev", args)).toEqual([
+    ...["socket,id=mailbox0,fd=4", "socket,id=mailbox1,fd=5", "socket,id=mailbox2,fd=6"],
+    ...["socket,id=monitor,fd=3", "file,id=ttyS0,path=/run/web/ttyS0", "file,id=hvc0,path=/run/web/hvc0"],
+  ]);
+  expect(args).toContain("memory-backend-file,id=mailbox,share=on,size=1048576,mem-path=/run/web/mail,,box");
+  expect(args).toContain("isa-debugcon,iobase=1505,chardev=mailbox1");
 });
 
 test("vsock takes the place of the agent's port, with the reserved CID and its descriptor", () => {
