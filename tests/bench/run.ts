@@ -25,6 +25,10 @@ const BENCHES: Readonly<Record<string, { readonly what: string; readonly command
     what: "the userland switch against a process that only copies",
     command: ["bun", "tests/bench/network/run.ts"],
   },
+  disk: {
+    what: "a guest's I/O through the process behind each disk against a plain file",
+    command: ["bun", "tests/bench/disk/run.ts"],
+  },
   fixtures: { what: "a cache hit against a boot", command: ["bun", "tests/bench/fixtures.ts"] },
   lua: { what: "Lua against stock fengari and PUC Lua", command: ["bun", "tests/bench/lua/run.ts"] },
 };
