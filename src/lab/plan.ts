@@ -97,10 +97,10 @@ const timing = (profile: Profile, options: BootOptions): string => {
  */
 export const needsHardwareRng = (profile: Profile): boolean => profile.origin !== "embedded";
 
-export const bootRequest = (profile: Profile, options: BootOptions): BootRequest => ({
+export const bootRequest = (profile: Profile, options: BootOptions, attached = 0): BootRequest => ({
   profile: profile.name,
   files: options.files ?? [],
-  disks: (options.disks ?? []).length > 0,
+  disks: (options.disks ?? []).length + attached > 0,
 });
 
 export interface BootBound {

@@ -41,7 +41,7 @@ export const bootWay = (
   memoryBytes: memoryOf(profile, options),
   cpus: cpusOf(profile, options),
   bound: bootBound(options, isEmulated(host, profile.architecture, options)),
-  artefacts: () => host.services.boot(bootRequest(profile, options)),
+  artefacts: () => host.services.boot(bootRequest(profile, options, disks.all().length)),
   disks: () => disks.prepare(options.disks ?? []),
   spec: (artefacts, nics, disks) => bootSpec(name, profile, options, host, artefacts, nics, disks),
   launch: (spec, deadline) => host.vmm.launch(spec, deadline),

@@ -61,7 +61,7 @@ test("a machine on the serial channel is exactly this command line", () => {
 });
 
 test("a deterministic machine counts instructions, has no source of chance, and files for consoles", () => {
-  const files = { ttyS0: "/run/web/ttyS0", hvc0: "/run/web/hvc0", mailbox: "/run/web/mail,box" };
+  const files = { serial0: "/run/web/serial0", hvc0: "/run/web/hvc0", mailbox: "/run/web/mail,box" };
   const args = qemuArguments(
     { ...spec, deterministic: true, rngSeed: 2n ** 64n - 1n, initialTime: 1_000_000_000.75 },
     { monitor: 3, mailbox: [4, 5, 6] },
@@ -76,7 +76,7 @@ test("a deterministic machine counts instructions, has no source of chance, and 
   expect(args.join(" ")).not.toContain("virtio-rng");
   expect(after("-chardev", args)).toEqual([
     ...["socket,id=mailbox0,fd=4", "socket,id=mailbox1,fd=5", "socket,id=mailbox2,fd=6"],
-    ...["socket,id=monitor,fd=3", "file,id=ttyS0,path=/run/web/ttyS0", "file,id=hvc0,path=/run/web/hvc0"],
+    ...["socket,id=monitor,fd=3", "file,id=serial0,path=/run/web/serial0", "file,id=hvc0,path=/run/web/hvc0"],
   ]);
   expect(args).toContain("memory-backend-file,id=mailbox,share=on,size=1048576,mem-path=/run/web/mail,,box");
   expect(args).toContain("isa-debugcon,iobase=1505,chardev=mailbox1");
