@@ -16,8 +16,7 @@ export const isEmulated = (
   architecture: Architecture,
   { deterministic }: BootOptions,
 ): boolean =>
-  host.vmm.kind === "qemu" &&
-  (accelerationOf(architecture, host.accel) === "tcg" || deterministic === true);
+  host.vmm.kind === "qemu" && (accelerationOf(architecture, host.accel) === "tcg" || deterministic === true);
 
 const transportOf = ({ vmm, transport }: VmHost): Exclude<Transport, "mailbox"> =>
   vmm.kind === "local" && transport === "serial" ? "local" : transport;

@@ -54,6 +54,10 @@ export class VmSnapshots {
   /** Throws unless the state allows it now. */
   *check(call: "snapshot" | "restore"): Op<void> {
     yield* this.keeper.allowed(call);
+    if (call === "snapshot" && this.keeper.options().deterministic === true)
+      throw new ApiError(
+        `vm \`${this.keeper.vm.name}\` is deterministic, and that is not part of a snapshot yet`,
+      );
   }
 
   /** Writes the VM into a directory, which is made for it, and goes on. */
