@@ -124,6 +124,7 @@ export const manual = (): string =>
     "A further task of a guest, with credentials, working directory and identity of its own; `thread = true` shares memory and descriptors with the task that made it. Workers have every method of a VM under Commands, Background jobs, Files, System calls and Clock, console, batch, and these:\n",
     entries("worker:", WORKER_METHODS),
     `\n## Snapshot, LabSnapshot\n\nWhat \`vm:snapshot\` and \`lab:snapshot\` return ([snapshots.md](snapshots.md)).\n\n${classSection("Snapshot", "snap")}`,
+    `\n## Disk\n\n${classSection("Disk", "disk")}`,
     `\n## Process\n\n${classSection("Process", "p")}`,
     `\n## File\n\n${classSection("File", "f")}`,
     `\n## Tail\n\n${classSection("Tail", "s")}`,
