@@ -102,9 +102,9 @@ cell() {
       # shellcheck disable=SC2016 # the shells inside expand it
       confine=(sh -c 'unshare --user --keep-caps sh -c "until grep -q . /proc/self/gid_map; do :; done
           echo 0 >/proc/sys/user/max_user_namespaces && exec \"\$@\"" sh "$@" &
-        until echo 0 0 65536 >/proc/$!/uid_map; do :; done 2>/dev/null
-        echo 0 0 65536 >/proc/$!/gid_map
-        wait $!' sh) ;;
+        until echo 0 0 65536 >"$0/$!/uid_map"; do :; done 2>/dev/null
+        echo 0 0 65536 >"$0/$!/gid_map"
+        wait $!' "$root/proc") ;;
   esac
   unshare --mount --pid --net --fork --kill-child --mount-proc="$root/proc" \
     "${confine[@]}" chroot --userspec="$user" "$root" \
