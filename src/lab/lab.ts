@@ -24,6 +24,8 @@ export class Lab {
     readonly name: string,
     /** Where names are looked up further: only the lab of a test has one. */
     readonly parent?: Lab,
+    /** What events put before the names of its VMs: sub-labs may have VMs of the same name. */
+    readonly prefix = "",
   ) {}
 
   findVm(name: string): Vm | undefined {
@@ -119,7 +121,7 @@ export class Lab {
       checkName("lab", name);
     }
     const own = name ?? this.freshName();
-    const lab = new Lab(own);
+    const lab = new Lab(own, undefined, `${this.prefix}${own}/`);
     this.labs.set(own, lab);
     return lab;
   }

@@ -11,6 +11,7 @@ import { all, type Op } from "../sys/op.ts";
 import type { Bridge } from "./bridge.ts";
 import type { VmHost } from "./host.ts";
 import { Lab } from "./lab.ts";
+import type { SavedNic } from "./link.ts";
 import { Network } from "./network.ts";
 import type { NetworkHost } from "./network-host.ts";
 import type { BootOptions, OptionTable } from "./options.ts";
@@ -74,17 +75,22 @@ export class Scopes {
   /** A VM of the lab API: named, member of `lab`, ends with the scope that runs now. */
   createVm(lab: Lab, name: string, profileName: string, options: BootOptions): Vm {
     lab.checkVmName(name);
-    const vm = this.newVm(name, this.profile(profileName), options, "shutdown");
+    const vm = this.newVm(name, this.profile(profileName), options, "shutdown", lab.prefix);
     lab.addVm(vm);
     this.own(vm, this.current);
     this.network.created(vm, lab.allBridges());
     return vm;
   }
 
-  private newVm(name: string, profile: Profile, options: BootOptions, leftover: "shutdown" | "kill"): Vm {
-    const vm: Vm = new Vm(name, profile, options, this.host, leftover, (nics) =>
-      this.network.relink(vm, nics),
-    );
+  private newVm(
+    name: string,
+    profile: Profile,
+    options: BootOptions,
+    leftover: "shutdown" | "kill",
+    prefix = "",
+  ): Vm {
+    const relink = (nics: readonly SavedNic[]): Op<void> => this.network.relink(vm, nics);
+    const vm: Vm = new Vm(name, profile, options, this.host, leftover, relink, prefix + name);
     return vm;
   }
 

@@ -54,9 +54,11 @@ export class Vm implements Resource {
     private readonly leftover: "shutdown" | "kill",
     /** Attaches it, while it does not run, as a snapshot says. */
     private readonly relink: (nics: readonly SavedNic[]) => Op<void>,
+    /** Its name in events, where VMs of several labs meet. */
+    private readonly toldAs = name,
   ) {
     const vm = this;
-    this.story = new VmStory(host.emit, host.file, name);
+    this.story = new VmStory(host.emit, host.file, toldAs);
     this.disks = new VmDisks({
       label: this.label,
       open: host.openDisk,
@@ -141,7 +143,7 @@ export class Vm implements Resource {
   *call<T>(operation: string, op: (guest: Guest) => Op<T>): Op<T> {
     yield* this.allowed(operation);
     const running = called((this.session as Session).call(operation, op), operation, this.label);
-    return yield* this.host.operations === true ? told(this.host, this.name, operation, running) : running;
+    return yield* this.host.operations === true ? told(this.host, this.toldAs, operation, running) : running;
   }
 
   *pause(): Op<void> {

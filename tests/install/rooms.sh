@@ -153,6 +153,6 @@ for device in kvm:10:232 vhost-vsock:10:241; do
   cell "Debian with /dev/$name of this host, user: a machine boots" "$debian" user 0 '1 passed' 'provium boots.test.lua'
   rm "$debian/dev/$name"
 done
-cell "a temp directory where nothing may be run" "$debian" root 1 'noexec|PROVIUM_TMPDIR' \
+cell "a temp directory where nothing may be run" "$debian" root 2 'noexec|PROVIUM_TMPDIR' \
   'mount -t tmpfs -o noexec none /tmp && XDG_CACHE_HOME=/tmp/cache PROVIUM_TMPDIR=/tmp provium boots.test.lua'
 exit $failed
