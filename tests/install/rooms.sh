@@ -71,7 +71,7 @@ debian=$work/debian
 suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 # shellcheck disable=SC2016 # apt-get's own placeholder
 mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
-debootstrap --variant=minbase "$suite" "$debian" "${mirror:-http://deb.debian.org/debian}" >"$work/debootstrap.log" 2>&1 ||
+debootstrap --variant=minbase "$suite" "$debian" ${mirror:+"$mirror"} >"$work/debootstrap.log" 2>&1 ||
   { tail -n 5 "$work/debootstrap.log" >&2; exit 2; }
 rm -rf "$debian/etc/apt"
 cp -R /etc/apt "$debian/etc/apt"
