@@ -192,7 +192,7 @@ export class Dispatcher {
         this.excesses.add(path);
         const over = [
           ...(excess.memory_bytes > 0 ? [`${formatSize(excess.memory_bytes)} of memory`] : []),
-          ...(excess.cpus > 0 ? [`${excess.cpus} CPUs`] : []),
+          ...(excess.cpus > 0 ? [excess.cpus === 1 ? "1 CPU" : `${excess.cpus} CPUs`] : []),
         ].join(" and ");
         const text = `${path} goes ahead with ${over} more than the pool has: every running file waited`;
         stream.emit("notice", { level: "info", text });
