@@ -31,9 +31,10 @@ const BOOT: Readonly<Record<Stage, string>> = {
   disk: `g:boot{ disks = { { id = "d", size = "8M" } } }`,
 };
 
-/** A command that takes about two seconds, uses what the stage is about, and prints "end" when all was well. */
+/** A command that takes a few seconds, uses what the stage is about, and prints "end" when all was well. */
 const work = (stage: Stage): string => {
-  if (stage === "network") return `"ping -c 12 -i 0.5 -W 5 " .. lan:ip() .. " >/dev/null && echo end"`;
+  if (stage === "network")
+    return `"ping -c 8 -i 0.5 -W 5 " .. lan:ip() .. " | grep -q ' 0% packet loss' && echo end"`;
   if (stage === "disk")
     return `"for i in $(seq 1 20); do dd if=/dev/zero of=" .. g:disk("d"):guest_path() .. " bs=64k count=4 oflag=direct 2>/dev/null || exit 1; sleep 0.1; done; echo end"`;
   return `"for i in $(seq 1 20); do echo $i; sleep 0.1; done; echo end"`;
