@@ -9,6 +9,7 @@
 #include "bigendian.h"
 #include "buffer.h"
 #include "disk.h"
+#include "negotiation.h"
 
 /**
  * One client of the NBD protocol (see nbd.h): QEMU, or a test. What it sends is checked, and a client that breaks the
@@ -16,9 +17,6 @@
  */
 
 #define INPUT_SIZE ((size_t)128 * 1024)
-/** Longest option that is read; a client that follows the protocol needs no more than a name. */
-#define OPTION_MAX ((size_t)8192)
-#define GREETING_MAX ((size_t)64 * 1024)
 /** With so much under way, or so many, nothing more is read. */
 #define PENDING_BYTES ((size_t)64 * 1024 * 1024)
 #define PENDING_REQUESTS 256
@@ -26,15 +24,11 @@
 /** Reads in a row before others get their turn. */
 #define READ_TURNS 16
 
-enum phase { PHASE_FLAGS, PHASE_OPTIONS, PHASE_REQUESTS };
-
 struct connection {
   struct connection *next;
   struct disk *disk;
   struct watch watch;
   struct grave grave;
-  enum phase phase;
-  bool no_zeroes;
   bool blocked;
   bool closed;
   /** Its events are being served: what is answered now leaves at the end of that. */
@@ -43,8 +37,7 @@ struct connection {
   bool leaving;
   uint32_t events;
   struct buffer in;
-  /** What the negotiation says. */
-  struct buffer out;
+  struct negotiation negotiation;
   /** A write whose data is still coming, and how much of it is there. */
   struct request *incoming;
   size_t filled;
@@ -74,7 +67,7 @@ static void connection_close(struct connection *connection) {
     break;
   }
   buffer_free(&connection->in);
-  buffer_free(&connection->out);
+  buffer_free(&connection->negotiation.out);
   /* A machine that goes without a flush has lost its power. */
   if (disk->connections == NULL) disk_lose(disk);
   loop_bury(&disk->loop, &connection->grave, connection);
@@ -135,11 +128,11 @@ static void sent(struct connection *connection, size_t size) {
 
 /** Sends what it can. False: the client is gone. */
 static bool flush_out(struct connection *connection) {
-  while (buffer_length(&connection->out) > 0 || connection->first != NULL) {
+  while (buffer_length(&connection->negotiation.out) > 0 || connection->first != NULL) {
     struct iovec parts[MAX_IOVECS];
     struct msghdr message = {.msg_iov = parts};
-    size_t greeting = buffer_length(&connection->out);
-    if (greeting > 0) parts[message.msg_iovlen++] = (struct iovec){buffer_begin(&connection->out), greeting};
+    size_t greeting = buffer_length(&connection->negotiation.out);
+    if (greeting > 0) parts[message.msg_iovlen++] = (struct iovec){buffer_begin(&connection->negotiation.out), greeting};
     size_t skip = connection->sent;
     for (struct request *request = connection->first; request != NULL && message.msg_iovlen < MAX_IOVECS;
          request = request->next) {
@@ -155,7 +148,7 @@ static bool flush_out(struct connection *connection) {
     }
     if (n < 0) return false;
     size_t taken = (size_t)n < greeting ? (size_t)n : greeting;
-    buffer_consume(&connection->out, taken);
+    buffer_consume(&connection->negotiation.out, taken);
     sent(connection, (size_t)n - taken);
   }
   connection->blocked = false;
@@ -185,114 +178,14 @@ static void submit(struct connection *connection, struct request *request) {
   request_submit(request);
 }
 
-// --- negotiation --------------------------------------------------------------------------------------------
-
-static void greet(struct connection *connection) {
-  uint8_t bytes[NBD_GREETING_SIZE];
-  store_be(bytes, NBD_MAGIC, 8);
-  store_be(bytes + 8, NBD_OPTION_MAGIC, 8);
-  store_be(bytes + 16, NBD_FIXED_NEWSTYLE | NBD_NO_ZEROES, 2);
-  buffer_append(&connection->out, bytes, sizeof bytes);
-}
-
-static void option_reply(struct connection *connection, uint32_t option, uint32_t type, const void *data, size_t size) {
-  uint8_t head[NBD_OPTION_REPLY_SIZE];
-  store_be(head, NBD_OPTION_REPLY_MAGIC, 8);
-  store_be(head + 8, option, 4);
-  store_be(head + 12, type, 4);
-  store_be(head + 16, size, 4);
-  buffer_append(&connection->out, head, sizeof head);
-  buffer_append(&connection->out, data, size);
-}
-
-static uint16_t export_flags(const struct disk *disk) {
-  unsigned flags = NBD_HAS_FLAGS | NBD_SEND_FLUSH;
-  if (disk->image.readonly) flags |= NBD_READ_ONLY;
-  else flags |= NBD_SEND_FUA | NBD_SEND_TRIM | NBD_SEND_WRITE_ZEROES;
-  return (uint16_t)flags;
-}
-
-/** INFO and GO: name, then the numbers of wanted informations, which we give unasked. */
-static bool describe(struct connection *connection, uint32_t option, const uint8_t *data, size_t size) {
-  const struct disk *disk = connection->disk;
-  uint64_t name = size < 6 ? 0 : load_be(data, 4);
-  if (size < 6 || name > size - 6 || size - 6 - name != 2 * load_be(data + 4 + name, 2)) {
-    option_reply(connection, option, NBD_OPTION_REPLY_INVALID, NULL, 0);
-    return false;
-  }
-  uint8_t export[12];
-  store_be(export, NBD_INFO_EXPORT, 2);
-  store_be(export + 2, disk->image.size, 8);
-  store_be(export + 10, export_flags(disk), 2);
-  option_reply(connection, option, NBD_OPTION_REPLY_INFO, export, sizeof export);
-  uint8_t blocks[14];
-  store_be(blocks, NBD_INFO_BLOCK_SIZE, 2);
-  store_be(blocks + 2, SECTOR_SIZE, 4);
-  store_be(blocks + 6, 4096, 4);
-  store_be(blocks + 10, NBD_MAX_PAYLOAD, 4);
-  option_reply(connection, option, NBD_OPTION_REPLY_INFO, blocks, sizeof blocks);
-  option_reply(connection, option, NBD_OPTION_REPLY_ACK, NULL, 0);
-  return true;
-}
-
-/** The old way to choose the export: no reply, then the export itself. */
-static void export_name(struct connection *connection) {
-  uint8_t export[10 + 124] = {0};
-  store_be(export, connection->disk->image.size, 8);
-  store_be(export + 8, export_flags(connection->disk), 2);
-  buffer_append(&connection->out, export, connection->no_zeroes ? 10 : sizeof export);
-  connection->phase = PHASE_REQUESTS;
-}
-
-static void option(struct connection *connection, uint32_t number, const uint8_t *data, size_t size) {
-  static const uint8_t unnamed[4];
-  switch (number) {
-    case NBD_OPTION_EXPORT_NAME:
-      export_name(connection);
-      break;
-    case NBD_OPTION_ABORT:
-      option_reply(connection, number, NBD_OPTION_REPLY_ACK, NULL, 0);
-      connection->leaving = true;
-      break;
-    case NBD_OPTION_LIST:
-      option_reply(connection, number, NBD_OPTION_REPLY_SERVER, unnamed, sizeof unnamed);
-      option_reply(connection, number, NBD_OPTION_REPLY_ACK, NULL, 0);
-      break;
-    case NBD_OPTION_INFO:
-      describe(connection, number, data, size);
-      break;
-    case NBD_OPTION_GO:
-      if (describe(connection, number, data, size)) connection->phase = PHASE_REQUESTS;
-      break;
-    default:
-      option_reply(connection, number, NBD_OPTION_REPLY_UNSUPPORTED, NULL, 0);
-  }
-}
-
-/** Takes one step of the negotiation from what has arrived. 1: done; 0: more is needed; -1: this is no client. */
-static int negotiate(struct connection *connection) {
-  struct buffer *in = &connection->in;
-  const uint8_t *data = buffer_begin(in);
-  size_t size = buffer_length(in);
-  if (connection->phase == PHASE_FLAGS) {
-    if (size < 4) return 0;
-    uint64_t flags = load_be(data, 4);
-    if ((flags & ~(uint64_t)(NBD_FIXED_NEWSTYLE | NBD_NO_ZEROES)) != 0) return -1;
-    connection->no_zeroes = (flags & NBD_NO_ZEROES) != 0;
-    connection->phase = PHASE_OPTIONS;
-    buffer_consume(in, 4);
-    return 1;
-  }
-  if (size < NBD_OPTION_SIZE) return 0;
-  uint64_t length = load_be(data + 12, 4);
-  if (load_be(data, 8) != NBD_OPTION_MAGIC || length > OPTION_MAX) return -1;
-  if (size < NBD_OPTION_SIZE + length) return 0;
-  option(connection, (uint32_t)load_be(data + 8, 4), data + NBD_OPTION_SIZE, (size_t)length);
-  buffer_consume(in, NBD_OPTION_SIZE + (size_t)length);
-  return connection->out.failed ? -1 : 1;
-}
-
 // --- requests -----------------------------------------------------------------------------------------------
+
+/** Takes one step from what has arrived. 1: done; 0: more is needed; -1: this is no client. */
+static int negotiate(struct connection *connection) {
+  int step = negotiation_step(&connection->negotiation, &connection->in);
+  if (connection->negotiation.aborted) connection->leaving = true;
+  return step;
+}
 
 static bool operation_of(uint64_t type, enum operation *operation) {
   static const struct {
@@ -391,7 +284,7 @@ static int fill(struct connection *connection) {
 static bool serve_input(struct connection *connection) {
   int step = 1;
   while (step == 1 && !connection->leaving && !full(connection)) {
-    if (connection->phase != PHASE_REQUESTS) step = negotiate(connection);
+    if (!connection->negotiation.done) step = negotiate(connection);
     else if (connection->incoming != NULL) step = fill(connection);
     else step = begin(connection);
   }
@@ -447,19 +340,21 @@ bool connection_open(struct disk *disk, int fd) {
   connection->disk = disk;
   connection->watch = (struct watch){.fd = -1, .ready = ready, .context = connection};
   buffer_init(&connection->in, INPUT_SIZE);
-  buffer_init(&connection->out, GREETING_MAX);
+  negotiation_begin(&connection->negotiation, disk);
   if (!buffer_reserve(&connection->in, INPUT_SIZE)) goto out;
   connection->events = EPOLLIN;
   if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0) goto out;
   if (!loop_watch(&disk->loop, &connection->watch, fd, EPOLLIN)) goto out;
   connection->next = disk->connections;
   disk->connections = connection;
-  greet(connection);
   if (!flush_out(connection)) connection_close(connection);
   else rearm(connection);
   return true;
 out:
-  if (connection != NULL) buffer_free(&connection->in);
+  if (connection != NULL) {
+    buffer_free(&connection->in);
+    buffer_free(&connection->negotiation.out);
+  }
   free(connection);
   return false;
 }
