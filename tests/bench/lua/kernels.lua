@@ -1,4 +1,5 @@
--- Kernels of the Lua bench: `kernels.lua NAME` prints the best of three times, in seconds.
+-- Kernels of the Lua bench: `kernels.lua NAME` prints the best of eight times, in processor seconds. The compilers of
+-- the JavaScript engine work beside the first ones and are counted with them: what is shorter measures those.
 local kernels = {}
 
 function kernels.integer_loop()
@@ -30,7 +31,7 @@ local function fib(n)
   if n < 2 then return n end
   return fib(n - 1) + fib(n - 2)
 end
-function kernels.fib_27() return fib(27) end
+function kernels.fib_32() return fib(32) end
 
 function kernels.u64_arithmetic()
   local x = 0x9E3779B97F4A7C15
@@ -91,7 +92,7 @@ if arg[1] == nil then
 end
 
 local best = math.huge
-for _ = 1, 3 do
+for _ = 1, 8 do
   local from = os.clock()
   kernels[arg[1]]()
   best = math.min(best, os.clock() - from)
