@@ -2,6 +2,7 @@
 
 import { basename } from "node:path";
 import { version } from "./cli/version.ts";
+import { isRunner } from "./runner/role.ts";
 
 /** Waits until everything written has left: an exit would cut off what a pipe has not taken yet. */
 const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
@@ -22,7 +23,7 @@ const dispatcher = async (raw: readonly string[]): Promise<void> => {
 };
 
 const main = async (): Promise<void> => {
-  if (process.env.PROVIUM_ROLE === "runner") {
+  if (isRunner(process.env)) {
     const { runnerMain } = await import("./runner/main.ts");
     runnerMain();
   }

@@ -12,6 +12,7 @@ import type { Socket } from "node:net";
 import { ProtocolError } from "../errors/errors.ts";
 import { encodeFrame, FrameReader, unpack } from "../events/frame.ts";
 import type { Down, Up } from "../runner/protocol.ts";
+import { runnerEnvironment } from "../runner/role.ts";
 
 export interface RunnerListener {
   message(message: Up): void;
@@ -158,7 +159,7 @@ export const runnerStarter =
     const [program, ...args] = command as [string, ...string[]];
     const child = spawn(program, args, {
       stdio: ["ignore", "ignore", "pipe", "pipe"],
-      env: { ...environment, PROVIUM_ROLE: "runner" },
+      env: runnerEnvironment(environment),
       detached: true,
     });
     return new RunnerProcess(child, listener);

@@ -15,6 +15,7 @@ import { buildFixture } from "./fixture.ts";
 import { Link } from "./link.ts";
 import { networkOf } from "./network.ts";
 import type { Job } from "./protocol.ts";
+import { hideRole } from "./role.ts";
 import { DispatcherServices } from "./services.ts";
 import { runFile } from "./session.ts";
 
@@ -75,12 +76,9 @@ const runJob = (job: Job, link: Link, reactor: Reactor): void => {
   link.send({ type: "finished", ...outcome, clean: outcome.clean && lean });
 };
 
-/** Chose this role; nothing that we start is to see it. */
-const ROLE_VARIABLE = "PROVIUM_ROLE";
-
 /** Does not return. */
 export const runnerMain = (): never => {
-  delete process.env[ROLE_VARIABLE];
+  hideRole(process.env);
   // Whatever a file has started dies with this process (its parent-death signal).
   const link = new Link(LINK_FD, () => process.exit(0));
   for (;;) {
