@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { BRIDGE_PORT, type Impairment, type Plan } from "../../../src/net/backend.ts";
 import { featuresOf, kernelRules, routingFile, shapingBatch } from "../../../src/net/kernel-plan.ts";
+import { BRIDGE, PLANS, PORTS } from "./kernel-golden.ts";
 
 const bridge = { name: "b1", mac: "52:54:01:00:00:01" };
 const ports = new Map([
@@ -15,6 +16,16 @@ const rules = (one: Plan): string[] =>
   kernelRules(one, bridge, ports).nft.flatMap((line) => (/drop/.test(line) ? [line.trim()] : []));
 
 describe("rules of the kernel", () => {
+  test("are those that a real kernel has been tried with", async () => {
+    const golden = await Bun.file(new URL("../../golden/kernel-rules.json", import.meta.url)).json();
+    const made = Object.entries(PLANS).map(([name, pairs]) => {
+      const { nft, shaping } = kernelRules({ seed: 1n, pairs }, BRIDGE, PORTS);
+      const tc = [...shaping].flatMap(([device, commands]) => shapingBatch(device, commands, false));
+      return { name, nft, tc };
+    });
+    expect(made).toEqual(golden);
+  });
+
   test("a cut is a rule for its direction", () => {
     expect(rules(plan(1, 2, {}, true))).toEqual(['iifname "t2" oifname "t3" drop']);
   });
