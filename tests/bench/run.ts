@@ -22,8 +22,12 @@ const BENCHES: Readonly<Record<string, { readonly what: string; readonly command
     command: ["bun", "tests/bench/snapshot/run.ts"],
   },
   network: {
-    what: "the userland switch against a process that only copies",
+    what: "the userland switch and the kernel's bridge against a socket pair and a process that only copies",
     command: ["bun", "tests/bench/network/run.ts"],
+  },
+  guests: {
+    what: "a bridge between two guests against a bare wire from QEMU to QEMU, and sixteen guests on one bridge",
+    command: ["bun", "tests/bench/network/guests.ts"],
   },
   disk: {
     what: "a guest's I/O through the process behind each disk against a plain file",

@@ -5,6 +5,7 @@
  *   nics flow SIZE FRAMES   sends FRAMES frames from 3 and receives them at 4, a window under way; prints seconds
  *   nics pong COUNT         a frame of 64 bytes there and back, one at a time; prints the nanoseconds of each round
  *   nics copy               the floor: carries bytes between 3 and 4, both ways, and does nothing else
+ *   nics tap flow|pong ...  the same on TAPs, which take and give one frame a time without its length, once they are heard
  */
 
 #define _GNU_SOURCE
@@ -19,7 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { A = 3, B = 4, PREFIX = 4, LARGEST = 1 << 17, WINDOW_BYTES = 256 * 1024, MOST_FRAMES = 256 };
+enum { A = 3, B = 4, LARGEST = 1 << 17, WINDOW_BYTES = 256 * 1024, MOST_FRAMES = 256, TYPE = 12 };
+
+/** Bytes of the length before each frame: 4 on a stream, none on a TAP. */
+static size_t prefix = 4;
 
 static int64_t now_ns(void) {
   struct timespec now;
@@ -51,14 +55,16 @@ struct receiver {
 static unsigned receive(struct receiver *receiver, int fd) {
   ssize_t n = read(fd, receiver->buffer + receiver->there, LARGEST);
   if (n <= 0) fail("read");
+  /* A bridge of the kernel's says things of its own. */
+  if (prefix == 0) return n > TYPE + 1 && receiver->buffer[TYPE] == 0x88 && receiver->buffer[TYPE + 1] == 0xb5;
   receiver->there += (size_t)n;
   unsigned frames = 0;
   size_t at = 0;
-  while (receiver->there - at >= PREFIX) {
+  while (receiver->there - at >= prefix) {
     const uint8_t *p = receiver->buffer + at;
     size_t size = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-    if (receiver->there - at - PREFIX < size) break;
-    at += PREFIX + size;
+    if (receiver->there - at - prefix < size) break;
+    at += prefix + size;
     frames++;
   }
   memmove(receiver->buffer, receiver->buffer + at, receiver->there - at);
@@ -68,13 +74,22 @@ static unsigned receive(struct receiver *receiver, int fd) {
 
 static size_t make_frame(uint8_t *frame, size_t size) {
   static const uint8_t header[14] = {0x52, 0x54, 0, 0, 0, 2, 0x52, 0x54, 0, 0, 0, 1, 0x88, 0xb5};
-  memset(frame, 0x5a, PREFIX + size);
-  frame[0] = 0;
-  frame[1] = (uint8_t)(size >> 16);
-  frame[2] = (uint8_t)(size >> 8);
-  frame[3] = (uint8_t)size;
-  memcpy(frame + PREFIX, header, sizeof header);
-  return PREFIX + size;
+  memset(frame, 0x5a, prefix + size);
+  for (size_t i = 0; i < prefix; i++) frame[i] = (uint8_t)(size >> 8 * (prefix - 1 - i));
+  memcpy(frame + prefix, header, sizeof header);
+  return prefix + size;
+}
+
+/** A port of the kernel's bridge forwards a moment after it is up: sends until something comes, then takes all of it. */
+static void wake(void) {
+  static uint8_t frame[LARGEST];
+  static struct receiver receiver;
+  size_t bytes = make_frame(frame, 64);
+  struct pollfd come = {.fd = B, .events = POLLIN};
+  do {
+    write_all(A, frame, bytes);
+  } while (poll(&come, 1, 10) == 0 || receive(&receiver, B) == 0);
+  while (poll(&come, 1, 50) > 0) receive(&receiver, B);
 }
 
 static int flow(size_t size, long frames) {
@@ -120,7 +135,7 @@ static int pong(long count) {
     for (long i = 0; i < count; i++) {
       while (receive(&receiver, B) == 0) {
       }
-      memcpy(frame + PREFIX, (uint8_t[]){0x52, 0x54, 0, 0, 0, 1, 0x52, 0x54, 0, 0, 0, 2}, 12);
+      memcpy(frame + prefix, (uint8_t[]){0x52, 0x54, 0, 0, 0, 1, 0x52, 0x54, 0, 0, 0, 2}, 12);
       write_all(B, frame, bytes);
     }
     _exit(0);
@@ -151,6 +166,12 @@ static int copy(void) {
 }
 
 int main(int argc, char **argv) {
+  if (argc > 1 && strcmp(argv[1], "tap") == 0) {
+    prefix = 0;
+    wake();
+    argc--;
+    argv++;
+  }
   if (argc == 4 && strcmp(argv[1], "flow") == 0) return flow(strtoul(argv[2], NULL, 10), strtol(argv[3], NULL, 10));
   if (argc == 3 && strcmp(argv[1], "pong") == 0) return pong(strtol(argv[2], NULL, 10));
   if (argc == 2 && strcmp(argv[1], "copy") == 0) return copy();
