@@ -102,6 +102,22 @@ describe("forwarding", () => {
     expect([now.rxPackets - before.rxPackets, now.rxBytes - before.rxBytes]).toEqual([1, 64]);
   });
 
+  test("sixty-four cards on one bridge: everybody gets what is for all, and only its own of the rest", () => {
+    using lab = new Lab();
+    const cards = lab.known(64);
+    const next = (n: number) => cards[(n + 1) % cards.length]!;
+    for (const [n, card] of cards.entries()) {
+      card.send(ethernet(BROADCAST, card.mac, numbered(n)));
+      card.tell(next(n), 1000 + n);
+    }
+    for (const card of cards) card.await(64);
+    for (const [n, card] of cards.entries()) {
+      const own = card.frames.map(numberOf).sort((a, b) => a - b);
+      const others = [...cards.keys()].filter((other) => other !== n);
+      expect(own).toEqual([...others, 1000 + ((n + 63) % 64)]);
+    }
+  });
+
   test("two bridges do not see each other's frames", () => {
     using lab = new Lab();
     const other = lab.openBridge("other");
@@ -495,7 +511,7 @@ describe("life and death", () => {
     expect(refused(() => lab.openBridge("odd", 1500, "10.0.0.1"))).toContain('got "10.0.0.1"');
     expect(refused(() => lab.run(lab.bridge.capture(5)))).toContain("no such port");
     const other = lab.openBridge("other");
-    expect(refused(() => lab.run(lab.backend.route(lab.bridge, other)))).toContain("without address");
+    expect(refused(() => lab.run(lab.backend.route(lab.bridge, other, true)))).toContain("without address");
     expect(lab.run(lab.backend.state()).pairs).toBe(0);
   });
 
