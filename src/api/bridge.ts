@@ -1,8 +1,10 @@
 /** The Lua object `Bridge`: membership, routes and captures. What is wrong on it by wish is in impairments.ts. */
 
 import { ApiError } from "../errors/errors.ts";
+import { suggestion } from "../errors/suggest.ts";
 import type { Bridge } from "../lab/bridge.ts";
 import type { Lab } from "../lab/lab.ts";
+import type { UplinkWay } from "../lab/network-host.ts";
 import type { Vm } from "../lab/vm.ts";
 import type { Args } from "../lua/args.ts";
 import { defineClass, type Method, method } from "../lua/native.ts";
@@ -120,38 +122,67 @@ export const MEMBERSHIP_METHODS: BridgeMethods = {
   }),
 };
 
+/** The bridges that the argument names. */
+const otherBridges = (self: BridgeHandle, args: Args, call: string): Bridge[] => {
+  const wanted = "a bridge, its name or an array of them expected";
+  const others = listed(args.any(1)).map((value) => {
+    if (value instanceof BridgeHandle) return value.bridge;
+    if (!(value instanceof Uint8Array)) return args.fail(1, wanted);
+    const name = decoder.decode(value);
+    const found = self.findBridge(name);
+    if (found === undefined) throw new ApiError(`bridge:${call}: no bridge \`${name}\` in this lab`);
+    return found;
+  });
+  return others.length === 0 ? args.fail(1, wanted) : others;
+};
+
+const WAYS: readonly UplinkWay[] = ["masquerade", "user"];
+
+const uplinkWay = (text: string): UplinkWay => {
+  const way = WAYS.find((known) => known === text);
+  if (way === undefined)
+    throw new ApiError(`bridge:enable_uplink: no way "${text}" (${suggestion(text, WAYS)})`);
+  return way;
+};
+
 export const BEYOND_METHODS: BridgeMethods = {
   route: bridgeMethod(
     "(bridge: Bridge|string|(Bridge|string)[])",
     "Lets IPv4 packets pass between this bridge and others, both ways; guests get the routes.",
     function* (self, args) {
-      const others = listed(args.any(1)).map((value) => {
-        if (value instanceof BridgeHandle) return value.bridge;
-        if (!(value instanceof Uint8Array))
-          return args.fail(1, "a bridge, its name or an array of them expected");
-        const name = decoder.decode(value);
-        const found = self.findBridge(name);
-        if (found === undefined) throw new ApiError(`bridge:route: no bridge \`${name}\` in this lab`);
-        return found;
-      });
-      if (others.length === 0) args.fail(1, "a bridge, its name or an array of them expected");
-      yield* self.bridge.route(others);
+      yield* self.bridge.beyond.route(otherBridges(self, args, "route"));
+    },
+  ),
+  unroute: bridgeMethod(
+    "(bridge: Bridge|string|(Bridge|string)[])",
+    "Ends such routes, and takes them from the guests. Repeatable.",
+    function* (self, args) {
+      yield* self.bridge.beyond.unroute(otherBridges(self, args, "unroute"));
     },
   ),
   routes: bridgeMethod("(): string[]", "Names of the bridges that it routes to.", (self) =>
-    self.bridge.routes(),
+    self.bridge.beyond.routes(),
   ),
   enable_uplink: bridgeMethod(
-    "()",
-    "A way out: guests reach what the host reaches, and nothing from there reaches them unasked.",
-    function* (self) {
-      yield* self.bridge.enableUplink();
+    "(way?: string)",
+    'A way out: guests reach what the host reaches, and nothing from there reaches them unasked. `"masquerade"` goes through the host\'s kernel (root, `--network kernel`, a host that forwards packets), `"user"` through QEMU\'s user networking. Without `way`: the former where it can be had and no firewall rule of the host concerns forwarded packets, else the latter.',
+    function* (self, args) {
+      yield* self.bridge.beyond.enableUplink(args.absent(1) ? undefined : uplinkWay(args.text(1, "way")));
     },
   ),
   disable_uplink: bridgeMethod("()", "Ends the way out. Repeatable.", function* (self) {
-    yield* self.bridge.disableUplink();
+    yield* self.bridge.beyond.disableUplink();
   }),
-  has_uplink: bridgeMethod("(): boolean", "Whether there is a way out.", (self) => self.bridge.hasUplink),
+  has_uplink: bridgeMethod(
+    "(): boolean",
+    "Whether there is a way out.",
+    (self) => self.bridge.beyond.way !== undefined,
+  ),
+  uplink: bridgeMethod(
+    "(): string|nil",
+    'How packets get out: `"masquerade"` or `"user"`; nil where there is no way out.',
+    (self) => self.bridge.beyond.way ?? null,
+  ),
   capture: bridgeMethod("(): Capture", "Records everything that passes on the bridge.", function* (self) {
     return yield* startCapture(self.api, self.bridge, undefined);
   }),

@@ -61,9 +61,15 @@ export function* restoreInto(api: Api, lab: Lab, directory: string): Op<readonly
   }
   yield* restoreLab(directory, members, vms);
   for (const { name, routes, uplink } of saved) {
-    const bridge = bridges.get(name) as Bridge;
-    yield* bridge.route(routes.flatMap((other) => bridges.get(other) ?? []));
-    if (uplink) yield* bridge.enableUplink();
+    const { beyond } = bridges.get(name) as Bridge;
+    const { partners } = beyond.state();
+    // What has come since goes; of bridges that are not the lab's own nothing was saved.
+    yield* beyond.unroute(
+      [...bridges.values()].filter((other) => partners.includes(other) && !routes.includes(other.name)),
+    );
+    yield* beyond.route(routes.flatMap((other) => bridges.get(other) ?? []));
+    if (uplink) yield* beyond.enableUplink();
+    else yield* beyond.disableUplink();
   }
   return vms;
 }

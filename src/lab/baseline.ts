@@ -25,7 +25,7 @@ export class Baseline {
     private readonly files: SnapshotFiles,
     private readonly directories: readonly string[],
     private readonly places: readonly Place[],
-    /** Puts back what was wrong on the bridges. */
+    /** Puts back what was wrong on the bridges, and what they led to. */
     private readonly bridges: () => Op<void>,
   ) {}
 
@@ -52,8 +52,9 @@ export class Baseline {
   /** Puts every VM back, side by side. */
   *restore(): Op<void> {
     this.prepare();
-    yield* this.bridges();
     yield* all(this.places.map((place) => this.back(place)));
+    // Now that the guests answer again: their routes may have to change.
+    yield* this.bridges();
   }
 
   /** Ends what waits and removes the files. Idempotent. */

@@ -9,22 +9,15 @@ import type { Backend, BackendBridge, ByteSource, Impairment } from "../net/back
 import { BRIDGE_PORT } from "../net/backend.ts";
 import { all, type Op } from "../sys/op.ts";
 import type { Attachment, Segment } from "./attachment.ts";
+import { Beyond } from "./beyond.ts";
 import type { BridgeOptions } from "./bridge-options.ts";
 import { Conditions, type Direction, type SavedConditions } from "./conditions.ts";
 import type { SavedNic } from "./link.ts";
-import type { BridgeChange, Service } from "./network-host.ts";
+import type { BridgeChange, Service, Uplink, UplinkWay } from "./network-host.ts";
 import { Once } from "./once.ts";
 import type { Resource } from "./registry.ts";
 import { checkPlace, type SavedBridge } from "./saved-bridge.ts";
-import {
-  addressOf,
-  BRIDGE_HOST,
-  FIRST_GUEST,
-  lastGuest,
-  networkOf,
-  type Subnet,
-  UPLINK_HOST,
-} from "./subnet.ts";
+import { addressOf, BRIDGE_HOST, FIRST_GUEST, lastGuest, networkOf, type Subnet } from "./subnet.ts";
 import type { Vm } from "./vm.ts";
 
 /** Names of what is on a bridge and is no member; no VM can be called so. */
@@ -43,7 +36,7 @@ export interface BridgeNetwork {
   check(): void;
   attachment(bridge: Bridge, vm: Vm, host: number | undefined): Attachment;
   savedAttachment(bridge: Bridge, vm: Vm, nic: SavedNic): Attachment;
-  openUplink(bridge: Bridge, carrier: BackendBridge): Op<Service>;
+  openUplink(subnet: Subnet, carrier: BackendBridge, way: UplinkWay | undefined): Op<Uplink>;
   openDhcp(bridge: Bridge, carrier: BackendBridge): Op<Service>;
   hostsOf(vm: Vm): string;
   changed(bridge: Bridge, change: BridgeChange, text: string): void;
@@ -58,8 +51,8 @@ export class Bridge implements Resource, Segment {
   /** Names of VMs that do not exist yet. */
   private readonly expected = new Set<string>();
   private readonly backend: Once<BackendBridge>;
-  private readonly partners = new Set<Bridge>();
-  private uplink: Service | undefined;
+  /** The bridges that it routes to, and the way out. */
+  readonly beyond: Beyond = new Beyond(this);
   private dhcp: Service | undefined;
   private nextHost = FIRST_GUEST;
   private captures = 0;
@@ -145,7 +138,7 @@ export class Bridge implements Resource, Segment {
     for (const vm of vms)
       if (typeof vm === "string") this.expected.add(vm);
       else fresh.push(this.enter(vm));
-    this.network.changed(this, "attached", [...names].join(", "));
+    this.changed("attached", [...names].join(", "));
     const running = fresh.filter(({ vm }) => vm.running);
     try {
       yield* all(running.map((attachment) => attachment.plug()));
@@ -190,8 +183,8 @@ export class Bridge implements Resource, Segment {
       name: this.name,
       options: { subnet: this.network4, mtu, addressing, seed: String(seed) },
       conditions: this.conditions.state(),
-      routes: this.routes(),
-      uplink: this.hasUplink,
+      routes: this.beyond.routes(),
+      uplink: this.beyond.way !== undefined,
     };
   }
 
@@ -207,11 +200,15 @@ export class Bridge implements Resource, Segment {
     const attachment = this.attachment(name, "bridge:detach");
     this.leave(attachment);
     this.conditions.forget(name);
-    this.network.changed(this, "detached", name);
+    this.changed("detached", name);
     yield* attachment.unplug();
     yield* this.tellNames([]);
     if (attachment.vm.state === "booted")
       yield* attachment.vm.call("detach", (guest) => guest.setHosts(this.network.hostsOf(attachment.vm)));
+  }
+
+  changed(change: BridgeChange, text: string): void {
+    this.network.changed(this, change, text);
   }
 
   /** VMs are gone with their scope. */
@@ -235,7 +232,7 @@ export class Bridge implements Resource, Segment {
   ): Op<void> {
     this.alive(call);
     change(this.conditions);
-    this.network.changed(this, kind, `${call}${text === "" ? "" : ` ${text}`}`);
+    this.changed(kind, `${call}${text === "" ? "" : ` ${text}`}`);
     yield* this.apply();
   }
 
@@ -280,68 +277,25 @@ export class Bridge implements Resource, Segment {
     );
     const services = [
       { name: ITSELF, id: BRIDGE_PORT },
-      ...(this.uplink === undefined ? [] : [{ name: UPLINK, id: this.uplink.port }]),
+      ...(this.beyond.port === undefined ? [] : [{ name: UPLINK, id: this.beyond.port }]),
       ...(this.dhcp === undefined ? [] : [{ name: DHCP, id: this.dhcp.port }]),
     ];
     yield* backend.apply(this.conditions.plan(this.options.seed, [...ports, ...services]));
   }
 
-  /** Lets IPv4 packets pass between this bridge and others. */
-  *route(others: readonly Bridge[]): Op<void> {
-    this.alive("route");
-    for (const other of others) {
-      if (other === this) throw new ApiError(`bridge:route: ${this.label} cannot be routed to itself`);
-      if (this.addressing === "none" || other.addressing === "none")
-        throw new ApiError(
-          `bridge:route: ${(this.addressing === "none" ? this : other).label} has addressing = "none": nothing can be routed there`,
-        );
-    }
-    for (const other of others) {
-      if (this.partners.has(other)) continue;
-      this.partners.add(other);
-      other.partners.add(this);
-      yield* this.connectRoute(other);
-      yield* this.renewRoutes([]);
-      yield* other.renewRoutes([]);
-      this.network.changed(this, "routed", other.name);
-    }
-  }
-
-  routes(): string[] {
-    return [...this.partners].map(({ name }) => name);
-  }
-
-  /** What guests on this bridge need beside their own network: "10.89.1.0/24 10.89.0.1". */
   guestRoutes(): string[] {
-    const beyond = [...this.partners].map((other) => `${other.network4} ${this.gateway}`);
-    return this.uplink === undefined ? beyond : [...beyond, this.defaultRoute];
+    return this.beyond.guestRoutes();
   }
 
-  /** A way out of the test's network, through the host's. */
-  *enableUplink(): Op<void> {
-    if (this.uplink !== undefined) return;
-    if (this.addressing === "none")
-      throw new ApiError(`bridge:enable_uplink: ${this.label} has addressing = "none"`, {
-        hint: "An uplink needs addresses: leave `addressing` out, or set dhcp = true.",
-      });
-    const backend = yield* this.open();
-    this.uplink = yield* this.network.openUplink(this, backend);
-    this.network.changed(this, "uplink", "enabled");
-    yield* this.apply();
-    yield* this.renewRoutes([]);
-  }
-
-  *disableUplink(): Op<void> {
-    const uplink = this.uplink;
-    if (uplink === undefined) return;
-    this.uplink = undefined;
-    this.network.changed(this, "uplink", "disabled");
-    yield* uplink.close();
-    yield* this.renewRoutes([this.defaultRoute]);
-  }
-
-  get hasUplink(): boolean {
-    return this.uplink !== undefined;
+  /** Sets the interfaces of running members up anew, without the routes that are to go. */
+  *renewRoutes(dropRoutes: readonly string[]): Op<void> {
+    if (this.addressing !== "fixed") return;
+    const running = this.attachments().filter(({ vm }) => vm.state === "booted");
+    yield* all(
+      running.map((attachment) =>
+        attachment.vm.call("set up routes", (guest) => attachment.setup(guest, 0, dropRoutes)),
+      ),
+    );
   }
 
   /** Everything that passes: through one member's port, or anywhere on the bridge. */
@@ -370,28 +324,20 @@ export class Bridge implements Resource, Segment {
     const attachments = this.attachments();
     this.attached.clear();
     this.network.drop(this);
-    for (const partner of this.partners) partner.partners.delete(this);
-    this.partners.clear();
     const staying = attachments.filter(({ vm }) => !this.network.leaving.has(vm));
     for (const { vm } of attachments) for (const link of attachments) vm.links.delete(link);
     if (this.network.alive) {
       yield* all(staying.map((attachment) => attachment.unplug()));
       yield* all(staying.map(({ vm }) => this.rename(vm)));
     }
-    yield* all(
-      [this.uplink, this.dhcp].flatMap((service) => (service === undefined ? [] : [service.close()])),
-    );
-    this.uplink = undefined;
+    const { dhcp } = this;
     this.dhcp = undefined;
+    yield* all([this.beyond.close(), ...(dhcp === undefined ? [] : [dhcp.close()])]);
     const backend = this.backend.made;
     if (backend !== undefined && this.network.alive) yield* backend.close();
   }
 
-  private get defaultRoute(): string {
-    return `0.0.0.0/0 ${addressOf(this.subnet, UPLINK_HOST)}`;
-  }
-
-  private alive(call: string): void {
+  alive(call: string): void {
     if (this.closed) throw new ApiError(`bridge:${call}: ${this.label} is closed`);
   }
 
@@ -400,14 +346,6 @@ export class Bridge implements Resource, Segment {
     const gateway = this.addressing === "none" ? undefined : `${this.gateway}/${this.subnet.prefix}`;
     const carrier = yield* this.network.open();
     return yield* carrier.openBridge({ name, mtu, gateway });
-  }
-
-  /** Tells the backend of a route as soon as both ends exist. */
-  *connectRoute(other: Bridge): Op<void> {
-    const here = yield* this.open();
-    const there = yield* other.open();
-    const carrier = yield* this.network.open();
-    yield* carrier.route(here, there);
   }
 
   private enter(vm: Vm): Attachment {
@@ -421,17 +359,6 @@ export class Bridge implements Resource, Segment {
   private leave(attachment: Attachment): void {
     this.attached.delete(attachment.vm.name);
     attachment.vm.links.delete(attachment);
-  }
-
-  /** Sets the interfaces of running members up anew. */
-  private *renewRoutes(dropRoutes: readonly string[]): Op<void> {
-    if (this.addressing !== "fixed") return;
-    const running = this.attachments().filter(({ vm }) => vm.state === "booted");
-    yield* all(
-      running.map((attachment) =>
-        attachment.vm.call("set up routes", (guest) => attachment.setup(guest, 0, dropRoutes)),
-      ),
-    );
   }
 
   /** Brings the hosts files of running members up to date; `but` have them already when nobody else came. */

@@ -13,6 +13,13 @@ export interface Service {
   abandon(): void;
 }
 
+/** How packets leave the test's network: through the host's kernel, or through QEMU's user networking. */
+export type UplinkWay = "masquerade" | "user";
+
+export interface Uplink extends Service {
+  readonly way: UplinkWay;
+}
+
 /** Who asks for an address by DHCP, and what it gets. */
 export interface Lease {
   readonly mac: string;
@@ -38,12 +45,14 @@ export type BridgeChange =
   | "partitioned"
   | "healed"
   | "routed"
+  | "unrouted"
   | "uplink";
 
 /** What the model needs from below. */
 export interface NetworkHost {
   openBackend(): Op<Backend>;
-  openUplink(bridge: BackendBridge, subnet: Subnet): Op<Service>;
+  /** By the `way` that is asked for; without one by the best that this host has. */
+  openUplink(bridge: BackendBridge, subnet: Subnet, way: UplinkWay | undefined): Op<Uplink>;
   openDhcp(bridge: BackendBridge, book: LeaseBook): Op<Service>;
   readonly emit: Emit;
   /** The test file as events name it. */

@@ -10,7 +10,7 @@ import { Attachment } from "./attachment.ts";
 import { Bridge, type BridgeNetwork } from "./bridge.ts";
 import { type BridgeOptions, parseBridgeOptions } from "./bridge-options.ts";
 import type { SavedNic } from "./link.ts";
-import type { BridgeChange, LeaseBook, NetworkHost, Service } from "./network-host.ts";
+import type { BridgeChange, LeaseBook, NetworkHost, Service, Uplink, UplinkWay } from "./network-host.ts";
 import { Once } from "./once.ts";
 import type { OptionTable } from "./options.ts";
 import type { SavedBridge } from "./saved-bridge.ts";
@@ -88,17 +88,25 @@ export class Network implements BridgeNetwork {
     for (const nic of nics) yield* this.savedBridge(vm, nic).adopt(vm, nic);
   }
 
-  /** What is wrong on every bridge; the function that puts it back on those that are still there. */
+  /** What is wrong on every bridge and what lies beyond it; the function that puts it back where a bridge still is. */
   remember(): () => Op<void> {
-    const states = [...this.bridges].map((bridge) => ({ bridge, state: bridge.conditions.state() }));
+    const states = [...this.bridges].map((bridge) => ({
+      bridge,
+      conditions: bridge.conditions.state(),
+      beyond: bridge.beyond.state(),
+    }));
     const { bridges } = this;
     return function* () {
-      for (const { bridge, state } of states) if (bridges.has(bridge)) yield* bridge.restore(state);
+      for (const { bridge, conditions, beyond } of states) {
+        if (!bridges.has(bridge)) continue;
+        yield* bridge.restore(conditions);
+        yield* bridge.beyond.restore(beyond, (other) => bridges.has(other as Bridge));
+      }
     };
   }
 
-  openUplink(bridge: Bridge, carrier: BackendBridge): Op<Service> {
-    return this.serving(this.host.openUplink(carrier, bridge.subnet));
+  openUplink(subnet: Subnet, carrier: BackendBridge, way: UplinkWay | undefined): Op<Uplink> {
+    return this.serving(this.host.openUplink(carrier, subnet, way));
   }
 
   openDhcp(bridge: Bridge, carrier: BackendBridge): Op<Service> {
@@ -186,7 +194,7 @@ export class Network implements BridgeNetwork {
     return bridge;
   }
 
-  private *serving(op: Op<Service>): Op<Service> {
+  private *serving<S extends Service>(op: Op<S>): Op<S> {
     const service = yield* op;
     this.services.push(service);
     return service;

@@ -24,7 +24,7 @@ export const SERVICE_HOST = 4;
 const LONGEST_PREFIX = 28;
 const SHORTEST_PREFIX = 8;
 
-const dotted = (address: number): string =>
+export const addressText = (address: number): string =>
   [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");
 
 const numeric = (text: string): number =>
@@ -55,7 +55,7 @@ export const parseSubnet = (text: string, index: number): Subnet => {
     return refuse(`: the length goes from /${SHORTEST_PREFIX} to /${LONGEST_PREFIX}`);
   const base = numeric(address);
   const first = base - (base % sizeOf(prefix));
-  if (first !== base) return refuse(`, whose network is ${dotted(first)}/${prefix}`);
+  if (first !== base) return refuse(`, whose network is ${addressText(first)}/${prefix}`);
   if (base >= numeric("224.0.0.0") || base < numeric("1.0.0.0") || Math.floor(base / 2 ** 24) === 127)
     return refuse(": that range has no ordinary addresses");
   return { base, prefix, prefix6: prefix6(index) };
@@ -65,16 +65,16 @@ export const overlaps = (a: Subnet, b: Subnet): boolean =>
   a.base < b.base + sizeOf(b.prefix) && b.base < a.base + sizeOf(a.prefix);
 
 /** "10.89.0.0/24". */
-export const networkOf = (subnet: Subnet): string => `${dotted(subnet.base)}/${subnet.prefix}`;
+export const networkOf = (subnet: Subnet): string => `${addressText(subnet.base)}/${subnet.prefix}`;
 
 /** Address number `host` of the network, without its length. */
-export const addressOf = (subnet: Subnet, host: number): string => dotted(subnet.base + host);
+export const addressOf = (subnet: Subnet, host: number): string => addressText(subnet.base + host);
 export const address6Of = (subnet: Subnet, host: number): string => `${subnet.prefix6}::${host.toString(16)}`;
 
 /** The numbers that guests may have: all but the broadcast address. */
 export const lastGuest = (subnet: Subnet): number => sizeOf(subnet.prefix) - 2;
 
-export const netmaskOf = (subnet: Subnet): string => dotted(2 ** 32 - sizeOf(subnet.prefix));
+export const netmaskOf = (subnet: Subnet): string => addressText(2 ** 32 - sizeOf(subnet.prefix));
 
 /**
  * A MAC address that depends on the names alone, so that it is the same in every run: QEMU's range 52:54:00, then

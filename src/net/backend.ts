@@ -102,8 +102,8 @@ export interface BackendBridge {
 export interface Backend {
   readonly kind: "kernel" | "user";
   openBridge(spec: BridgeSpec): Op<BackendBridge>;
-  /** From now on IPv4 packets pass between the two bridges through their gateways, both ways. */
-  route(a: BackendBridge, b: BackendBridge): Op<void>;
+  /** From now on IPv4 packets pass between the two bridges through their gateways, both ways; or no more. */
+  route(a: BackendBridge, b: BackendBridge, routed: boolean): Op<void>;
   /** Set once the process behind it is gone; every later call throws it. */
   readonly death: Error | undefined;
   /** Ends everything at once. Idempotent. */

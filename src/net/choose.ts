@@ -1,12 +1,12 @@
 /** `--network`: which backend carries the frames of a test file. Settled before anything is attached. */
 
-import { join } from "node:path";
 import { HostError } from "../errors/errors.ts";
 import type { Op } from "../sys/op.ts";
 import type { Backend } from "./backend.ts";
 import { KernelBackend } from "./kernel.ts";
 import { FEATURE_MODULES, probeFeatures } from "./kernel-features.ts";
-import { Namespace, type NamespaceHost } from "./namespace.ts";
+import { Namespace } from "./namespace.ts";
+import { type ToolHost, toolHost } from "./network-tools.ts";
 import { openSwitch } from "./switch.ts";
 
 export type NetworkWish = "auto" | "kernel" | "user";
@@ -17,7 +17,7 @@ const ESSENTIAL = ["tun", "bridge"] as const;
 /** What an earlier file of this process has found out: the kernel lacks something, so `auto` takes the switch. */
 let autoNeedsSwitch = false;
 
-const kernel = function* (wish: NetworkWish, host: NamespaceHost): Op<Backend | undefined> {
+const kernel = function* (wish: NetworkWish, host: ToolHost): Op<Backend | undefined> {
   const namespace = yield* Namespace.open(host);
   try {
     const features = yield* probeFeatures(namespace);
@@ -41,10 +41,8 @@ const kernel = function* (wish: NetworkWish, host: NamespaceHost): Op<Backend | 
  * Opens the backend. `auto` takes the kernel only where it can do everything that a test may come to ask for, else
  * the userland switch, which always can.
  */
-export const openBackend = function* (wish: NetworkWish, host: NamespaceHost): Op<Backend> {
-  // Administration programs are where a user's PATH does not look.
-  const env = { ...host.env, PATH: `${host.env.PATH ?? "/usr/bin:/bin"}:/usr/sbin:/sbin` };
-  const own = { ...host, env, directory: join(host.directory, "network") };
+export const openBackend = function* (wish: NetworkWish, host: ToolHost): Op<Backend> {
+  const own = toolHost(host);
   if (wish === "user" || (wish === "auto" && autoNeedsSwitch)) return yield* openSwitch(own);
   try {
     const backend = yield* kernel(wish, own);

@@ -5,11 +5,12 @@
 
 import { createHash } from "node:crypto";
 import { HostError } from "../errors/errors.ts";
-import { closeFd, dupFd } from "../sys/libc.ts";
+import { closeFd } from "../sys/libc.ts";
 import type { Op } from "../sys/op.ts";
-import type { Backend, BackendBridge, BridgeSpec, ByteSource, Counters, Plan, Port } from "./backend.ts";
+import type { Backend, BackendBridge, BridgeSpec, ByteSource, Plan, Port } from "./backend.ts";
 import { FEATURE_MODULES, type Features } from "./kernel-features.ts";
 import { type Device, featuresOf, kernelRules, routingFile, shapingBatch } from "./kernel-plan.ts";
+import { DevicePort, TapPort } from "./kernel-port.ts";
 import type { Namespace } from "./namespace.ts";
 
 /** What each quality is called in errors. */
@@ -30,63 +31,8 @@ const macOf = (name: string): string =>
     .slice(0, 6)
     .replace(/(..)(..)(..)/, "$1:$2:$3")}`;
 
-class KernelPort implements Port {
-  readonly wire: { readonly kind: "tap"; readonly fd: number };
-  private open = true;
-
-  constructor(
-    readonly id: number,
-    readonly device: Device,
-    /** Keeps the device there while nobody else has it open. */
-    private readonly own: number,
-    handed: number,
-    private readonly namespace: Namespace,
-    private readonly left: (port: KernelPort) => void,
-  ) {
-    this.wire = { kind: "tap", fd: handed };
-  }
-
-  *counters(): Op<Counters> {
-    const text = yield* this.namespace.run([
-      "ip",
-      "-json",
-      "-stats",
-      "link",
-      "show",
-      "dev",
-      this.device.name,
-    ]);
-    const [{ stats64 }] = JSON.parse(text) as [{ stats64: Record<"rx" | "tx", Record<string, number>> }];
-    const { rx, tx } = stats64;
-    const number = (from: Record<string, number>, key: string): number => from[key] ?? 0;
-    return {
-      rxBytes: number(tx, "bytes"),
-      txBytes: number(rx, "bytes"),
-      rxPackets: number(tx, "packets"),
-      txPackets: number(rx, "packets"),
-      errors: number(rx, "errors") + number(tx, "errors"),
-    };
-  }
-
-  *close(): Op<void> {
-    if (!this.open) return;
-    this.open = false;
-    this.left(this);
-    closeFd(this.own);
-    // QEMU may hold the device open a little longer, without a way to anybody.
-    if (this.namespace.death === undefined)
-      yield* this.namespace.run(["sh", "-c", 'ip link del "$0" 2>/dev/null || true', this.device.name]);
-  }
-
-  /** Lets go without a word: the namespace is gone. */
-  abandon(): void {
-    if (this.open) closeFd(this.own);
-    this.open = false;
-  }
-}
-
-class KernelBridge implements BackendBridge {
-  readonly ports = new Map<number, KernelPort>();
+export class KernelBridge implements BackendBridge {
+  readonly ports = new Map<number, DevicePort>();
   private readonly shaped = new Map<string, string>();
   private lastPort = 0;
   private closed = false;
@@ -95,25 +41,34 @@ class KernelBridge implements BackendBridge {
     readonly device: Device,
     private readonly spec: BridgeSpec,
     private readonly backend: KernelBackend,
-    private readonly left: (bridge: KernelBridge) => void,
+    private readonly closing: (bridge: KernelBridge) => void,
   ) {}
 
   *openPort(_name: string, mac: string): Op<Port> {
     const { namespace } = this.backend;
     const name = this.backend.freshName("t");
-    const own = yield* namespace.tap(name);
-    const port = new KernelPort(++this.lastPort, { name, mac }, own, dupFd(own), namespace, (gone) =>
-      this.ports.delete(gone.id),
-    );
+    const tap = yield* namespace.tap(name);
+    const port = new TapPort(++this.lastPort, { name, mac }, namespace, this.left, tap);
     try {
-      yield* namespace.batch("ip", [
-        `link set dev ${name} master ${this.device.name} mtu ${this.spec.mtu} up`,
-      ]);
+      yield* namespace.batch("ip", [this.joining(name)]);
     } catch (error) {
       closeFd(port.wire.fd);
       port.abandon();
       throw error;
     }
+    this.ports.set(port.id, port);
+    return port;
+  }
+
+  /** A port whose far end is the device `far` in the network namespace of the process `pid`. */
+  *openCable(far: string, mac: string, pid: number): Op<DevicePort> {
+    const { namespace } = this.backend;
+    const name = this.backend.freshName("t");
+    yield* namespace.batch("ip", [
+      `link add name ${name} type veth peer name ${far} address ${mac} mtu ${this.spec.mtu} netns ${pid}`,
+      this.joining(name),
+    ]);
+    const port = new DevicePort(++this.lastPort, { name, mac }, namespace, this.left);
     this.ports.set(port.id, port);
     return port;
   }
@@ -146,7 +101,7 @@ class KernelBridge implements BackendBridge {
   *close(): Op<void> {
     if (this.closed) return;
     this.closed = true;
-    this.left(this);
+    this.closing(this);
     for (const port of [...this.ports.values()]) yield* port.close();
     if (this.backend.death === undefined)
       yield* this.backend.namespace.run(["ip", "link", "del", this.device.name]);
@@ -155,12 +110,20 @@ class KernelBridge implements BackendBridge {
   abandon(): void {
     for (const port of this.ports.values()) port.abandon();
   }
+
+  private joining(name: string): string {
+    return `link set dev ${name} master ${this.device.name} mtu ${this.spec.mtu} up`;
+  }
+
+  private readonly left = (port: DevicePort): void => {
+    this.ports.delete(port.id);
+  };
 }
 
 export class KernelBackend implements Backend {
   readonly kind = "kernel";
   private readonly bridges = new Set<KernelBridge>();
-  private readonly routed: (readonly [string, string])[] = [];
+  private routed: readonly (readonly [string, string])[] = [];
   private names = 0;
 
   constructor(
@@ -194,11 +157,13 @@ export class KernelBackend implements Backend {
     return bridge;
   }
 
-  *route(a: BackendBridge, b: BackendBridge): Op<void> {
+  *route(a: BackendBridge, b: BackendBridge, routed: boolean): Op<void> {
     if (!(a instanceof KernelBridge) || !(b instanceof KernelBridge))
       throw new TypeError("a bridge of another backend");
     if (!this.features.has("nft")) throw missing("nft", "routing");
-    this.routed.push([a.device.name, b.device.name]);
+    const ends = [a.device.name, b.device.name] as const;
+    const others = this.routed.filter((pair) => !ends.every((end) => pair.includes(end)));
+    this.routed = routed ? [...others, ends] : others;
     yield* this.namespace.batch("nft", routingFile(this.routed));
   }
 

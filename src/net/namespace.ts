@@ -3,48 +3,29 @@
  * with us. What is done inside is done by short-lived children that enter it.
  */
 
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync } from "node:fs";
 import { HostError } from "../errors/errors.ts";
 import { closeFd, EAGAIN, errnoName, pipePair, readSome, setNonBlocking, socketPair } from "../sys/libc.ts";
 import { after, type Op, until } from "../sys/op.ts";
 import { receiveDescriptor } from "../sys/passing.ts";
 import { type Child, exitText, spawn } from "../sys/process.ts";
-import type { Reactor } from "../sys/reactor.ts";
 import { POLLIN } from "../sys/reactor.ts";
 import type { ByteSource } from "./backend.ts";
+import { COMMAND_MS, NetworkTools, type ToolHost } from "./network-tools.ts";
 
-export interface NamespaceHost {
-  readonly reactor: Reactor;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Path of `provium-helper`. */
-  readonly helper: string;
-  /** Where batches for `ip`, `tc` and `nft` are written. */
-  readonly directory: string;
-}
-
-/** Such children work for milliseconds; a host that swaps may need longer. */
-const COMMAND_MS = 20_000;
-
-export type Tool = "ip" | "tc" | "nft";
-const ARGUMENTS: Readonly<Record<Tool, readonly string[]>> = {
-  ip: ["ip", "-batch"],
-  tc: ["tc", "-batch"],
-  nft: ["nft", "-f"],
-};
-
-export class Namespace {
-  private batches = 0;
+export class Namespace extends NetworkTools {
   private closed = false;
 
   private constructor(
-    private readonly host: NamespaceHost,
+    host: ToolHost,
     private readonly holder: Child,
     private readonly stdin: number,
-  ) {}
+  ) {
+    super(host, holder.pid, "in the test's network namespace");
+  }
 
   /** Makes the namespace; with a user namespace where we are not root. HostError with the helper's own words. */
-  static *open(host: NamespaceHost): Op<Namespace> {
+  static *open(host: ToolHost): Op<Namespace> {
     const [theirStdin, ourStdin] = pipePair();
     const [ourStdout, theirStdout] = pipePair();
     setNonBlocking(ourStdout);
@@ -90,7 +71,7 @@ export class Namespace {
   }
 
   /** Set once the holder is gone. */
-  get death(): HostError | undefined {
+  override get death(): HostError | undefined {
     const { exit } = this.holder;
     if (exit === undefined || this.closed) return undefined;
     return new HostError(`the holder of the test's network ended with ${exitText(exit)}`, {
@@ -98,25 +79,11 @@ export class Namespace {
     });
   }
 
-  /** Runs a batch of commands with one process; throws HostError with the tool's own words. */
-  *batch(tool: Tool, lines: readonly string[]): Op<void> {
-    if (lines.length === 0) return;
-    const file = join(this.host.directory, `${tool}-${++this.batches}`);
-    writeFileSync(file, lines.map((line) => `${line}\n`).join(""));
-    yield* this.run([...ARGUMENTS[tool], file], tool);
-  }
-
-  /** Runs a program inside; its output. */
-  *run(command: readonly string[], what = command[0] as string): Op<string> {
-    const child = this.enter(["enter", this.pid, ...command], []);
-    return yield* this.finished(child, what);
-  }
-
   /** Makes a TAP; the descriptor is the caller's. */
   *tap(name: string): Op<number> {
     const [ours, theirs] = socketPair();
     try {
-      const child = this.enter(["tap", this.pid, name, "3"], [{ from: theirs, to: 3 }]);
+      const child = this.enter("tap", [name, "3"], [{ from: theirs, to: 3 }]);
       yield* this.finished(child, "make a TAP");
       const fd = receiveDescriptor(ours);
       if (fd < 0) throw new HostError(`no TAP came from the network namespace: ${errnoName(-fd)}`);
@@ -132,8 +99,11 @@ export class Namespace {
     const [reader, writer] = pipePair();
     let child: Child | undefined;
     try {
-      child = this.enter(["capture", this.pid, name, "3"], [{ from: writer, to: 3 }]);
-      closeFd(writer);
+      try {
+        child = this.enter("capture", [name, "3"], [{ from: writer, to: 3 }]);
+      } finally {
+        closeFd(writer);
+      }
       const recorder = child;
       let begun = false;
       const watch = this.host.reactor.watch(reader, POLLIN, () => {
@@ -166,33 +136,5 @@ export class Namespace {
     this.closed = true;
     this.holder.close();
     closeFd(this.stdin);
-  }
-
-  private get pid(): string {
-    return String(this.holder.pid);
-  }
-
-  private enter(args: readonly string[], descriptors: { from: number; to: number }[]): Child {
-    if (this.death !== undefined) throw this.death;
-    const { helper, env, reactor } = this.host;
-    return spawn(
-      { program: helper, args: ["netns", ...args], env, descriptors, helper, ownGroup: true },
-      reactor,
-    );
-  }
-
-  private *finished(child: Child, what: string): Op<string> {
-    try {
-      const exit = yield* child.wait(after(COMMAND_MS));
-      const said = child.output().trim();
-      if (exit?.how === "exited" && exit.code === 0) return said;
-      throw new HostError(
-        `${what} failed in the test's network namespace (${exit === undefined ? "no end in time" : exitText(exit)}): ${said}`,
-      );
-    } catch (error) {
-      throw this.death ?? error;
-    } finally {
-      child.close();
-    }
   }
 }

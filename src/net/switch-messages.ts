@@ -47,8 +47,8 @@ export const SWITCH_MESSAGES = define({
    * jitter in ns, loss, duplicate, reorder, corrupt as parts of 2^32, rate in bits per second (0: no limit).
    */
   PLAN: { kind: 21, fields: { bridge: "int", seed: "int", pairs: "ints" }, reply: {}, served: "io" },
-  /** IPv4 packets pass between the two bridges, both ways. Both have an address. */
-  ROUTE: { kind: 22, fields: { a: "int", b: "int" }, reply: {}, served: "io" },
+  /** IPv4 packets pass between the two bridges, both ways, or no more (`routed` 0). Both have an address. */
+  ROUTE: { kind: 22, fields: { a: "int", b: "int", routed: "int" }, reply: {}, served: "io" },
   /** With the write end of a pipe. `port` -1: all ports. */
   CAPTURE_OPEN: { kind: 23, fields: { bridge: "int", capture: "int", port: "int" }, reply: {}, served: "io" },
   /** `lost`: frames that the reader was too slow for. One that went with its port has lost none. */

@@ -52,10 +52,10 @@ export class UserBackend implements Backend {
     return new UserBridge(this.control, id);
   }
 
-  *route(a: BackendBridge, b: BackendBridge): Op<void> {
+  *route(a: BackendBridge, b: BackendBridge, routed: boolean): Op<void> {
     if (!(a instanceof UserBridge && b instanceof UserBridge))
       throw new TypeError("a route connects two bridges of this switch");
-    yield* this.control.ask("ROUTE", { a: a.id, b: b.id });
+    yield* this.control.ask("ROUTE", { a: a.id, b: b.id, routed: routed ? 1 : 0 });
   }
 
   /** What the switch holds right now; see STATE in switch-messages.ts. */

@@ -15,8 +15,8 @@ export const networkOf = (
   const host = { reactor, env: process.env, helper: job.assets.helper, directory: job.directory };
   return {
     openBackend: () => openBackend(job.network, host),
-    openUplink: (bridge, subnet) =>
-      openUplink(bridge, subnet, { ...host, qemu: () => findQemu(process.env) }),
+    openUplink: (bridge, subnet, way) =>
+      openUplink(bridge, subnet, way, { ...host, qemu: () => findQemu(process.env) }),
     openDhcp: (bridge, book) => openDhcp(bridge, book, reactor),
   };
 };

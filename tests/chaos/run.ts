@@ -44,10 +44,10 @@ export class Project {
     return path;
   }
 
-  /** Starts the executable; the caller waits for it or kills it. */
-  start(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  /** Starts the executable, `under` another program where one is named; the caller waits for it or kills it. */
+  start(args: readonly string[], env: Readonly<Record<string, string>> = {}, under: readonly string[] = []) {
     const [name, value] = this.mark.split("=") as [string, string];
-    return Bun.spawn([EXECUTABLE, ...args], {
+    return Bun.spawn([...under, EXECUTABLE, ...args], {
       cwd: this.directory,
       stdin: "ignore",
       stdout: "pipe",

@@ -176,7 +176,10 @@ static bool route(struct fabric *fabric, const struct switch_route_fields *reque
   if (b == NULL) return false;
   if (a == b) return no(refusal, 0, "a bridge needs no route to itself");
   if (!a->gateway.present || !b->gateway.present) return no(refusal, 0, "a bridge without address cannot route");
-  if (!gateway_route(&a->gateway, b) || !gateway_route(&b->gateway, a))
+  if (request->routed == 0) {
+    gateway_unroute(&a->gateway, b);
+    gateway_unroute(&b->gateway, a);
+  } else if (!gateway_route(&a->gateway, b) || !gateway_route(&b->gateway, a))
     return no(refusal, ENOSPC, "the bridge has too many routes");
   return true;
 }

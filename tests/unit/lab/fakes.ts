@@ -6,7 +6,7 @@ import type { Profile } from "../../../src/config/schema.ts";
 import { HostError } from "../../../src/errors/errors.ts";
 import type { Emit, EventKind } from "../../../src/events/types.ts";
 import type { VmHost } from "../../../src/lab/host.ts";
-import type { LeaseBook, Service } from "../../../src/lab/network-host.ts";
+import type { LeaseBook, Service, Uplink, UplinkWay } from "../../../src/lab/network-host.ts";
 import type {
   Actor,
   AgentState,
@@ -268,14 +268,16 @@ export class FakeNetwork {
       this.opened++;
       return this.backend();
     });
-  openUplink = (_bridge: BackendBridge, subnet: Subnet): Op<Service> =>
-    this.service(`uplink ${networkOf(subnet)}`);
-  openDhcp = (_bridge: BackendBridge, book: LeaseBook): Op<Service> => this.service(`dhcp ${book.bridge}`);
+  openUplink = (_bridge: BackendBridge, subnet: Subnet, way: UplinkWay = "user"): Op<Uplink> =>
+    this.service(`uplink ${networkOf(subnet)}`, { way });
+  openDhcp = (_bridge: BackendBridge, book: LeaseBook): Op<Service> =>
+    this.service(`dhcp ${book.bridge}`, {});
 
-  private service(what: string): Op<Service> {
+  private service<More>(what: string, more: More): Op<Service & More> {
     return at(() => {
       this.notes.push(what);
       return {
+        ...more,
         port: ++this.ports,
         close: () => at(() => void this.notes.push(`end ${what}`)),
         abandon: () => void this.notes.push(`abandon ${what}`),

@@ -103,7 +103,7 @@ describe("a route", () => {
   test("carries packets through, finds the receiver by ARP, and counts down the time to live", () => {
     using lab = new Lab(1500, "10.1.0.1/24");
     const { a, b, other } = twoNetworks(lab);
-    lab.run(lab.backend.route(lab.bridge, other));
+    lab.run(lab.backend.route(lab.bridge, other, true));
     const to = a.gateway("10.1.0.1");
     a.send(to, ipv4(a.ip, b.ip, 17, udp(a.ip, 1000, b.ip, 2000, text("first"))));
     a.send(to, ipv4(a.ip, b.ip, 17, udp(a.ip, 1000, b.ip, 2000, text("second"))));
@@ -132,7 +132,7 @@ describe("a route", () => {
   test("a packet at the end of its time to live, and one too long for the way, come back as ICMP", () => {
     using lab = new Lab(9000, "10.1.0.1/24");
     const { a, b, other } = twoNetworks(lab, 1500);
-    lab.run(lab.backend.route(lab.bridge, other));
+    lab.run(lab.backend.route(lab.bridge, other, true));
     const to = a.gateway("10.1.0.1");
     a.send(to, ipv4(a.ip, b.ip, 17, udp(a.ip, 1, b.ip, 2, text("old")), { ttl: 1 }));
     expect(a.icmp(11)).toMatchObject({ icmp: { code: 0, checksum_ok: true } });
@@ -141,13 +141,17 @@ describe("a route", () => {
     expect(a.icmp(3)).toMatchObject({ icmp: { code: 4, checksum_ok: true } });
   });
 
-  test("a closed bridge is routed to no more", () => {
+  test("ends when it is ended, and with either bridge", () => {
     using lab = new Lab(1500, "10.1.0.1/24");
     const { a, b, other } = twoNetworks(lab);
-    lab.run(lab.backend.route(lab.bridge, other));
     const to = a.gateway("10.1.0.1");
-    lab.run(other.close());
-    a.send(to, ipv4(a.ip, b.ip, 17, udp(a.ip, 1, b.ip, 2, text("lost"))));
-    expect(a.icmp(3)).toMatchObject({ icmp: { code: 0 } });
+    for (const end of [lab.backend.route(lab.bridge, other, false), other.close()]) {
+      lab.run(lab.backend.route(lab.bridge, other, true));
+      lab.run(end);
+      a.nic.clear();
+      a.send(to, ipv4(a.ip, b.ip, 17, udp(a.ip, 1, b.ip, 2, text("lost"))));
+      expect(a.icmp(3)).toMatchObject({ icmp: { code: 0 } });
+    }
+    expect(b.nic.frames).toEqual([]);
   });
 });

@@ -89,6 +89,12 @@ test("routed bridges pass packets between their members", function(t)
   sees(t, a, south:ip(b))
   local trace = a:run("ping -c 1 -W 2 " .. south:ip(b)).stdout
   t:assert_contains(trace, "ttl=63")
+  south:unroute("north")
+  t:assert_eq(#north:routes(), 0)
+  t:assert(not reaches(a, south:ip(b)))
+  t:assert(not a:run("ip route | grep -qF " .. south:subnet()):ok())
+  north:route(south)
+  sees(t, a, south:ip(b))
 end)
 
 test("addressing = none leaves the guest alone, and frames pass", function(t)

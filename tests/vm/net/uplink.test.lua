@@ -30,3 +30,16 @@ test("the way out is cut with its VM's isolation", function(t)
   lan:reset()
   a:run("ping -c 1 -W 5 " .. host):assert_ok()
 end)
+
+test("a way that this host or this backend has not is refused with its reason", function(t)
+  lan:disable_uplink()
+  t:assert_contains(t:assert_raises(function() lan:enable_uplink("tunnel") end), 'no way "tunnel" (known: masquerade, user)')
+  lan:enable_uplink("user")
+  t:assert_eq(lan:uplink(), "user")
+  t:assert_contains(t:assert_raises(function() lan:enable_uplink("masquerade") end), 'has an uplink already, by "user"')
+  lan:disable_uplink()
+  if lan:backend() == "user" then
+    t:assert_contains(t:assert_raises(function() lan:enable_uplink("masquerade") end),
+      'bridge:enable_uplink("masquerade"): the userland switch carries the frames')
+  end
+end)

@@ -1,0 +1,104 @@
+/**
+ * A way out for the guests of a bridge: QEMU's user networking (libslirp) in a QEMU without a machine, wired to a
+ * port of the bridge. It opens ordinary sockets on the host, so it needs no privilege and leaves nothing behind.
+ * It is the router at host 2 of the subnet and a DNS forwarder at host 3.
+ */
+
+import { HostError } from "../errors/errors.ts";
+import type { Uplink } from "../lab/network-host.ts";
+import { addressOf, networkOf, RESOLVER_HOST, type Subnet, UPLINK_HOST } from "../lab/subnet.ts";
+import { closeFd } from "../sys/libc.ts";
+import { after, type Op } from "../sys/op.ts";
+import { spawn } from "../sys/process.ts";
+import type { Reactor } from "../sys/reactor.ts";
+import type { BackendBridge, Wire } from "./backend.ts";
+
+export interface UserUplinkHost {
+  readonly reactor: Reactor;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly helper: string;
+  /** Path of QEMU. Throws HostError where there is none. */
+  qemu(): string;
+}
+
+const WIRE_FD = 3;
+/** QEMU without libslirp ends at once. */
+const REFUSAL_MS = 300;
+const MAC = "52:54:02:00:00:02";
+
+const wireDevice = (wire: Wire): object =>
+  wire.kind === "tap"
+    ? { type: "tap", id: "bridge", fd: String(WIRE_FD), vhost: false }
+    : { type: "socket", id: "bridge", fd: String(WIRE_FD) };
+
+/** The command line of a QEMU that only carries packets. */
+export const uplinkArguments = (subnet: Subnet, wire: Wire): readonly string[] => {
+  const user = {
+    type: "user",
+    id: "host",
+    ipv6: false,
+    net: networkOf(subnet),
+    host: addressOf(subnet, UPLINK_HOST),
+    dns: addressOf(subnet, RESOLVER_HOST),
+    // Its own responder has nobody to answer: addresses are given by us.
+    dhcpstart: addressOf(subnet, RESOLVER_HOST + 1),
+  };
+  const netdevs = [
+    user,
+    { type: "hubport", id: "hub-host", hubid: 0, netdev: "host" },
+    wireDevice(wire),
+    { type: "hubport", id: "hub-bridge", hubid: 0, netdev: "bridge" },
+  ];
+  return [
+    ...["-M", "none", "-nodefaults", "-no-user-config", "-display", "none"],
+    ...netdevs.flatMap((netdev) => ["-netdev", JSON.stringify(netdev)]),
+  ];
+};
+
+export const openUserUplink = function* (
+  bridge: BackendBridge,
+  subnet: Subnet,
+  host: UserUplinkHost,
+): Op<Uplink> {
+  const program = host.qemu();
+  const port = yield* bridge.openPort("uplink", MAC);
+  try {
+    const child = spawn(
+      {
+        program,
+        args: uplinkArguments(subnet, port.wire),
+        env: host.env,
+        descriptors: [{ from: port.wire.fd, to: WIRE_FD }],
+        helper: host.helper,
+        ownGroup: true,
+      },
+      host.reactor,
+    );
+    try {
+      if ((yield* child.wait(after(REFUSAL_MS))) !== undefined)
+        throw new HostError(
+          `bridge:enable_uplink: QEMU's user networking did not start: ${child.output().trim()}`,
+          {
+            hint: "this needs a QEMU built with libslirp",
+          },
+        );
+    } catch (error) {
+      child.close();
+      throw error;
+    }
+    return {
+      way: "user",
+      port: port.id,
+      *close() {
+        child.close();
+        yield* port.close();
+      },
+      abandon: () => child.close(),
+    };
+  } catch (error) {
+    yield* port.close();
+    throw error;
+  } finally {
+    closeFd(port.wire.fd);
+  }
+};
