@@ -4,6 +4,7 @@
 #include "disk/disk_command.h"
 #include "exec.h"
 #include "netns.h"
+#include "readonly.h"
 #include "switch/switch.h"
 #include "tsc.h"
 
@@ -18,6 +19,7 @@ static const struct subcommand subcommands[] = {
     {"disk", disk_command},
     {"exec", exec_command},
     {"netns", netns_command},
+    {"readonly", readonly_command},
     {"switch", switch_command},
     {"tsc", tsc_command},
 };
@@ -28,6 +30,7 @@ int main(int argc, char **argv) {
   }
   fputs("usage: provium-helper exec [--parent PID] [--ask] [--batch] [--] PROGRAM ARGUMENTS...\n"
         "       provium-helper netns hold|enter|tap|capture ...\n"
+        "       provium-helper readonly [--] PROGRAM ARGUMENTS...\n"
         "       provium-helper switch\n"
         "       provium-helper disk CONTROL_FD\n"
         "       provium-helper tsc\n",

@@ -14,6 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "userns.h"
+#include "write_file.h"
+
 static const char usage[] = "usage: provium-helper netns hold\n"
                             "       provium-helper netns enter PID PROGRAM ARGUMENTS...\n"
                             "       provium-helper netns tap PID NAME SOCKET\n"
@@ -22,24 +25,6 @@ static const char usage[] = "usage: provium-helper netns hold\n"
 static int complain(const char *what) {
   fprintf(stderr, "%s: %s\n", what, strerror(errno));
   return 1;
-}
-
-static bool write_file(const char *path, const char *text) {
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  bool written = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-  close(fd);
-  return written;
-}
-
-/** Maps us to root of a fresh user namespace: user_namespaces(7). */
-static bool become_root(uid_t uid, gid_t gid) {
-  char map[64];
-  if (!write_file("/proc/self/setgroups", "deny")) return false;
-  snprintf(map, sizeof map, "0 %u 1", (unsigned)uid);
-  if (!write_file("/proc/self/uid_map", map)) return false;
-  snprintf(map, sizeof map, "0 %u 1", (unsigned)gid);
-  return write_file("/proc/self/gid_map", map);
 }
 
 static bool loopback_up(void) {
@@ -65,13 +50,7 @@ static void keep_quiet(void) {
 
 /** Says "ready" once the namespace stands, and holds it until standard input ends. */
 static int hold(void) {
-  uid_t uid = geteuid();
-  gid_t gid = getegid();
-  /* Where we may not make a network namespace as we are, a user namespace gives the right to. */
-  if (unshare(CLONE_NEWNET) < 0) {
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) return complain("unshare(CLONE_NEWNET)");
-    if (!become_root(uid, gid)) return complain("map the user");
-  }
+  if (!userns_unshare(CLONE_NEWNET)) return complain("unshare(CLONE_NEWNET)");
   if (!loopback_up()) return complain("bring up lo");
   /* Packets pass from one bridge to another only where a rule of the test lets them. */
   if (!write_file("/proc/sys/net/ipv4/ip_forward", "1")) return complain("turn on forwarding");
