@@ -7,11 +7,12 @@
 import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { HostError, ProviumError } from "../errors/errors.ts";
+import { HOST_ARCHITECTURE } from "../sys/architecture.ts";
 import { closeFd, socketPair } from "../sys/libc.ts";
 import { after, type Op } from "../sys/op.ts";
 import { type Child, spawn } from "../sys/process.ts";
 import { Reactor } from "../sys/reactor.ts";
-import { EXIT_PORT, PROVEN_STATUS, probeRom } from "./probe-rom.ts";
+import { PROBES } from "./probe-rom.ts";
 import { findQemu } from "./program.ts";
 import { Qmp } from "./qmp.ts";
 
@@ -39,6 +40,7 @@ const RUN_MS = 1_000;
 const START_MS = 10_000;
 const MONITOR_FD = 3;
 const CACHE_PREFIX = "accel-";
+const PROBE = PROBES[HOST_ARCHITECTURE];
 
 /**
  * Settles `--accel`. Blocks for a second at most once per boot of the host. `kvm` that does not work is a
@@ -99,7 +101,7 @@ const tryKvm = (host: AccelerationHost): string | undefined => {
   const reactor = new Reactor();
   const rom = join(host.cacheDir, `probe-${process.pid}.rom`);
   mkdirSync(host.cacheDir, { recursive: true });
-  writeFileSync(rom, probeRom());
+  writeFileSync(rom, PROBE.image());
   const [ours, theirs] = socketPair();
   const qmp = new Qmp(ours, reactor);
   let child: Child | undefined;
@@ -126,10 +128,10 @@ const tryKvm = (host: AccelerationHost): string | undefined => {
 };
 
 /** The machine starts stopped, so that the second counts the CPU's time and not QEMU's start. */
-export const probeArguments = (rom: string, monitor: number): string[] => [
+const probeArguments = (rom: string, monitor: number): string[] => [
   ...["-nodefaults", "-no-user-config", "-display", "none", "-S"],
-  ...["-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "16M", "-bios", rom],
-  ...["-device", `isa-debug-exit,iobase=${EXIT_PORT},iosize=4`],
+  ...PROBE.machine,
+  ...["-accel", "kvm", "-cpu", "host", "-m", "16M", "-bios", rom],
   ...["-chardev", `socket,id=monitor,fd=${monitor}`, "-mon", "chardev=monitor,mode=control"],
 ];
 
@@ -146,7 +148,7 @@ function* verdict(child: Child, qmp: Qmp): Op<string | undefined> {
     yield* child.wait(after(RUN_MS));
   }
   if (child.exit === undefined) return "KVM opens but a virtual CPU did not come back within 1 s";
-  if (child.exit.how === "exited" && child.exit.code === PROVEN_STATUS) return undefined;
+  if (child.exit.how === "exited" && child.exit.code === PROBE.proof) return undefined;
   const said = child.output().trim().split("\n")[0] ?? "";
   return `KVM opens but QEMU could not run a virtual CPU${said === "" ? "" : ` (${said.replace(/^\S*qemu-system-\S+: /, "")})`}`;
 }

@@ -1,15 +1,26 @@
 /**
- * A firmware image whose only purpose is to prove that a virtual CPU works: from the reset vector into 64-bit
- * mode, one 64-bit shift, and out through QEMU's isa-debug-exit device. No RAM contents, BIOS or kernel needed.
+ * Firmware images whose only purpose is to prove that a virtual CPU works. No RAM contents, BIOS or kernel needed.
  *
- * The last 256 bytes of the image hold the program; the CPU starts at the far jump 16 bytes before the end.
- * Sources: Intel SDM volume 3, "Initializing IA-32e mode"; docs of QEMU's isa-debug-exit.
+ * x86-64: from the reset vector into 64-bit mode, one 64-bit shift, and out through QEMU's isa-debug-exit device. The
+ * last 256 bytes of the image hold the program; the CPU starts at the far jump 16 bytes before the end.
+ * arm64: from address 0 straight to PSCI, which powers the machine off.
+ * Sources: Intel SDM volume 3, "Initializing IA-32e mode"; docs of QEMU's isa-debug-exit; Arm DEN 0022 (PSCI),
+ * SYSTEM_OFF.
  */
 
-/** Where isa-debug-exit listens, and the exit status of QEMU that proves the point: `(value << 1) | 1`. */
-export const EXIT_PORT = 0xf4;
+import type { Architecture } from "../sys/architecture.ts";
+
+export interface Probe {
+  readonly image: () => Uint8Array;
+  /** The machine that runs it, without accelerator and CPU. */
+  readonly machine: readonly string[];
+  /** The exit status of QEMU that proves the point. */
+  readonly proof: number;
+}
+
+/** Where isa-debug-exit listens, and what it is told: QEMU's exit status is then `(value << 1) | 1`. */
+const EXIT_PORT = 0xf4;
 const EXIT_VALUE = 0x2a;
-export const PROVEN_STATUS = (EXIT_VALUE << 1) | 1;
 
 const IMAGE_BYTES = 64 * 1024;
 const PROGRAM_OFFSET = IMAGE_BYTES - 256;
@@ -38,9 +49,29 @@ const RESET = "ea00ff00f0"; //    jump to f000:ff00, the program
 
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replaceAll(" ", ""), "hex"));
 
-export const probeRom = (): Uint8Array => {
-  const image = new Uint8Array(IMAGE_BYTES).fill(0xff);
-  image.set(bytes(PROGRAM.join("")), PROGRAM_OFFSET);
-  image.set(bytes(RESET), RESET_OFFSET);
-  return image;
+const X86: Probe = {
+  image: () => {
+    const image = new Uint8Array(IMAGE_BYTES).fill(0xff);
+    image.set(bytes(PROGRAM.join("")), PROGRAM_OFFSET);
+    image.set(bytes(RESET), RESET_OFFSET);
+    return image;
+  },
+  machine: ["-machine", "q35", "-device", `isa-debug-exit,iobase=${EXIT_PORT},iosize=4`],
+  proof: (EXIT_VALUE << 1) | 1,
 };
+
+const ARM64_PROGRAM = [
+  "00018052", // mov w0, #0x8
+  "0080b072", // movk w0, #0x8400, lsl #16: SYSTEM_OFF
+  "020000d4", // hvc #0
+  "00000014", // b ., for ever
+];
+
+const ARM64: Probe = {
+  image: () => bytes(ARM64_PROGRAM.join("")),
+  machine: ["-machine", "virt,gic-version=host"],
+  // As after any other power-off; a CPU that cannot run never gets there.
+  proof: 0,
+};
+
+export const PROBES: Readonly<Record<Architecture, Probe>> = { x86_64: X86, aarch64: ARM64 };

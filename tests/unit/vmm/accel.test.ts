@@ -3,13 +3,16 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HostError } from "../../../src/errors/errors.ts";
+import { HOST_ARCHITECTURE } from "../../../src/sys/architecture.ts";
 import { chooseAcceleration } from "../../../src/vmm/accel.ts";
-import { PROVEN_STATUS } from "../../../src/vmm/probe-rom.ts";
+import { PROBES } from "../../../src/vmm/probe-rom.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "provium-accel-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 const device = join(directory, "kvm");
 writeFileSync(device, "");
+
+const PROOF = PROBES[HOST_ARCHITECTURE].proof;
 
 /** A QEMU of a few lines: greets on descriptor 3, answers both commands, then does `then`. Counts its starts. */
 const fakeQemu = (name: string, then: string): { env: Record<string, string>; starts: () => number } => {
@@ -50,7 +53,7 @@ test("tcg is taken at its word, without starting anything", () => {
 });
 
 test("a virtual CPU that comes back proves KVM", () => {
-  const { env } = fakeQemu("proves", `exit ${PROVEN_STATUS}`);
+  const { env } = fakeQemu("proves", `exit ${PROOF}`);
   expect(chooseAcceleration("auto", host(env))).toEqual({ accel: "kvm", reason: undefined });
 });
 
@@ -70,7 +73,7 @@ test("a QEMU that ends at once is quoted", () => {
 });
 
 test("the answer is asked for once per boot of the host", () => {
-  const { env, starts } = fakeQemu("counted", `exit ${PROVEN_STATUS}`);
+  const { env, starts } = fakeQemu("counted", `exit ${PROOF}`);
   const cacheDir = join(directory, "shared");
   for (let i = 0; i < 3; i++) chooseAcceleration("auto", host(env, "boot-1", cacheDir));
   expect(starts()).toBe(1);
