@@ -2,6 +2,7 @@
 
 import type { LaunchSpec } from "../lab/ports.ts";
 import type { Architecture } from "../sys/architecture.ts";
+import { BRIDGE, type Plug, ROOT_PORTS } from "./plug.ts";
 
 export interface Board {
   /** QEMU's program, the variable that names another, and where the program comes from. */
@@ -15,6 +16,8 @@ export interface Board {
   readonly serial: (chardev: string) => readonly string[];
   /** The device that tells of a panic. */
   readonly panic: readonly string[];
+  /** Where devices come and go. */
+  readonly plug: Plug;
 }
 
 const X86: Board = {
@@ -34,6 +37,7 @@ const X86: Board = {
   },
   serial: (chardev) => ["-device", `isa-serial,chardev=${chardev}`],
   panic: ["-device", "pvpanic"],
+  plug: BRIDGE,
 };
 
 const ARM64: Board = {
@@ -57,6 +61,7 @@ const ARM64: Board = {
   // The board has its PL011 in any case.
   serial: (chardev) => ["-serial", `chardev:${chardev}`],
   panic: ["-device", "pvpanic-pci,bus=pcie.0,addr=0x6"],
+  plug: ROOT_PORTS,
 };
 
 export const BOARDS: Readonly<Record<Architecture, Board>> = { x86_64: X86, aarch64: ARM64 };

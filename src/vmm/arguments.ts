@@ -2,7 +2,7 @@
  * QEMU's command line as a function of data: what a machine is made of, nothing about how it is run.
  *
  * The board is that of the guest's architecture (architecture.ts). Devices that live as long as the
- * machine sit on the root bus; disks (and whatever is plugged in later) sit behind a bridge, because nothing
+ * machine sit on the root bus; disks and interfaces sit in the places of plug.ts, because nothing
  * can be unplugged from the root bus.
  */
 
@@ -13,6 +13,7 @@ import { BOARDS } from "./architecture.ts";
 import { disk, FIRST_WIRE, format, wire } from "./disks.ts";
 import { MAILBOX_BYTES, MAILBOX_PORT } from "./mailbox.ts";
 import { netdev, nic } from "./nics.ts";
+import type { Plug } from "./plug.ts";
 import { imageFormat, rootDiskArguments } from "./root-disk.ts";
 
 /** The numbers under which QEMU finds the descriptors that it inherits. */
@@ -53,12 +54,6 @@ export interface Capabilities {
 
 /** Device ids of QEMU; also what QMP events name. */
 export const AGENT_DEVICE = "agent";
-/**
- * The bus for everything that is plugged in or out: slots 1 to 31. One bridge for all of it, because each PCIe
- * root port lengthens the boot of an emulated guest by 25 ms, and a device behind the bridge is usable as soon
- * after its hot-plug (about 30 ms) as one behind a port.
- */
-export const PLUG_BUS = "plug";
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -124,10 +119,10 @@ const memory = (bytes: number, file: string | undefined): string[] => {
 const incoming = (fd: number | undefined): string[] =>
   fd === undefined ? [] : ["-S", "-global", "migration.send-configuration=off", "-incoming", `fd:${fd}`];
 
-const diskArguments = (link: DiskLink, descriptor: number | undefined): string[] => [
+const diskArguments = (link: DiskLink, plug: Plug, descriptor: number | undefined): string[] => [
   ...["-blockdev", JSON.stringify(wire(link, FIRST_WIRE, String(descriptor)))],
   ...["-blockdev", JSON.stringify(format(link, FIRST_WIRE))],
-  ...["-device", JSON.stringify(disk(link, PLUG_BUS))],
+  ...["-device", JSON.stringify(disk(link, plug))],
 ];
 
 /** A console: written to a file where the pace of a reader must not be felt. */
@@ -203,14 +198,14 @@ export const qemuArguments = (
   ...agentChannel(descriptors),
   ...entropy(descriptors.entropy, spec.hardwareRng === true && !spec.deterministic),
   ...BOARDS[spec.architecture].panic,
-  ...["-device", `pcie-pci-bridge,id=${PLUG_BUS},bus=pcie.0,addr=0x5`],
-  ...spec.disks.flatMap((link, index) => diskArguments(link, descriptors.disks?.[index])),
-  ...(spec.rootDisk === undefined
-    ? []
-    : rootDiskArguments(spec.rootDisk, imageFormat(spec.rootDisk.path), PLUG_BUS)),
+  ...BOARDS[spec.architecture].plug.devices,
+  ...spec.disks.flatMap((link, index) =>
+    diskArguments(link, BOARDS[spec.architecture].plug, descriptors.disks?.[index]),
+  ),
+  ...(spec.rootDisk === undefined ? [] : rootDiskArguments(spec.rootDisk, imageFormat(spec.rootDisk.path))),
   ...(spec.nics ?? []).flatMap((one, index) => [
     ...["-netdev", JSON.stringify(netdev(one.id, one.wire.kind, String(descriptors.nics?.[index])))],
-    ...["-device", JSON.stringify(nic(one, PLUG_BUS))],
+    ...["-device", JSON.stringify(nic(one, BOARDS[spec.architecture].plug))],
   ]),
   ...(spec.kernel === undefined ? [] : ["-kernel", spec.kernel, "-append", spec.cmdline]),
   ...(spec.initrd === undefined ? [] : ["-initrd", spec.initrd]),

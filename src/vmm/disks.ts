@@ -1,5 +1,5 @@
 /**
- * Disks of a machine: virtio-blk behind the bridge for everything that is plugged in or out, its sectors on a
+ * Disks of a machine: virtio-blk in the places for what is plugged in or out (plug.ts), its sectors on a
  * descriptor of ours, where the disk's process speaks NBD. Pure; `machine.ts` sends it over the monitor,
  * `arguments.ts` puts it into a launch.
  *
@@ -10,6 +10,7 @@
 import { createHash } from "node:crypto";
 import { diskSerial } from "../lab/disk-serial.ts";
 import type { DiskLink } from "../lab/ports.ts";
+import type { Plug } from "./plug.ts";
 import type { JsonObject } from "./qmp.ts";
 
 /** QEMU's id of the device; also what QMP events name. */
@@ -42,14 +43,13 @@ export const format = (link: DiskLink, number: number): JsonObject => ({
 });
 
 /** Errors go to the guest, whatever they are: QEMU's own way with a full disk would be to stop the machine. */
-export const disk = (link: DiskLink, bus: string): JsonObject => ({
+export const disk = (link: DiskLink, plug: Plug): JsonObject => ({
   driver: "virtio-blk-pci",
   id: diskDevice(link.id),
   drive: diskNode(link.id),
   serial: diskSerial(link.id),
   werror: "report",
   rerror: "report",
-  bus,
-  addr: link.slot.toString(16),
+  ...plug.place(link.slot),
   "disable-legacy": "on",
 });

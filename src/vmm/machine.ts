@@ -15,12 +15,14 @@ import { after, type Deadline, type Op, until } from "../sys/op.ts";
 import { type Child, exitText, type ProcessExit } from "../sys/process.ts";
 import type { Reactor } from "../sys/reactor.ts";
 import { Timer } from "../sys/timer.ts";
-import { AGENT_DEVICE, PLUG_BUS } from "./arguments.ts";
+import { BOARDS } from "./architecture.ts";
+import { AGENT_DEVICE } from "./arguments.ts";
 import type { MachineConsole } from "./console.ts";
 import { disk, diskDevice, diskNode, FIRST_WIRE, format, wire, wireNode } from "./disks.ts";
 import type { EntropyServer } from "./entropy.ts";
 import { Mailbox } from "./mailbox.ts";
 import { netdev, nic, nicDevice, nicWire } from "./nics.ts";
+import type { Plug } from "./plug.ts";
 import type { JsonObject, Qmp, QmpEvent } from "./qmp.ts";
 import { saveMachine } from "./save.ts";
 
@@ -29,8 +31,6 @@ const PANIC_MS = 150;
 const REASON_MS = 100;
 /** A monitor command is answered in a millisecond; a host that swaps may need longer. */
 const COMMAND_MS = 10_000;
-/** How long a guest may take to let go of a device: tens of milliseconds, seconds when it is busy and emulated. */
-const UNPLUG_MS = 10_000;
 /** Reading the devices of a snapshot takes milliseconds. */
 const START_MS = 60_000;
 
@@ -55,6 +55,7 @@ export class QemuMachine implements Machine {
   readonly console: MachineConsole;
   death: Error | undefined;
   private readonly mailbox: Mailbox | undefined;
+  private readonly plug: Plug;
   private readonly listeners: ((reason: Error) => void)[] = [];
   /** The guest has the agent's port open. */
   private agentOpen = false;
@@ -83,6 +84,7 @@ export class QemuMachine implements Machine {
 
   constructor(private readonly parts: MachineParts) {
     this.mailbox = parts.agent instanceof Mailbox ? parts.agent : undefined;
+    this.plug = BOARDS[parts.spec.architecture].plug;
     this.transport = this.mailbox !== undefined ? "mailbox" : "fd" in parts.agent ? "serial" : "vsock";
     this.cid = "cid" in parts.agent ? parts.agent.cid : undefined;
     this.pid = parts.child.pid;
@@ -183,7 +185,7 @@ export class QemuMachine implements Machine {
       throw error;
     }
     try {
-      yield* this.command("device_add", nic(spec, PLUG_BUS));
+      yield* this.command("device_add", nic(spec, this.plug));
       if (!spec.up) yield* this.setLink(spec.id, false);
     } catch (error) {
       qmp.post("netdev_del", { id: wire });
@@ -195,7 +197,7 @@ export class QemuMachine implements Machine {
     const device = nicDevice(id);
     yield* this.command("device_del", { id: device });
     const gone = (): boolean => this.unplugged.has(device) || this.death !== undefined || this.closed;
-    yield* until(gone, after(UNPLUG_MS));
+    yield* until(gone, after(this.plug.letGoMs));
     yield* this.command("netdev_del", { id: nicWire(id) });
     return this.unplugged.delete(device);
   }
@@ -210,7 +212,7 @@ export class QemuMachine implements Machine {
     yield* this.addWire(link, FIRST_WIRE);
     try {
       yield* this.command("blockdev-add", format(link, FIRST_WIRE));
-      yield* this.command("device_add", disk(link, PLUG_BUS));
+      yield* this.command("device_add", disk(link, this.plug));
     } catch (error) {
       this.parts.qmp.post("blockdev-del", { "node-name": diskNode(link.id) });
       this.parts.qmp.post("blockdev-del", { "node-name": wireNode(link.id, FIRST_WIRE) });
@@ -223,12 +225,12 @@ export class QemuMachine implements Machine {
     this.kept.delete(device);
     yield* this.command("device_del", { id: device });
     const answered = (): boolean => this.unplugged.has(device) || this.kept.has(device) || this.closed;
-    yield* until(() => answered() || this.death !== undefined, after(UNPLUG_MS));
+    yield* until(() => answered() || this.death !== undefined, after(this.plug.letGoMs));
     if (this.death !== undefined) throw this.death;
     if (!this.unplugged.delete(device))
       return this.kept.has(device)
         ? "the guest refuses to let go of it"
-        : `the guest did not answer within ${UNPLUG_MS / 1000} s`;
+        : `the guest did not answer within ${this.plug.letGoMs / 1000} s`;
     yield* this.command("blockdev-del", { "node-name": diskNode(id) });
     yield* this.command("blockdev-del", { "node-name": wireNode(id, this.wires.get(id) ?? FIRST_WIRE) });
     return undefined;

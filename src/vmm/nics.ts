@@ -1,10 +1,11 @@
 /**
- * Network interfaces of a machine: virtio-net behind the bridge for everything that is plugged in or out, its
+ * Network interfaces of a machine: virtio-net in the places for what is plugged in or out (plug.ts), its
  * frames on a descriptor of ours. Pure; `machine.ts` sends it over the monitor, `arguments.ts` puts it into a launch.
  */
 
 import type { NicSpec } from "../lab/ports.ts";
 import type { Wire } from "../net/backend.ts";
+import type { Plug } from "./plug.ts";
 import type { JsonObject } from "./qmp.ts";
 
 /** QEMU's id of the device; also what QMP events name. */
@@ -22,14 +23,13 @@ export const netdev = (id: string, kind: Wire["kind"], descriptor: string): Json
     : { type: "socket", id: nicWire(id), fd: descriptor };
 
 /** The device itself. Without option ROM: nobody boots from it. `host_mtu` tells the guest what fits. */
-export const nic = (spec: Pick<NicSpec, "id" | "mac" | "mtu" | "slot">, bus: string): JsonObject => ({
+export const nic = (spec: Pick<NicSpec, "id" | "mac" | "mtu" | "slot">, plug: Plug): JsonObject => ({
   driver: "virtio-net-pci",
   id: nicDevice(spec.id),
   netdev: nicWire(spec.id),
   mac: spec.mac,
   host_mtu: spec.mtu,
-  bus,
-  addr: spec.slot.toString(16),
+  ...plug.place(spec.slot),
   romfile: "",
   "disable-legacy": "on",
 });

@@ -22,10 +22,14 @@ export const imageFormat = (path: string): "qcow2" | "raw" => {
 
 const escaped = (value: string): string => value.replaceAll(",", ",,");
 
-/** QEMU's arguments. The device sits on `bus`, behind the disks of the test, whose names it leaves alone. */
-export const rootDiskArguments = (disk: RootDisk, format: "qcow2" | "raw", bus: string): string[] => [
+/**
+ * QEMU's arguments. The device sits behind a port of its own: the guest finds it after the disks of the test, whose
+ * names it leaves alone, and it takes none of the places in which later ones are plugged.
+ */
+export const rootDiskArguments = (disk: RootDisk, format: "qcow2" | "raw"): string[] => [
   "-drive",
   `if=none,id=root,format=${format},snapshot=${disk.writable ? "off" : "on"},discard=unmap,file=${escaped(disk.path)}`,
+  ...["-device", "pcie-root-port,id=rootport,bus=pcie.0,addr=0x1e,chassis=32"],
   "-device",
-  `virtio-blk-pci,drive=root,serial=${ROOT_DISK_SERIAL},bus=${bus},disable-legacy=on`,
+  `virtio-blk-pci,drive=root,serial=${ROOT_DISK_SERIAL},bus=rootport,disable-legacy=on`,
 ];

@@ -22,7 +22,7 @@ test("an image is qcow2 by its first bytes, else raw", () => {
 });
 
 test("the image is written only where the profile says so", () => {
-  const [, drive] = rootDiskArguments({ path: "/a,b.img", writable: false }, "raw", "plug");
+  const [, drive] = rootDiskArguments({ path: "/a,b.img", writable: false }, "raw");
   expect(drive).toBe("if=none,id=root,format=raw,snapshot=on,discard=unmap,file=/a,,b.img");
-  expect(rootDiskArguments({ path: "/i", writable: true }, "qcow2", "plug")[1]).toContain("snapshot=off");
+  expect(rootDiskArguments({ path: "/i", writable: true }, "qcow2")[1]).toContain("snapshot=off");
 });
