@@ -8,16 +8,19 @@ AGENT_SANITIZED := gcc -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefin
 
 AGENT_HEADERS := $(wildcard agent/common/*.h agent/guest/*.h agent/host/*.h agent/host/*/*.h)
 AGENT_COMMON := $(wildcard agent/common/*.c) build/agent/generated/messages.c
-AGENT_WRAPPER_ONLY := agent/guest/wrapper.c agent/guest/modules.c agent/guest/init.c agent/guest/newroot.c
+AGENT_WRAPPER_ONLY := $(patsubst %,agent/guest/%.c,wrapper modules init newroot rootdisk roottree)
 AGENT_GUEST := $(filter-out $(AGENT_WRAPPER_ONLY),$(wildcard agent/guest/*.c))
 AGENT_WRAPPER := $(AGENT_WRAPPER_ONLY) agent/guest/cmdline.c agent/guest/pseudofs.c agent/guest/poweroff.c
 AGENT_HELPER := $(wildcard agent/host/*.c agent/host/*/*.c agent/common/*.c) build/agent/generated/disk_messages.c \
 	build/agent/generated/switch_messages.c
 AGENT_CODEC_TEST := tests/unit/agent/codec.c
+AGENT_NEWROOT_TEST := tests/unit/agent/newroot.c agent/host/userns.c agent/host/write_file.c \
+	$(patsubst %,agent/guest/%.c,newroot rootdisk roottree)
 
 AGENT_BINARIES := build/agent/provium-agent build/agent/provium-wrapper build/agent/provium-helper
 AGENT_BINARIES_ARM64 := $(AGENT_BINARIES:build/agent/%=build/agent-arm64/%)
-AGENT_TEST_BINARIES := build/agent-asan/provium-agent build/agent-asan/provium-helper build/agent-asan/codec
+AGENT_TEST_BINARIES := build/agent-asan/provium-agent build/agent-asan/provium-helper build/agent-asan/codec \
+	build/agent-asan/newroot
 
 build/agent/generated/messages.h: agent/common/generate.ts src/guest/messages.ts src/disk/messages.ts src/net/switch-messages.ts package.json | $(BUN)
 	$(BUN) agent/common/generate.ts build/agent/generated
@@ -62,3 +65,7 @@ build/agent-asan/provium-helper: $(AGENT_HELPER) $(AGENT_HEADERS) build/agent/ge
 build/agent-asan/codec: $(AGENT_CODEC_TEST) $(AGENT_COMMON) $(AGENT_HEADERS) build/agent/generated/messages.h
 	@mkdir -p $(@D)
 	$(AGENT_SANITIZED) $(AGENT_CFLAGS) -o $@ $(AGENT_CODEC_TEST) $(AGENT_COMMON)
+
+build/agent-asan/newroot: $(AGENT_NEWROOT_TEST) $(AGENT_HEADERS)
+	@mkdir -p $(@D)
+	$(AGENT_SANITIZED) $(AGENT_CFLAGS) -Iagent/host -o $@ $(AGENT_NEWROOT_TEST)

@@ -15,11 +15,14 @@
 #include "modules.h"
 #include "newroot.h"
 #include "pseudofs.h"
+#include "rootdisk.h"
+#include "roottree.h"
 
 /**
  * provium-wrapper, what the kernel executes first (rdinit=): makes the machine ready for the agent, starts
- * it, and becomes the real init. Kernel parameters: provium.init=PATH, provium.mount=0, provium.root=SERIAL (of a disk
- * that holds the root file system), provium.time=SECONDS.NANOSECONDS.
+ * it, and becomes the real init. Kernel parameters: provium.init=PATH (none: it stays init itself), provium.mount=0,
+ * provium.root=SERIAL (of a disk that holds the root file system), provium.tree=TYPE (the root is a tree of the host,
+ * roottree.h), provium.time=SECONDS.NANOSECONDS.
  */
 
 #define AGENT "/sbin/provium-agent"
@@ -72,6 +75,14 @@ static void prefer(void) {
   syscall(SYS_sched_setscheduler, 0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest);
 }
 
+/** The root that the profile asks for, where it is not the initramfs. False after it has said what is wrong. */
+static bool enter_root(const char *line) {
+  char value[32];
+  if (cmdline_value(line, "provium.root", value, sizeof value)) return rootdisk_mount(value) == 0 && newroot_enter() == 0;
+  if (cmdline_value(line, "provium.tree", value, sizeof value)) return roottree_mount(value) == 0 && newroot_enter() == 0;
+  return true;
+}
+
 /** The agent is nobody's job and nobody's terminal: a session of its own, errors on the console. */
 static void start_agent(int program) {
   static char name[] = "provium-agent";
@@ -97,7 +108,6 @@ int main(int argc, char **argv) {
   char line[CMDLINE_MAX];
   char named[256];
   char mounting[8];
-  char serial[32];
   (void)argc;
   open_console();
   int proc_fd = pseudofs_open(&pseudofs_proc);
@@ -113,9 +123,9 @@ int main(int argc, char **argv) {
   /* By its descriptor, which outlives a change of the root. */
   int agent = open(AGENT, O_RDONLY | O_CLOEXEC);
   /* The kernel panics when its first program ends, which ends the boot with what has been said. */
-  if (cmdline_value(line, "provium.root", serial, sizeof serial) && newroot_enter(serial) != 0) return 1;
+  if (!enter_root(line)) return 1;
   start_agent(agent);
   const char *own = argv[0];
-  init_execute(has_init ? named : NULL, own, argv, environ);
+  if (!has_init || strcmp(named, "none") != 0) init_execute(has_init ? named : NULL, own, argv, environ);
   init_stand_in(proc_fd);
 }

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ConfigError, HostError } from "../errors/errors.ts";
 import { decompress } from "./decompress.ts";
-import { loadOrder, moduleIndex, moduleName } from "./modules.ts";
+import { loadOrder, type ModuleIndex, moduleIndex, moduleName } from "./modules.ts";
 
 const isTree = (directory: string): boolean => existsSync(join(directory, "modules.dep"));
 
@@ -48,16 +48,26 @@ export interface ShippedModule {
   readonly data: Uint8Array;
 }
 
+const textIn = (tree: string, name: string): string => {
+  try {
+    return readFileSync(join(tree, name), "utf8");
+  } catch {
+    return "";
+  }
+};
+
+const indexOf = (tree: string): ModuleIndex =>
+  moduleIndex(textIn(tree, "modules.dep"), textIn(tree, "modules.builtin"));
+
+/** Whether the kernel of a module directory has a module, built in or to be loaded, by the name that it has in the kernel. */
+export const modulesOf = (tree: string): ((name: string) => boolean) => {
+  const { files, builtin } = indexOf(tree);
+  return (name) => builtin.has(name) || files.has(name);
+};
+
 /** The modules that make `wanted` work, unpacked, in loading order. Names that the kernel does not have are left out. */
 export const readModules = async (tree: string, wanted: readonly string[]): Promise<ShippedModule[]> => {
-  const text = (name: string): string => {
-    try {
-      return readFileSync(join(tree, name), "utf8");
-    } catch {
-      return "";
-    }
-  };
-  const { paths } = loadOrder(moduleIndex(text("modules.dep"), text("modules.builtin")), wanted);
+  const { paths } = loadOrder(indexOf(tree), wanted);
   const modules: ShippedModule[] = [];
   for (const path of paths) {
     const full = join(tree, path);

@@ -1,5 +1,6 @@
 /** Kernel modules: which ones a machine needs, and in which order they load. Pure. */
 
+import type { TreeProtocol } from "../lab/ports.ts";
 import type { Architecture } from "../sys/architecture.ts";
 
 /** One line of modules.dep. Paths are relative to the module directory. */
@@ -74,6 +75,8 @@ export interface Needs {
   readonly transport: "vsock" | "serial";
   /** There are disks at boot, whose users need not wait for the guest to find the driver. */
   readonly disks: boolean;
+  /** How the tree of the host is mounted that the guest has for a root. */
+  readonly root?: TreeProtocol | undefined;
   /** The guest loads the rest by itself, so only what must work before its init runs is shipped. */
   readonly guestLoads: boolean;
 }
@@ -84,6 +87,11 @@ const OLD_DEVICES: Readonly<Record<Architecture, readonly string[]>> = {
   aarch64: ["pvpanic_pci", "gpio_keys"],
 };
 
+const TREE_MODULES: Readonly<Record<TreeProtocol, readonly string[]>> = {
+  virtiofs: ["virtiofs"],
+  "9p": ["9pnet_virtio", "9p"],
+};
+
 /**
  * Modules for the devices that every machine has. The order counts where modules.dep is silent: virtio_ring
  * before virtio. virtio_console serves hvc0 and the serial channel. pvpanic alone is what kernels before 5.13 have.
@@ -91,6 +99,7 @@ const OLD_DEVICES: Readonly<Record<Architecture, readonly string[]>> = {
 export const wantedModules = (needs: Needs): readonly string[] => [
   ...["virtio_ring", "virtio", "virtio_pci", "virtio_console"],
   ...(needs.transport === "vsock" ? ["vmw_vsock_virtio_transport"] : []),
+  ...(needs.root === undefined ? [] : [...TREE_MODULES[needs.root], "overlay"]),
   ...(needs.disks || !needs.guestLoads ? ["virtio_blk"] : []),
   ...(needs.guestLoads ? [] : ["virtio_net", "virtio_rng", ...OLD_DEVICES[needs.architecture]]),
 ];

@@ -5,9 +5,9 @@
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { type Profile, ROOT_DISK_SERIAL } from "../config/schema.ts";
+import type { Profile } from "../config/schema.ts";
 import { ApiError, ConfigError, HostError } from "../errors/errors.ts";
-import type { BootArtefacts, InjectedFile } from "../lab/ports.ts";
+import type { BootArtefacts, InjectedFile, TreeProtocol } from "../lab/ports.ts";
 import { type Architecture, HOST_ARCHITECTURE } from "../sys/architecture.ts";
 import { buildArchive, concatenateArchives } from "./archive.ts";
 import { readArm64Image } from "./arm64-image.ts";
@@ -15,8 +15,15 @@ import { cached, prune, readNamed, sha256 } from "./cache.ts";
 import { MissingDecompressor } from "./decompress.ts";
 import { readInitrd } from "./initrd.ts";
 import { extractVmlinux, inspectKernel } from "./kernel.ts";
-import { findModuleTree, givenModuleTree, readModules, type ShippedModule } from "./module-tree.ts";
+import {
+  findModuleTree,
+  givenModuleTree,
+  modulesOf,
+  readModules,
+  type ShippedModule,
+} from "./module-tree.ts";
 import { wantedModules } from "./modules.ts";
+import { checkRoot, rootInit, rootWords, treeProtocol } from "./root.ts";
 import { type GuestFile, guestName, shimEntries, WRAPPER_PATH } from "./shim.ts";
 import { measureTsc, tscWords } from "./tsc.ts";
 
@@ -34,6 +41,7 @@ export type BootProfile = Pick<
   | "injectAgent"
   | "agentOverlayPath"
   | "disk"
+  | "root"
   | "mountPseudoFs"
 >;
 
@@ -49,6 +57,8 @@ export interface BootServiceOptions {
   readonly programs: (architecture: Architecture) => GuestPrograms;
   /** Host path of the helper, which measures the clock that emulated guests get. */
   readonly helper: string;
+  /** Whether virtiofsd is installed. */
+  readonly virtiofsd: () => boolean;
 }
 
 export interface BootMachine {
@@ -75,31 +85,16 @@ const withoutGuest = (architecture: Architecture): string =>
     ? "This executable was built without a guest (GUEST=none): declare a profile with a kernel in provium.toml."
     : `This executable was built without a guest for ${architecture}: build it with \`make build GUEST_ARM64=1\`, or declare a profile with a kernel in provium.toml.`;
 
-/** Every distribution has it there, systemd or not. */
-const DISTRIBUTION_INIT = "/sbin/init";
-
-/** The wrapper makes the disk the root; with an initrd of its own the guest does that itself. */
-const ownsRoot = (profile: BootProfile): boolean =>
-  profile.disk !== undefined && profile.initrd === undefined;
-
-/** Throws ConfigError where the image is not there, and ApiError for files that it would hide. */
-const checkRootDisk = (profile: BootProfile, files: readonly InjectedFile[]): void => {
-  if (profile.disk === undefined) return;
-  const { path } = profile.disk;
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
-    throw new ConfigError(`profile \`${profile.name}\`: there is no disk image \`${path}\``);
-  if (!profile.injectAgent && profile.initrd === undefined)
-    throw new ConfigError(`profile \`${profile.name}\`: inject_agent = false with a disk needs an initrd`, {
-      hint: "Without an initrd it is the wrapper, shipped with the agent, that mounts the disk.",
-    });
-  if (files.length > 0)
-    throw new ApiError("boot: files are placed in the initramfs, which a disk image takes the place of", {
-      hint: "Push them when the machine is up: vm:push_file, vm:write_file.",
-    });
+/** Where the modules of its kernel are; undefined where there are none to be shipped. */
+const moduleTree = (profile: BootProfile, { release }: PreparedKernel): string | undefined => {
+  if (profile.modules === "none") return undefined;
+  return profile.modules === "auto"
+    ? findModuleTree(profile.kernel as string, release)
+    : givenModuleTree(profile.modules, release);
 };
 
 /** The words that hand the boot to the wrapper. Throws ConfigError when a lab profile names an rdinit of its own. */
-export const handoff = (profile: BootProfile): string => {
+export const handoff = (profile: BootProfile, tree?: TreeProtocol): string => {
   if (!profile.injectAgent) return "";
   const words = profile.cmdline.split(/\s+/);
   const own = words.findLast((word) => word.startsWith("rdinit="))?.slice("rdinit=".length);
@@ -110,12 +105,12 @@ export const handoff = (profile: BootProfile): string => {
         hint: `Name your init with \`init = "${own}"\`.`,
       },
     );
-  const init = profile.init ?? own ?? (ownsRoot(profile) ? DISTRIBUTION_INIT : undefined);
+  const init = profile.init ?? own ?? rootInit(profile);
   const given = words.some((word) => word.startsWith("provium.init="));
   return [
     `rdinit=${WRAPPER_PATH}`,
     ...(init === undefined || given ? [] : [`provium.init=${init}`]),
-    ...(ownsRoot(profile) ? [`provium.root=${ROOT_DISK_SERIAL}`] : []),
+    ...rootWords(profile, tree),
     ...(profile.mountPseudoFs ? [] : ["provium.mount=0"]),
   ].join(" ");
 };
@@ -151,16 +146,17 @@ export class BootService {
             ? withoutGuest(profile.architecture)
             : "Name a bzImage or vmlinux (aarch64: an Image) in the profile's `kernel`.",
       });
-    checkRootDisk(profile, files);
+    checkRoot(profile, files);
     const rate =
       machine.accel === "tcg" && profile.architecture === "x86_64" ? await this.tscRate() : undefined;
-    const words = [handoff(profile), tscWords(rate, profile.cmdline)];
-    const cmdline = words.filter((word) => word !== "").join(" ");
     const kernel = await this.kernel(profile.kernel, profile);
+    const tree = profile.root && this.tree(profile, kernel);
+    const words = [handoff(profile, tree), tscWords(rate, profile.cmdline)];
+    const cmdline = words.filter((word) => word !== "").join(" ");
     const base = profile.initrd === undefined ? undefined : readNamed("initrd", profile.initrd);
     const injected = files.map(readInjected);
     const programs = profile.injectAgent ? this.options.programs(profile.architecture) : undefined;
-    const modules = profile.injectAgent ? await this.shipped(profile, kernel, machine) : [];
+    const modules = profile.injectAgent ? await this.shipped(profile, kernel, machine, tree) : [];
     if (base !== undefined && programs === undefined && injected.length === 0)
       return { kernel: kernel.path, initrd: profile.initrd as string, cmdline };
     const overlay =
@@ -185,7 +181,7 @@ export class BootService {
       return concatenateArchives([user?.base, shim, overlay].filter((part) => part !== undefined));
     });
     if (made) prune(directory, KEPT_FILES, KEPT_BYTES);
-    return { kernel: kernel.path, initrd, cmdline };
+    return { kernel: kernel.path, initrd, cmdline, tree };
   }
 
   private tscRate(): Promise<number | undefined> {
@@ -193,22 +189,26 @@ export class BootService {
     return this.tsc;
   }
 
+  private tree(profile: BootProfile, kernel: PreparedKernel): TreeProtocol {
+    const tree = moduleTree(profile, kernel);
+    const knows = tree === undefined ? () => undefined : modulesOf(tree);
+    return treeProtocol(profile.name, knows, this.options.virtiofsd());
+  }
+
   private shipped(
     profile: BootProfile,
     kernel: PreparedKernel,
     { transport, disks }: BootMachine,
+    root: TreeProtocol | undefined,
   ): Promise<readonly ShippedModule[]> {
-    if (profile.modules === "none") return Promise.resolve([]);
-    const tree =
-      profile.modules === "auto"
-        ? findModuleTree(profile.kernel as string, kernel.release)
-        : givenModuleTree(profile.modules, kernel.release);
+    const tree = moduleTree(profile, kernel);
     if (tree === undefined) return Promise.resolve([]);
     const wanted = wantedModules({
       architecture: profile.architecture,
       transport,
       disks: disks || profile.disk !== undefined,
-      guestLoads: profile.origin === "embedded" && profile.disk === undefined,
+      root,
+      guestLoads: profile.origin === "embedded" && profile.disk === undefined && root === undefined,
     });
     return remember(this.modules, `${tree} ${wanted.join()}`, () => readModules(tree, wanted));
   }

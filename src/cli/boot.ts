@@ -14,6 +14,7 @@ import type { Profile } from "../config/schema.ts";
 import type { Surroundings } from "../dispatch/dispatcher.ts";
 import { ConfigError } from "../errors/errors.ts";
 import { type Architecture, accelerationOf } from "../sys/architecture.ts";
+import { findVirtiofsd } from "../vmm/virtiofsd.ts";
 
 type Profiles = Readonly<Record<string, Profile>>;
 
@@ -42,14 +43,15 @@ const installGuest = (architecture: Architecture, cacheDir: string): InstalledGu
   );
 };
 
+const hasOwnRoot = ({ disk, root }: Profile): boolean => disk !== undefined || root !== undefined;
+
 /** What the profile leaves open, filled in from the embedded guest. */
 const embodied = (profile: Profile, guest: InstalledGuest): Profile => ({
   ...profile,
   kernel: guest.kernel,
-  initrd: profile.initrd ?? (profile.disk === undefined ? guest.initrd : undefined),
+  initrd: profile.initrd ?? (hasOwnRoot(profile) ? undefined : guest.initrd),
   init:
-    profile.init ??
-    (profile.initrd === undefined && profile.disk === undefined ? DEFAULT_GUEST_INIT : undefined),
+    profile.init ?? (profile.initrd === undefined && !hasOwnRoot(profile) ? DEFAULT_GUEST_INIT : undefined),
   modules: profile.modules === "auto" ? guest.modules : profile.modules,
 });
 
@@ -77,6 +79,7 @@ export const bootService = ({ assets, cacheDir }: BootHost, ahead?: Ahead): Surr
   const service = new BootService({
     cacheDir: join(cacheDir, "boot"),
     helper: assets.helper,
+    virtiofsd: () => findVirtiofsd(process.env) !== undefined,
     programs: (architecture) => remembered(programs, architecture, guestPrograms),
   });
   const guests = new Map<Architecture, InstalledGuest | undefined>();

@@ -1,7 +1,8 @@
-/** Profiles as a run uses them: built where a test boots from them, with the command lines that their files say. */
+/** Profiles as a run uses them: built where a test boots from them, with the command lines that their files say and the kernels in their roots. */
 
 import { join } from "node:path";
 import { withCommandLine } from "../config/cmdline-file.ts";
+import { withRootKernel } from "../config/root-kernel.ts";
 import type { Config, Profile } from "../config/schema.ts";
 import { type BuildHost, buildProfiles, namedProfiles } from "./build.ts";
 
@@ -38,6 +39,9 @@ export const readyProfiles = async (
         : all.filter(({ name }) => name === profile);
   if (build) await buildProfiles(wanted, host);
   return Object.fromEntries(
-    all.map((one) => [one.name, withCommandLine(one, one.build !== undefined && !wanted.includes(one))]),
+    all.map((one) => [
+      one.name,
+      withRootKernel(withCommandLine(one, one.build !== undefined && !wanted.includes(one))),
+    ]),
   );
 };

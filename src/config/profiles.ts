@@ -3,6 +3,7 @@
 import { join, resolve } from "node:path";
 import { ARCHITECTURES, HOST_ARCHITECTURE } from "../sys/architecture.ts";
 import type { Section } from "./document.ts";
+import { readRoot } from "./root-tree.ts";
 import type { Profile, ProfileBuild } from "./schema.ts";
 
 /** What a profile gets that says nothing about its command line. */
@@ -68,8 +69,12 @@ export const readProfile = (
   // A project may tune the embedded guest (memory, cmdline, …) under its own name or another.
   const named = section.text("kernel");
   const disk = path("disk");
-  // A distribution boots with the embedded kernel where none is named.
-  const embedded = named === EMBEDDED || (named === undefined && (name === "default" || disk !== undefined));
+  const architecture = section.oneOf("arch", ARCHITECTURES) ?? HOST_ARCHITECTURE;
+  const root = readRoot(name, section, architecture, place);
+  // A root boots with the embedded kernel where none is named.
+  const embedded =
+    named === EMBEDDED ||
+    (named === undefined && (name === "default" || disk !== undefined || root !== undefined));
   const kernel = embedded ? undefined : path("kernel");
   const initrd = path("initrd");
   const initramfs = path("initramfs");
@@ -95,10 +100,11 @@ export const readProfile = (
   const profile: Profile = {
     name,
     origin: embedded ? "embedded" : origin,
-    architecture: section.oneOf("arch", ARCHITECTURES) ?? HOST_ARCHITECTURE,
+    architecture,
     kernel,
     initrd: initrd ?? initramfs,
     disk: disk === undefined ? undefined : { path: disk, writable: writable ?? false },
+    root,
     cmdline: words,
     init: section.text("init") ?? init,
     modules: modules === "auto" || modules === "none" ? modules : place(modules),

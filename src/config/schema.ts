@@ -14,6 +14,13 @@ export interface RootDisk {
   readonly writable: boolean;
 }
 
+/** A tree of this host as a guest's root: it is only read, and what the guest writes stays in its memory. */
+export interface RootTree {
+  readonly path: string;
+  /** No kernel is named: one inside the tree serves, if there is one (`root-kernel.ts`). */
+  readonly kernelInside: boolean;
+}
+
 /** A kind of guest: which kernel and user land, and how it is started. */
 export interface Profile {
   readonly name: string;
@@ -28,7 +35,8 @@ export interface Profile {
   readonly cmdline: string;
   /** A disk image that holds the root file system. */
   readonly disk?: RootDisk | undefined;
-  /** Program that becomes PID 1 (`provium.init=`). */
+  readonly root?: RootTree | undefined;
+  /** Program that becomes PID 1 (`provium.init=`); "none": the wrapper stays it. */
   readonly init?: string | undefined;
   /** "auto": what the machine needs from the kernel's module tree; "none"; or a directory with modules.dep. */
   readonly modules: string;

@@ -15,10 +15,16 @@ export interface BootHost {
 export interface Wanted {
   readonly cpus: number;
   readonly architecture: Architecture;
+  /** The root is a tree of this host. */
+  readonly hostTree: boolean;
 }
 
 /** Throws ApiError naming the options. */
-export const checkBoot = (options: BootOptions, { cpus, architecture }: Wanted, host: BootHost): void => {
+export const checkBoot = (
+  options: BootOptions,
+  { cpus, architecture, hostTree }: Wanted,
+  host: BootHost,
+): void => {
   const needMachine = [
     ...(options.files?.length ? ["files"] : []),
     ...(options.disks?.length ? ["disks"] : []),
@@ -31,6 +37,10 @@ export const checkBoot = (options: BootOptions, { cpus, architecture }: Wanted, 
     });
   if (options.deterministic && architecture !== "x86_64")
     throw new ApiError(`boot: a deterministic machine is x86_64, and the profile's is ${architecture}`);
+  if (options.deterministic && hostTree)
+    throw new ApiError(
+      "boot: a deterministic machine has nothing of its host, and the profile's root is a tree of it",
+    );
   if (options.deterministic && cpus !== 1)
     throw new ApiError(`boot: a deterministic machine has one CPU, and ${cpus} are asked for`, {
       hint: "Several take their turns as the host's clock says. Give cpus = 1.",

@@ -46,6 +46,10 @@ export const bootSpec = (
   nics,
   disks,
   rootDisk: profile.disk,
+  rootTree:
+    profile.root === undefined || artefacts?.tree === undefined
+      ? undefined
+      : { path: profile.root.path, protocol: artefacts.tree },
   rngSeed: options.rngSeed,
   hardwareRng: needsHardwareRng(profile),
   initialTime: options.initialTime,

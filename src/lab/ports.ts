@@ -48,6 +48,14 @@ export interface DiskLink {
   readonly fd: number;
 }
 
+/** How a guest mounts a tree of this host. */
+export type TreeProtocol = "virtiofs" | "9p";
+
+export interface RootTree {
+  readonly path: string;
+  readonly protocol: TreeProtocol;
+}
+
 /** Everything a VMM needs to start one machine; files exist already. */
 export interface LaunchSpec {
   readonly name: string;
@@ -63,6 +71,8 @@ export interface LaunchSpec {
   readonly disks: readonly DiskLink[];
   /** The image that the guest's root file system is on. */
   readonly rootDisk?: RootDisk | undefined;
+  /** The tree of this host that the guest's root is laid over. */
+  readonly rootTree?: RootTree | undefined;
   readonly rngSeed?: bigint | undefined;
   /** A virtio-rng beside the CPU's own generator. A seed brings it in any case. */
   readonly hardwareRng?: boolean | undefined;
@@ -261,6 +271,8 @@ export interface BootArtefacts {
   readonly initrd: string;
   /** Words to be added to the kernel command line (rdinit=, provium.init=, …). */
   readonly cmdline: string;
+  /** How the guest gets the tree that its profile has for a root. */
+  readonly tree?: TreeProtocol | undefined;
 }
 
 /** A fixture as a test asks for it. */

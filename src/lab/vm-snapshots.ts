@@ -77,6 +77,11 @@ export class VmSnapshots {
       throw new ApiError(
         `snapshot: vm \`${vm.name}\` boots from a disk image, which a snapshot does not hold`,
       );
+    // The guest's kernel and virtiofsd know files of it by numbers that no other virtiofsd would know.
+    if (spec.rootTree !== undefined)
+      throw new ApiError(
+        `snapshot: the root of vm \`${vm.name}\` is a tree of this host, which a snapshot does not hold`,
+      );
     // Its agent comes to rest at a gate of its own, and its instruction count is not saved.
     if (spec.deterministic === true)
       throw new ApiError(`snapshot: vm \`${vm.name}\` is deterministic, which a snapshot does not hold`);

@@ -132,7 +132,8 @@ export class Vm implements Resource {
     yield* this.allowed("boot");
     const merged = mergeBootOptions(this.options, over);
     const { architecture } = this.profile;
-    checkBoot(merged, { cpus: cpusOf(this.profile, merged), architecture }, this.host);
+    const hostTree = this.profile.root !== undefined;
+    checkBoot(merged, { cpus: cpusOf(this.profile, merged), architecture, hostTree }, this.host);
     const options = settled(merged, () => this.host.seed(this.name));
     const way = bootWay(this.host, this.name, this.profile, options, this.disks);
     yield* this.during("booting", () => this.start(way, () => this.lineage.begin()));

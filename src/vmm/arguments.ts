@@ -15,6 +15,7 @@ import { MAILBOX_BYTES, MAILBOX_PORT } from "./mailbox.ts";
 import { netdev, nic } from "./nics.ts";
 import type { Plug } from "./plug.ts";
 import { imageFormat, rootDiskArguments } from "./root-disk.ts";
+import { rootTreeArguments } from "./root-tree.ts";
 
 /** The numbers under which QEMU finds the descriptors that it inherits. */
 export interface Descriptors {
@@ -35,6 +36,8 @@ export interface Descriptors {
   readonly nics?: readonly number[] | undefined;
   /** Where the disks are served, in their order. */
   readonly disks?: readonly number[] | undefined;
+  /** The connection to virtiofsd. */
+  readonly tree?: number | undefined;
   /** The saved devices of the snapshot that the machine goes on from. */
   readonly devices?: number | undefined;
 }
@@ -102,14 +105,20 @@ const machineId = (name: string): string => {
 /** What QEMU gives a guest that is to have `bytes` of RAM: whole MiB. */
 export const ramBytes = (bytes: number): number => Math.ceil(bytes / MEBIBYTE) * MEBIBYTE;
 
-/** Guest RAM: pages of its own, or those of a snapshot until the guest writes to them. */
-const memory = (bytes: number, file: string | undefined): string[] => {
-  const size = `${ramBytes(bytes) / MEBIBYTE}M`;
-  const object =
-    file === undefined
-      ? `memory-backend-ram,id=ram,size=${size}`
-      : `memory-backend-file,id=ram,size=${size},mem-path=${escaped(file)},share=off`;
-  return ["-m", size, "-object", object];
+/**
+ * Guest RAM: pages of its own, those of a snapshot until the guest writes to them, or pages that virtiofsd shares,
+ * which reads and writes what the guest asks for.
+ */
+const memory = ({ memoryBytes, rootTree }: LaunchSpec, file: string | undefined): string[] => {
+  const size = `${ramBytes(memoryBytes) / MEBIBYTE}M`;
+  const common = `id=ram,size=${size}`;
+  const backend = (): string => {
+    if (file !== undefined) return `memory-backend-file,${common},mem-path=${escaped(file)},share=off`;
+    return rootTree?.protocol === "virtiofs"
+      ? `memory-backend-memfd,${common},share=on`
+      : `memory-backend-ram,${common}`;
+  };
+  return ["-m", size, "-object", backend()];
 };
 
 /**
@@ -175,7 +184,7 @@ export const qemuArguments = (
     `${BOARDS[spec.architecture].machine(spec)},memory-backend=ram${ramFile === undefined ? "" : ",suppress-vmdesc=on"}`,
   ],
   ...["-accel", spec.accel, "-cpu", BOARDS[spec.architecture].cpu(spec), "-smp", String(spec.cpus)],
-  ...memory(spec.memoryBytes, ramFile),
+  ...memory(spec, ramFile),
   ...incoming(descriptors.devices),
   ...["-rtc", clockBase(spec)],
   ...["-uuid", machineId(spec.name)],
@@ -203,6 +212,7 @@ export const qemuArguments = (
     diskArguments(link, BOARDS[spec.architecture].plug, descriptors.disks?.[index]),
   ),
   ...(spec.rootDisk === undefined ? [] : rootDiskArguments(spec.rootDisk, imageFormat(spec.rootDisk.path))),
+  ...(spec.rootTree === undefined ? [] : rootTreeArguments(spec.rootTree, descriptors.tree)),
   ...(spec.nics ?? []).flatMap((one, index) => [
     ...["-netdev", JSON.stringify(netdev(one.id, one.wire.kind, String(descriptors.nics?.[index])))],
     ...["-device", JSON.stringify(nic(one, BOARDS[spec.architecture].plug))],

@@ -25,6 +25,7 @@ import { netdev, nic, nicDevice, nicWire } from "./nics.ts";
 import type { Plug } from "./plug.ts";
 import type { JsonObject, Qmp, QmpEvent } from "./qmp.ts";
 import { saveMachine } from "./save.ts";
+import type { TreeServer } from "./virtiofsd.ts";
 
 /** How long a panic may go on printing, and a closed agent port or monitor may wait for the real reason. */
 const PANIC_MS = 150;
@@ -46,6 +47,8 @@ export interface MachineParts {
   readonly entropy: EntropyServer | undefined;
   /** The RAM of the snapshot that it goes on from: what is saved later builds on it, also when the file has been removed. */
   readonly base: number | undefined;
+  /** Serves the guest's root. */
+  readonly tree: TreeServer | undefined;
 }
 
 export class QemuMachine implements Machine {
@@ -93,6 +96,8 @@ export class QemuMachine implements Machine {
     this.console = parts.console;
     parts.qmp.onEvent((event) => this.event(event));
     parts.child.onExit((exit) => this.exited(exit));
+    // Where QEMU has ended first, its exit explains more.
+    parts.tree?.onEnd(() => this.dieIn(REASON_MS));
   }
 
   onDeath(listener: (reason: Error) => void): void {
@@ -267,6 +272,7 @@ export class QemuMachine implements Machine {
     this.parts.qmp.close();
     this.parts.console.close();
     this.parts.entropy?.close();
+    this.parts.tree?.close();
     this.mailbox?.close();
     if ("fd" in this.parts.agent) closeFd(this.parts.agent.fd);
     if (this.parts.base !== undefined) closeFd(this.parts.base);
@@ -349,7 +355,8 @@ export class QemuMachine implements Machine {
     if (exit === undefined) {
       this.console.drain();
       // A port that was closed and opened again belongs to an agent that has come back.
-      if (this.death !== undefined || (this.panic === undefined && this.agentOpen)) return;
+      if (this.death !== undefined) return;
+      if (this.panic === undefined && this.parts.tree?.end === undefined && this.agentOpen) return;
     }
     this.death = this.reason(exit);
     const session = this.session;
@@ -361,7 +368,7 @@ export class QemuMachine implements Machine {
 
   private reason(exit: ProcessExit | undefined): Error {
     if (this.panic !== undefined) return new ProviumError(`the guest's kernel panicked: ${this.panic}`);
-    if (exit === undefined) return new ProviumError("the agent went away");
+    if (exit === undefined) return new ProviumError(this.parts.tree?.end ?? "the agent went away");
     if (this.shutdownReason === "guest-shutdown") return new ProviumError("the guest powered itself off");
     if (this.shutdownReason === "guest-reset" && !this.agentSeen)
       return new ProviumError("the guest restarted before its agent was up", {

@@ -5,7 +5,8 @@ import { HostError } from "../errors/errors.ts";
 import { type Architecture, HOST_ARCHITECTURE } from "../sys/architecture.ts";
 import { BOARDS } from "./architecture.ts";
 
-const isProgram = (path: string): boolean => {
+/** A file that this process may execute. */
+export const isProgram = (path: string): boolean => {
   try {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();

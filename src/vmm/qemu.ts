@@ -24,6 +24,7 @@ import { type Gate, Mailbox } from "./mailbox.ts";
 import { findQemu } from "./program.ts";
 import { Qmp } from "./qmp.ts";
 import { DEVICES_FILE, firmwareOf, openSaved, RAM_FILE, verifyFiles } from "./save.ts";
+import { TreeServer } from "./virtiofsd.ts";
 
 export interface QemuHost {
   readonly reactor: Reactor;
@@ -147,6 +148,11 @@ export class QemuVmm implements Vmm {
       const vsock = spec.transport === "vsock" && files === undefined ? wiring.vsock() : undefined;
       const agent = vsock === undefined && files === undefined ? wiring.pair(SEND_BUFFER_BYTES) : undefined;
       const seeded = spec.rngSeed === undefined || files !== undefined ? undefined : wiring.pair();
+      const tree =
+        spec.rootTree?.protocol === "virtiofs"
+          ? TreeServer.start(spec.rootTree.path, spec.directory, this.host)
+          : undefined;
+      if (tree !== undefined) release.push(() => tree.close());
       const base = saved && wiring.keep(openSaved(saved.directory, RAM_FILE));
       let console: MachineConsole | undefined;
       const box =
@@ -162,6 +168,7 @@ export class QemuVmm implements Vmm {
         mailbox: box?.numbers,
         nics: spec.nics?.map(({ wire }) => wiring.lend(wire.fd)),
         disks: spec.disks.map(({ fd }) => wiring.lend(fd)),
+        tree: tree && wiring.give(tree.take()),
         devices: saved && wiring.give(openSaved(saved.directory, DEVICES_FILE)),
       };
       let machine: QemuMachine | undefined;
@@ -223,6 +230,7 @@ export class QemuVmm implements Vmm {
           (agent === undefined ? { cid: vsock?.cid as number } : { fd: wiring.taken(agent.ours) }),
         entropy,
         base: base === undefined ? undefined : wiring.taken(base),
+        tree,
       });
       const started = machine;
       release.push(() => started.close());
@@ -232,7 +240,7 @@ export class QemuVmm implements Vmm {
         yield* qmp.open(deadline);
         if (saved !== undefined) yield* this.takeUp(saved, qmp, child);
       } catch (error) {
-        throw yield* this.launchError(program, child, error);
+        throw yield* this.launchError(program, child, tree, error);
       }
       for (const nic of spec.nics ?? []) if (!nic.up) yield* machine.setLink(nic.id, false);
       return machine;
@@ -253,8 +261,14 @@ export class QemuVmm implements Vmm {
   }
 
   /** QEMU's own words where it has ended, else the error as it came. */
-  private *launchError(program: string, child: Child, error: unknown): Op<unknown> {
+  private *launchError(
+    program: string,
+    child: Child,
+    tree: TreeServer | undefined,
+    error: unknown,
+  ): Op<unknown> {
     const exit = yield* child.wait(after(EXIT_MS));
+    if (tree?.end !== undefined) return new HostError(tree.end, { cause: error });
     if (exit === undefined) return error;
     const said = child.output().trim();
     if (this.sandbox && /sandbox|seccomp/i.test(said)) return new NoSandboxError(said);

@@ -34,6 +34,16 @@ describe("module order", () => {
     expect(order.slice(0, 2)).toEqual(["virtio_ring", "virtio"]);
   });
 
+  test("a root from the host needs its file system and overlayfs", () => {
+    const needs = { architecture: "x86_64", transport: "serial", disks: false, guestLoads: false } as const;
+    expect(wantedModules({ ...needs, root: "virtiofs" })).toEqual(
+      expect.arrayContaining(["virtiofs", "overlay"]),
+    );
+    expect(wantedModules({ ...needs, root: "9p" })).toEqual(
+      expect.arrayContaining(["9pnet_virtio", "9p", "overlay"]),
+    );
+  });
+
   test("dash and underscore are one letter, as for the kernel", () => {
     expect(names(loadOrder(index, ["virtio_rng"]).paths)).toContain("virtio_rng");
     expect(names(loadOrder(index, ["virtio-rng"]).paths)).toContain("virtio_rng");

@@ -54,6 +54,7 @@ beforeEach(() => {
     cacheDir: at("cache"),
     programs: () => ({ agent: readFileSync(at("agent")), wrapper: readFileSync(at("wrapper")) }),
     helper: at("helper"),
+    virtiofsd: () => false,
   });
 });
 afterEach(() => {

@@ -102,6 +102,32 @@ describe("provium.toml", () => {
     );
   });
 
+  test("a root is the whole host or a directory, and needs no kernel", () => {
+    expect(load('[profiles.a]\nroot = "host"\n').profiles.a).toMatchObject({
+      origin: "embedded",
+      root: { path: "/", kernelInside: false },
+    });
+    expect(load('[profiles.a]\nroot = "tree"\n').profiles.a?.root).toEqual({
+      path: "/project/tree",
+      kernelInside: true,
+    });
+    expect(load('[profiles.a]\nroot = "tree"\nkernel = "embedded"\n').profiles.a?.root?.kernelInside).toBe(
+      false,
+    );
+  });
+
+  test("a root beside a disk or an initrd, or one that virtiofsd cannot be told, is refused", () => {
+    const why = (keys: string): string => failure(`[profiles.a]\n${keys}\n`).message;
+    expect(why('root = "host"\ndisk = "i"')).toContain("profile `a` has both root and disk");
+    expect(why('root = "host"\ninitrd = "i"')).toContain("has a root and an initrd");
+    expect(why('root = "a,b"')).toContain("has a comma in its root, which virtiofsd cannot be told");
+    expect(why('root = " "')).toContain("has an empty root");
+    const foreign = HOST_ARCHITECTURE === "x86_64" ? "aarch64" : "x86_64";
+    expect(why(`root = "host"\narch = "${foreign}"`)).toContain(
+      `is for ${foreign}, and the programs of this host are not`,
+    );
+  });
+
   test("a profile without kernel is refused", () => {
     expect(failure("[profiles.a]\ncpus = 2\n").message).toContain("profile `a` has no kernel");
   });

@@ -174,6 +174,16 @@ test("the profile's own arguments come last", () => {
   expect(change({ qemuArgs: ["-cpu", "qemu64"] }).slice(-2)).toEqual(["-cpu", "qemu64"]);
 });
 
+test("virtiofsd shares the memory of a machine whose root it serves, and no other's", () => {
+  const rootTree = { path: "/", protocol: "virtiofs" } as const;
+  expect(after("-object", change({ rootTree }, { ...descriptors, tree: 9 }))).toContain(
+    "memory-backend-memfd,id=ram,size=512M,share=on",
+  );
+  expect(after("-object", change({ rootTree: { path: "/", protocol: "9p" } }))).toContain(
+    "memory-backend-ram,id=ram,size=512M",
+  );
+});
+
 test("an arm64 machine has its own board, CPU, serial port and panic device", () => {
   const args = change({ architecture: "aarch64" });
   expect(after("-machine", args)).toEqual(["virt,gic-version=3,memory-backend=ram"]);

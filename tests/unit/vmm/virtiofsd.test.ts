@@ -1,0 +1,60 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { closeFd } from "../../../src/sys/libc.ts";
+import { after, until } from "../../../src/sys/op.ts";
+import { Reactor } from "../../../src/sys/reactor.ts";
+import { findVirtiofsd, TreeServer } from "../../../src/vmm/virtiofsd.ts";
+
+const helper = resolve(import.meta.dir, "../../../build/agent/provium-helper");
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "provium-tree-"));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+/** A program in the place of virtiofsd that says what `script` prints. */
+const server = (script: string): { readonly tree: TreeServer; readonly end: () => string | undefined } => {
+  const program = join(directory, "virtiofsd");
+  writeFileSync(program, `#!/bin/sh\n${script}\n`);
+  chmodSync(program, 0o755);
+  const reactor = new Reactor();
+  const env = { PATH: process.env.PATH, PROVIUM_VIRTIOFSD: program };
+  const tree = TreeServer.start("/srv", directory, { env, helper, reactor });
+  const end = (): string | undefined => {
+    reactor.run(until(() => tree.end !== undefined, after(10_000)));
+    return tree.end;
+  };
+  return { tree, end };
+};
+
+test("PROVIUM_VIRTIOFSD names the program, and one that is none is an error", () => {
+  expect(findVirtiofsd({ PROVIUM_VIRTIOFSD: "/bin/sh" })).toBe("/bin/sh");
+  expect(() => findVirtiofsd({ PROVIUM_VIRTIOFSD: "/nosuch" })).toThrow(
+    "PROVIUM_VIRTIOFSD is /nosuch, which is not a program",
+  );
+});
+
+test("virtiofsd gets the tree and a listening socket, and nothing of the host can be written where it runs", () => {
+  const { tree, end } = server(`echo "$*"; test -S /proc/self/fd/3 && echo socket; touch ${directory}/x`);
+  const said = end();
+  tree.close();
+  expect(said).toContain("--fd=3 -o source=/srv -o sandbox=chroot -f\nsocket\n");
+  expect(said).toContain("Read-only file system");
+});
+
+test("an end is told in the words of virtiofsd", () => {
+  const { tree, end } = server("echo no such luck >&2; exit 3");
+  expect(end()).toBe("virtiofsd, which serves the root, ended with exit status 3; it said: no such luck");
+  tree.close();
+});
+
+test("closing ends it, and leaves a connection that was taken to its owner", () => {
+  const { tree } = server("exec sleep 1000");
+  const fd = tree.take();
+  tree.close();
+  tree.close();
+  expect(tree.end).toContain("signal 9");
+  closeFd(fd);
+});
