@@ -9,12 +9,11 @@ import { renderError } from "../errors/render.ts";
 import { FEATURE_MODULES, probeFeatures } from "../net/kernel-features.ts";
 import { Namespace } from "../net/namespace.ts";
 import { Reactor } from "../sys/reactor.ts";
+import { messageOf } from "./doctor-guests.ts";
 import type { Finding } from "./finding.ts";
 
 /** Machines, their logs and their disks want so much room. */
 const LITTLE_ROOM = 2 ** 30;
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** What carries frames of bridges: the kernel where it can do everything. */
 export const networkFinding = (helper: string, directory: string): Finding => {
@@ -99,8 +98,8 @@ const project = (): Finding[] => {
       return [{ what: "project", health: "plain", found: "no provium.toml here; `provium init` makes one" }];
     const findings: Finding[] = [{ what: "project", health: "good", found: file }];
     for (const text of warnings) findings.push({ what: "project", health: "plain", found: text });
-    for (const { name, kernel, initrd, build } of Object.values(profiles))
-      for (const path of [kernel, initrd])
+    for (const { name, kernel, initrd, disk, root, build } of Object.values(profiles))
+      for (const path of [kernel, initrd, disk?.path, root?.path])
         if (path !== undefined && !existsSync(path))
           findings.push({
             what: "project",

@@ -2,15 +2,14 @@
 
 import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { assetNames } from "../assets/embedded.ts";
 import { assetCache, assetPath } from "../assets/extract.ts";
 import { formatSize } from "../config/units.ts";
 import { chooseTransport, hostCpus, hostMemory } from "../dispatch/host.ts";
 import { palette } from "../report/colours.ts";
 import { RunDirectory, runBase } from "../sys/directory.ts";
 import { chooseAcceleration } from "../vmm/accel.ts";
-import { findQemu } from "../vmm/program.ts";
 import { readArguments } from "./arguments.ts";
+import { defaultGuest, foreignQemu, messageOf, ownQemu, virtiofsd } from "./doctor-guests.ts";
 import { hostFindings, networkFinding } from "./doctor-host.ts";
 import type { Finding } from "./finding.ts";
 import { COMMON_FLAGS } from "./flags.ts";
@@ -30,20 +29,6 @@ const programIn = (name: string): string | undefined => {
     }
   }
   return undefined;
-};
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-const qemu = (): Finding => {
-  const what = "QEMU";
-  try {
-    const path = findQemu(process.env);
-    const child = Bun.spawnSync([path, "--version"], { stderr: "ignore" });
-    return { what, health: "good", found: `${child.stdout.toString().split("\n")[0]} (${path})` };
-  } catch (error) {
-    const remedy = "apt install qemu-system-x86, or set PROVIUM_QEMU; until then only --vmm local runs";
-    return { what, health: "missing", found: messageOf(error), remedy };
-  }
 };
 
 const kvm = (directory: RunDirectory): Finding => {
@@ -90,22 +75,16 @@ const netAdmin = (): Finding => {
   };
 };
 
-const guest = (): Finding => {
-  const what = "default guest";
-  if (assetNames("guest/").length > 0) return { what, health: "good", found: "embedded" };
-  const remedy =
-    "declare a profile with a kernel in provium.toml, or use an executable built with GUEST=default";
-  return { what, health: "missing", found: "not embedded", remedy };
-};
-
 /** What this host offers. */
 export const examine = (): Finding[] => {
   using directory = RunDirectory.open(runBase(process.env));
   return [
-    qemu(),
+    ownQemu(),
     kvm(directory),
     vsock(),
-    guest(),
+    ...foreignQemu(),
+    defaultGuest(),
+    virtiofsd(),
     netAdmin(),
     program("ip", "apt install iproute2"),
     program("tc", "apt install iproute2"),
