@@ -57,8 +57,13 @@ $(SETUP): embed/setup.sh
 
 ifeq ($(OFFLINE),1)
 # From the source archive of a release, which carries in vendor/ what is fetched otherwise.
-export KERNEL_DEB := $(firstword $(wildcard $(CURDIR)/vendor/guest/linux-image-*.deb))
-export BUSYBOX_DEB := $(firstword $(wildcard $(CURDIR)/vendor/guest/busybox-static_*.deb))
+NATIVE := $(if $(filter aarch64,$(shell uname -m)),arm64,amd64)
+vendored = $(firstword $(wildcard $(CURDIR)/vendor/$(1)))
+export KERNEL_DEB := $(call vendored,guest/linux-image-*_$(NATIVE).deb)
+export BUSYBOX_DEB := $(call vendored,guest/busybox-static_*_$(NATIVE).deb)
+export MUSL_DEB := $(call vendored,cross/musl-dev_*_arm64.deb)
+ARM64_DEBS := KERNEL_DEB=$(call vendored,guest/linux-image-*_arm64.deb) \
+	BUSYBOX_DEB=$(call vendored,guest/busybox-static_*_arm64.deb) APPLETS_DEB=$(BUSYBOX_DEB)
 MACHINE := $(if $(filter aarch64,$(shell uname -m)),aarch64,x64)$(if $(wildcard /lib/ld-musl-*),$(if $(wildcard /lib*/ld-linux-*),,-musl))
 VENDORED_BUN := vendor/bun/oven-bun-linux-$(MACHINE)-$(BUN_VERSION).tgz
 
@@ -71,6 +76,8 @@ node_modules/.stamp: package.json bun.lock $(wildcard patches/*.patch) | $(BUN)
 	$(BUN) embed/offline.ts
 	@touch $@
 else
+ARM64_DEBS := KERNEL_DEB= BUSYBOX_DEB=
+
 $(BUN): | $(SETUP)
 	@mkdir -p $(TOOLS)
 	npm install --loglevel=error --no-audit --no-fund --prefix $(TOOLS) bun@$(BUN_VERSION)
@@ -90,7 +97,7 @@ $(GUEST_FILES): $(shell find embed/guest -type f) | $(SETUP) $(BUN)
 	embed/guest/build.sh build/guest
 
 build/guest-aarch64/manifest: $(shell find embed/guest embed/cross -type f) | $(SETUP) $(BUN)
-	KERNEL_DEB= BUSYBOX_DEB= embed/guest/build.sh build/guest-aarch64 arm64
+	$(ARM64_DEBS) embed/guest/build.sh build/guest-aarch64 arm64
 
 ifeq ($(GUEST_ARM64),1)
 FOREIGN_GUEST := build/agent-arm64/provium-agent build/agent-arm64/provium-wrapper \
@@ -111,7 +118,7 @@ dist/provium: $(SOURCES) $(AGENT_BINARIES) $(FOREIGN_GUEST) node_modules/.stamp 
 else
 dist/provium: $(SOURCES) $(AGENT_BINARIES) $(GUEST_FILES) $(FOREIGN_GUEST) node_modules/.stamp embed/compile.ts build/flags
 endif
-	GUEST=$(GUEST) GUEST_ARM64=$(GUEST_ARM64) $(BUN) embed/compile.ts dist/provium
+	GUEST=$(GUEST) FOREIGN=$(if $(filter 1,$(GUEST_ARM64)),guest,none) $(BUN) embed/compile.ts dist/provium
 
 build: dist/provium
 
@@ -176,7 +183,7 @@ bench: build
 
 # --- shipping -----------------------------------------------------------------------------------------------
 
-dist: build $(AGENT_BINARIES_ARM64) build/man/provium.1
+dist: build $(AGENT_BINARIES_ARM64) build/guest-aarch64/manifest build/man/provium.1
 	$(BUN) embed/dist.ts
 
 MAN_PAGES := build/man/provium.1 build/man/provium.toml.5 build/man/provium-lua.7

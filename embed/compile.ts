@@ -5,18 +5,17 @@
  * an entry that imports it before the program, and compiles them with bytecode. From the environment:
  *
  *   GUEST=none        leaves the default guest out
- *   GUEST_ARM64=1     adds agent and default guest for arm64 machines, on x86-64
- *   PROGRAMS=DIR      agent, wrapper and helper (build/agent)
+ *   FOREIGN=PARTS     what it carries for guests of the other architecture: none (default), agent, or guest (both)
  *   TARGET, RUNTIME   for another machine: Bun's name of it, and the Bun executable to put the program into
  */
 
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
+import { type Architecture, HOST_ARCHITECTURE } from "../src/sys/architecture.ts";
 
 const root = resolve(import.meta.dir, "..");
 const build = join(root, "build");
 const outfile = resolve(process.argv[2] ?? join(root, "dist/provium"));
-const programs = resolve(root, process.env.PROGRAMS ?? "build/agent");
 const target = process.env.TARGET;
 const generated = join(build, target === undefined ? "entry" : `entry-${target}`);
 
@@ -31,29 +30,43 @@ const below = (directory: string, prefix: string): [string, string][] =>
     })
     .sort(([a], [b]) => (a < b ? -1 : 1));
 
-/** Named as src/assets/guests.ts looks for them. */
-const arm64Assets = (): [string, string][] => [
-  ...["agent", "wrapper"].map((name): [string, string] => [
-    `${name}-aarch64`,
-    join(build, "agent-arm64", `provium-${name}`),
-  ]),
-  ...(process.env.GUEST === "none"
-    ? []
-    : GUEST_FILES.map((name): [string, string] => [
-        `guest-aarch64/${name}`,
-        join(build, "guest-aarch64", name),
-      ])),
-];
+/** Where the build of this machine leaves what is for guests of an architecture. */
+const rooms = (architecture: Architecture): { readonly programs: string; readonly guest: string } =>
+  architecture === HOST_ARCHITECTURE
+    ? { programs: join(build, "agent"), guest: join(build, "guest") }
+    : { programs: join(build, FOREIGN_PROGRAMS[architecture]), guest: join(build, `guest-${architecture}`) };
+
+const FOREIGN_PROGRAMS: Readonly<Record<Architecture, string>> = {
+  aarch64: "agent-arm64",
+  x86_64: "agent-x64",
+};
+
+/** `suffix`: how src/assets/guests.ts tells those of the other architecture. */
+const guestAssets = (
+  architecture: Architecture,
+  parts: { readonly agent: boolean; readonly guest: boolean },
+  suffix = "",
+): [string, string][] => {
+  const { programs, guest } = rooms(architecture);
+  const agent = ["agent", "wrapper"].map((name): [string, string] => [
+    `${name}${suffix}`,
+    join(programs, `provium-${name}`),
+  ]);
+  const files = GUEST_FILES.map((name): [string, string] => [`guest${suffix}/${name}`, join(guest, name)]);
+  return [...(parts.agent ? agent : []), ...(parts.guest ? files : [])];
+};
+
+/** That of the executable. */
+const own: Architecture =
+  target === undefined ? HOST_ARCHITECTURE : target.includes("arm64") ? "aarch64" : "x86_64";
+const other: Architecture = own === "aarch64" ? "x86_64" : "aarch64";
+const withGuest = process.env.GUEST !== "none";
+const foreign = process.env.FOREIGN ?? "none";
 
 const assets: [string, string][] = [
-  ...["agent", "wrapper", "helper"].map((name): [string, string] => [
-    name,
-    join(programs, `provium-${name}`),
-  ]),
-  ...(process.env.GUEST === "none"
-    ? []
-    : GUEST_FILES.map((name): [string, string] => [`guest/${name}`, join(build, "guest", name)])),
-  ...(process.env.GUEST_ARM64 === "1" ? arm64Assets() : []),
+  ["helper", join(rooms(own).programs, "provium-helper")],
+  ...guestAssets(own, { agent: true, guest: withGuest }),
+  ...guestAssets(other, { agent: foreign !== "none", guest: foreign === "guest" && withGuest }, `-${other}`),
   ...below(join(root, "embed/demo"), "demo/"),
   ...below(join(root, "embed/report"), "report/"),
 ];

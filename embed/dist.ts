@@ -1,8 +1,8 @@
 /**
  * `make dist`: what a release consists of, in dist/release.
  *
- *   provium-VERSION-linux-MACHINE           with the default guest, where there is one for that machine
- *   provium-VERSION-linux-MACHINE-noguest   without
+ *   provium-VERSION-linux-MACHINE           with the default guest of that machine's architecture
+ *   provium-VERSION-linux-MACHINE-noguest   without; both have the agent for guests of either architecture
  *   provium-VERSION.tar.gz                  sources with everything that a build without network needs
  *   provium-VERSION.cdx.json                CycloneDX bill of materials
  *   THIRD_PARTY.md, install.sh, SHA256SUMS
@@ -24,17 +24,10 @@ mkdirSync(release, { recursive: true });
 
 for (const machine of MACHINES) {
   const { path, target } = runtime(machine);
-  const arm64 = machine.startsWith("arm64");
-  // The default guest is an x86-64 one.
-  for (const guest of arm64 ? ["none"] : ["default", "none"]) {
+  for (const guest of ["default", "none"]) {
     const file = `${name}-linux-${machine}${guest === "none" ? "-noguest" : ""}`;
     run([process.execPath, "embed/compile.ts", join(release, file)], {
-      env: {
-        GUEST: guest,
-        RUNTIME: path,
-        TARGET: target,
-        PROGRAMS: arm64 ? "build/agent-arm64" : "build/agent",
-      },
+      env: { GUEST: guest, FOREIGN: "agent", RUNTIME: path, TARGET: target },
     });
   }
 }

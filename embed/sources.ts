@@ -3,7 +3,8 @@
  *
  *   vendor/bun/        npm packages of the Bun that builds, for x64 and arm64, glibc and musl
  *   vendor/npm/        packages inside the executable, as npm published them (patches/ are applied at build)
- *   vendor/guest/      Debian packages of the default guest
+ *   vendor/guest/      Debian packages of the default guests
+ *   vendor/cross/      Debian's musl for arm64
  *   vendor/man/        the man pages, whose renderer is not inside the executable
  */
 
@@ -37,12 +38,18 @@ export const sourceArchive = (path: string, name: string): void => {
       if (fetchPackage(`${item.name}@${item.version}`, npm, item.integrity) !== packageFile(item))
         throw new Error(`npm named the package file of ${item.name} otherwise than expected`);
     }
-    const guest = into("guest");
-    const packages = join(root, "build/guest/packages");
-    for (const file of readdirSync(packages)) copyFileSync(join(packages, file), join(guest, file));
-    const man = into("man");
-    for (const file of readdirSync(join(root, "build/man")))
-      copyFileSync(join(root, "build/man", file), join(man, file));
+    const copies: readonly (readonly [from: string, part: string])[] = [
+      ["build/guest/packages", "guest"],
+      ["build/guest-aarch64/packages", "guest"],
+      ["build/cross/arm64", "cross"],
+      ["build/man", "man"],
+    ];
+    for (const [from, part] of copies) {
+      const to = into(part);
+      for (const item of readdirSync(join(root, from), { withFileTypes: true }))
+        if (item.isFile() && (part === "man" || item.name.endsWith(".deb")))
+          copyFileSync(join(root, from, item.name), join(to, item.name));
+    }
     const time = run(["git", "log", "-1", "--format=@%ct"]).trim();
     run(
       [

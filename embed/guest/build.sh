@@ -1,20 +1,21 @@
 #!/bin/bash
-# build.sh OUTDIR [amd64|arm64]: makes the default guest of an architecture from Debian packages, without root and
-# without installing anything.
+# build.sh OUTDIR [amd64|arm64]: makes the default guest of an architecture (this machine's own) from Debian packages,
+# without root and without installing anything.
 #
 #   OUTDIR/vmlinux.zst     kernel, the uncompressed image inside the package's vmlinuz (arm64: the Image)
 #   OUTDIR/initrd.cpio.zst busybox, /init and modules, most of them xz-compressed
 #   OUTDIR/modules.cpio.zst  modules that the host ships itself, as they are, with modules.dep
 #   OUTDIR/manifest        kernel release, packages with versions, sizes and hashes (written last)
 #
-# Equal packages give equal bytes. KERNEL_DEB and BUSYBOX_DEB name package files to be used instead of a download.
+# Equal packages give equal bytes. KERNEL_DEB and BUSYBOX_DEB name package files to be used instead of a download, and
+# for another architecture than the machine's APPLETS_DEB names the machine's own busybox, which is executed.
 set -euo pipefail
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 umask 022
 
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:?usage: build.sh OUTDIR [amd64|arm64]}
-arch=${2:-amd64}
+arch=${2:-$(dpkg --print-architecture 2>/dev/null || echo amd64)}
 mkdir -p "$out/packages"
 out=$(cd "$out" && pwd)
 work=$(mktemp -d "$out/work.XXXXXX")
@@ -31,9 +32,15 @@ die() {
 
 # Another architecture than the machine's: its package lists are kept apart from the machine's own.
 apt=()
+kernel=${KERNEL_DEB:-}
+busybox=${BUSYBOX_DEB:-}
+foreign=no
 if command -v dpkg >/dev/null && [ "$(dpkg --print-architecture)" != "$arch" ]; then
-  . "$here/../cross/apt.sh"
-  foreign_apt "$arch" "$out/apt"
+  foreign=yes
+  if [ -z "$kernel" ] || [ -z "$busybox" ]; then
+    . "$here/../cross/apt.sh"
+    foreign_apt "$arch" "$out/apt"
+  fi
 fi
 
 # fetch PACKAGE: prints the path of its .deb, downloaded unless this very version is there already.
@@ -51,8 +58,6 @@ fetch() {
   echo "$file"
 }
 
-kernel=${KERNEL_DEB:-}
-busybox=${BUSYBOX_DEB:-}
 if [ -z "$kernel" ]; then
   command -v apt-get >/dev/null || die "the default guest is made from Debian packages, and apt-get is missing here"
   # The meta package depends on the kernel package of the day.
@@ -65,11 +70,16 @@ fi
 
 # The applets of a busybox that this machine cannot run are those of its own: both come from one source package.
 lister=$work/busybox/bin/busybox
-if [ ${#apt[@]} != 0 ]; then
+if [ $foreign = yes ]; then
   lister=$work/lister/bin/busybox
   mkdir "$work/lister"
-  (cd "$work/lister" && apt-get download -q busybox-static >apt.log 2>&1 && dpkg-deb -x busybox-static_*.deb .) ||
-    die "cannot download this machine's own busybox-static"
+  applets=${APPLETS_DEB:-}
+  if [ -z "$applets" ]; then
+    (cd "$work/lister" && apt-get download -q busybox-static >apt.log 2>&1) ||
+      die "cannot download this machine's own busybox-static"
+    applets=$(echo "$work"/lister/busybox-static_*.deb)
+  fi
+  dpkg-deb -x "$applets" "$work/lister"
 fi
 
 # described PACKAGE-FILE: the package, its source package, and what else it was built from.
