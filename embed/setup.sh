@@ -54,5 +54,7 @@ else
 fi
 echo "provium: installing$missing"
 $sudo apt-get update -q
+# Since Debian 13 it is a package of its own; before, it comes with QEMU.
+[ "${OFFLINE:-}" = 1 ] || ! apt-cache show virtiofsd >/dev/null 2>&1 || install="$install virtiofsd"
 # shellcheck disable=SC2086 # the package names are words of ours
 $sudo env DEBIAN_FRONTEND=noninteractive $install

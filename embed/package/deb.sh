@@ -48,7 +48,7 @@ Maintainer: Provium maintainers <maintainers@provium.invalid>
 Installed-Size: $size
 Depends: libc6 (>= 2.17)
 Recommends: qemu-system-x86, iproute2, nftables
-Suggests: qemu-utils
+Suggests: qemu-utils, qemu-system-arm, virtiofsd
 Section: devel
 Priority: optional
 Description: test harness for software that needs a real operating system
