@@ -16,6 +16,8 @@ export interface Board {
   readonly serial: (chardev: string) => readonly string[];
   /** The device that tells of a panic. */
   readonly panic: readonly string[];
+  /** The guest-physical address at which RAM begins. */
+  readonly ramBase: number;
   /** Where devices come and go. */
   readonly plug: Plug;
 }
@@ -37,6 +39,7 @@ const X86: Board = {
   },
   serial: (chardev) => ["-device", `isa-serial,chardev=${chardev}`],
   panic: ["-device", "pvpanic"],
+  ramBase: 0,
   plug: BRIDGE,
 };
 
@@ -61,6 +64,8 @@ const ARM64: Board = {
   // The board has its PL011 in any case.
   serial: (chardev) => ["-serial", `chardev:${chardev}`],
   panic: ["-device", "pvpanic-pci,bus=pcie.0,addr=0x6"],
+  // Below are flash, interrupt controller and windows of devices.
+  ramBase: 2 ** 30,
   plug: ROOT_PORTS,
 };
 

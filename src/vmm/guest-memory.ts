@@ -62,8 +62,9 @@ export class GuestRam {
     readonly own: readonly Extent[],
   ) {}
 
-  static *open(qmp: Qmp, pid: number, bytes: number): Op<GuestRam> {
-    const address = yield* hostAddress(qmp, 0);
+  /** `base`: the guest-physical address of the first of its `bytes`. */
+  static *open(qmp: Qmp, pid: number, base: number, bytes: number): Op<GuestRam> {
+    const address = yield* hostAddress(qmp, base);
     const own = ownPages(pid, address, bytes);
     return new GuestRam(openMemory(`/proc/${pid}/mem`, "r"), address, own);
   }

@@ -21,6 +21,7 @@ import {
   WINDOW_BYTES,
   windowsOf,
 } from "../sys/sparse.ts";
+import { BOARDS } from "./architecture.ts";
 import { ramBytes } from "./arguments.ts";
 import { GuestRam, readFirmware } from "./guest-memory.ts";
 import type { Qmp } from "./qmp.ts";
@@ -65,7 +66,7 @@ function* refuseUnmovable(qmp: Qmp): Op<void> {
 
 function* saveRam({ qmp, pid, spec, base }: Running, path: string): Op<SavedFile> {
   const bytes = ramBytes(spec.memoryBytes);
-  const ram = yield* GuestRam.open(qmp, pid, bytes);
+  const ram = yield* GuestRam.open(qmp, pid, BOARDS[spec.architecture].ramBase, bytes);
   try {
     const writer = new SparseWriter(path, bytes);
     try {
