@@ -149,6 +149,8 @@ export const measure = (bench: Bench): Figure[] => {
   const { guest } = bench;
   const peer = new Peer(bench.peer);
   const small = bytes("E2345678");
+  /** The agent's system calls happen in a process beside the one that has the channel. */
+  const far = bytes("H2345678");
   const getpid = { nr: 39, args: [], bufs: [], ptrs: [], nested: [] };
   const command = {
     argv: [bytes(bench.trivial)],
@@ -173,6 +175,13 @@ export const measure = (bench: Bench): Figure[] => {
       bench.calls,
       () => guest.main.syscall(getpid),
       () => peer.ask(small),
+    ),
+    ...latency(
+      bench,
+      "syscall(39) against an echo of two processes",
+      bench.calls,
+      () => guest.main.syscall(getpid),
+      () => peer.ask(far),
     ),
     ...latency(
       bench,

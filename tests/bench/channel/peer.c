@@ -3,6 +3,7 @@
  * asked for. Frames are a 4-byte big-endian length and a body; the first byte of the body says what to do:
  *
  *   E…            answers with the same frame
+ *   H…            the same, after a second process has had it: what two address spaces cost
  *   X path        fork, execve, wait; answers with one byte
  *   S…            takes the frame and says nothing
  *   F             answers with one byte, when everything before has been read
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +30,8 @@ static uint8_t *frame;
 static uint8_t *input;
 static size_t input_start;
 static size_t input_end;
+/** The socket to the second process, once there is one. */
+static int mirror = -1;
 
 static int read_all(int fd, void *target, size_t size) {
   uint8_t *at = target;
@@ -95,6 +99,27 @@ static int run(int fd, const char *path) {
   return answer(fd, (uint8_t)WEXITSTATUS(status));
 }
 
+/** A process that gives back each byte it gets. Returns our end of the socket pair to it. */
+static int open_mirror(void) {
+  int ends[2];
+  uint8_t byte = 0;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) return -1;
+  pid_t pid = fork();
+  if (pid == 0) {
+    close(ends[0]);
+    while (read(ends[1], &byte, 1) == 1 && write(ends[1], &byte, 1) == 1) continue;
+    _exit(0);
+  }
+  close(ends[1]);
+  return pid < 0 ? -1 : ends[0];
+}
+
+static int hop(void) {
+  uint8_t byte = 0;
+  if (mirror < 0) mirror = open_mirror();
+  return mirror >= 0 && write(mirror, &byte, 1) == 1 && read(mirror, &byte, 1) == 1 ? 0 : -1;
+}
+
 static int give(int fd, uint32_t count, uint32_t size) {
   memset(frame, 'D', size + 4);
   store(frame, size);
@@ -113,6 +138,7 @@ static int serve(int fd) {
     frame[4 + size] = 0;
     switch (frame[4]) {
       case 'E': result = write_all(fd, frame, size + 4); break;
+      case 'H': result = hop() < 0 ? -1 : write_all(fd, frame, size + 4); break;
       case 'X': result = run(fd, (const char *)frame + 5); break;
       case 'S': break;
       case 'F': result = answer(fd, 'F'); break;
