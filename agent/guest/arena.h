@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "messages.h"
+
 /**
  * Memory that the I/O process shares with a task, so that the bytes of a file pass through no pipe between
  * them: requests are read from the channel straight into a slot, and replies are written to the channel
@@ -18,7 +20,8 @@
 
 #define ARENA_PAGE 4096
 #define SMALL_SLOT ((size_t)1024 * 1024 + ARENA_PAGE)
-#define LARGE_SLOT ((size_t)16 * 1024 * 1024 + ARENA_PAGE)
+/** The largest payload of a frame, in whole pages. */
+#define LARGE_SLOT ((MAX_FRAME_BYTES + 2 * ARENA_PAGE - 1) & ~((size_t)ARENA_PAGE - 1))
 
 enum {
   SMALL_REQUEST_SLOTS = 4,

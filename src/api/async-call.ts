@@ -1,6 +1,7 @@
 /** A system call that is under way: what `syscall_async` returns. And memory of the task, to look at what it does. */
 
 import { ApiError, GuestError, TimeoutError } from "../errors/errors.ts";
+import { MAX_CONTENT_BYTES } from "../guest/messages.ts";
 import type { PendingCall, SyscallResult } from "../lab/ports.ts";
 import type { Registry } from "../lab/registry.ts";
 import { defineClass, method } from "../lua/native.ts";
@@ -11,8 +12,6 @@ import { type GuestHandle, type GuestMethods, guestMethod } from "./handles.ts";
 import { Held, registryOf } from "./held.ts";
 import { buffersSize } from "./kernel-call.ts";
 import { syscallAnswer, syscallRequest } from "./syscall.ts";
-
-const LARGEST_READ = 15 * 2 ** 20;
 
 export class AsyncCall extends Held {
   private result: SyscallResult | undefined;
@@ -97,12 +96,12 @@ export const ASYNC_METHODS: GuestMethods = {
   ),
   read_mem: guestMethod(
     "(address: integer, length: integer): string | nil, integer",
-    "Bytes from this task's own memory; nil and an errno where nothing is mapped.",
+    "Bytes from this task's own memory, up to 16 MiB; nil and an errno where nothing is mapped.",
     function* (self, args) {
       const address = args.integer(1, "address");
       const length = args.count(2, "length");
-      if (length > LARGEST_READ)
-        throw new ApiError(`read_mem: length must be at most ${LARGEST_READ}, got number ${length}`);
+      if (length > MAX_CONTENT_BYTES)
+        throw new ApiError(`read_mem: length must be at most ${MAX_CONTENT_BYTES}, got number ${length}`);
       try {
         return yield* self.call("read_mem", (actor) => actor.readMem(address, length));
       } catch (error) {

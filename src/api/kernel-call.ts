@@ -4,6 +4,7 @@
  */
 
 import { ApiError } from "../errors/errors.ts";
+import { MAX_CONTENT_BYTES } from "../guest/messages.ts";
 import type { Actor, Integer } from "../lab/ports.ts";
 import type { Flavour } from "../lab/quantities.ts";
 import type { Args } from "../lua/args.ts";
@@ -33,15 +34,12 @@ export const labResult = (ret: Integer): { ret: Integer; result: Integer; errno:
   return failed ? { ret: -1, result: -1, errno: -Number(ret) } : { ret, result: ret, errno: 0 };
 };
 
-/** The buffers of one call travel in one frame of the wire. */
-const LARGEST_BUFFERS = 15 * 2 ** 20;
-
 /** How many bytes the buffers of a call have. Throws when they are too many for one. */
 export const buffersSize = (call: string, bufs: readonly (Uint8Array | undefined)[]): number => {
   const size = bufs.reduce((sum, buf) => sum + (buf?.byteLength ?? 0), 0);
-  if (size > LARGEST_BUFFERS)
+  if (size > MAX_CONTENT_BYTES)
     throw new ApiError(
-      `${call}: the buffers of one call hold at most ${LARGEST_BUFFERS} bytes together, got ${size}`,
+      `${call}: the buffers of one call hold at most ${MAX_CONTENT_BYTES} bytes together, got ${size}`,
     );
   return size;
 };
@@ -49,8 +47,8 @@ export const buffersSize = (call: string, bufs: readonly (Uint8Array | undefined
 /** `data`, with zeros up to `length` bytes. */
 export const zeros = (data: Uint8Array | undefined, length: number | undefined): Uint8Array => {
   const size = Math.max(data?.byteLength ?? 0, length ?? 0);
-  if (size > LARGEST_BUFFERS)
-    throw new ApiError(`a buffer holds at most ${LARGEST_BUFFERS} bytes, got ${size}`);
+  if (size > MAX_CONTENT_BYTES)
+    throw new ApiError(`a buffer holds at most ${MAX_CONTENT_BYTES} bytes, got ${size}`);
   const out = new Uint8Array(size);
   if (data !== undefined) out.set(data);
   return out;

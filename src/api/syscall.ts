@@ -171,7 +171,7 @@ const kernelCall = (
 export const SYSCALL_FORMS: Readonly<Record<string, CallForm>> = {
   syscall: {
     signature: "(call: string|integer, ...: integer): integer | {ret, result, errno, out_bufs}",
-    doc: "A raw system call with up to six integers: by its name, which gets the number of the guest's architecture, or by a number. A classic handle returns the kernel's value (-errno for a failure), a lab handle a table with `ret` (-1 for a failure) and `errno`. With a table `{args, bufs, ptrs, nested}` as second argument buffers go along: `ptrs[i]` is the slot, counted from 0, that receives the address of `bufs[i]`; `nested` entries `{parent, child, offset}` write the address of one buffer into another. The answer is then the table on both flavours, with the buffers after the call in `out_bufs`.",
+    doc: "A raw system call with up to six integers: by its name, which gets the number of the guest's architecture, or by a number. A classic handle returns the kernel's value (-errno for a failure), a lab handle a table with `ret` (-1 for a failure) and `errno`. With a table `{args, bufs, ptrs, nested}` as second argument buffers go along: `ptrs[i]` is the slot, counted from 0, that receives the address of `bufs[i]`; `nested` entries `{parent, child, offset}` write the address of one buffer into another. The answer is then the table on both flavours, with the buffers after the call in `out_bufs`. The buffers of one call hold up to 16 MiB together.",
     read: (args, flavour) => {
       const { request, answersTable } = syscallRequest(args, "syscall");
       return kernelCall("syscall", request, (result) => syscallAnswer(flavour, answersTable, result));

@@ -9,8 +9,8 @@ import { ProtocolError } from "../errors/errors.ts";
 import { EAGAIN, readSome } from "../sys/libc.ts";
 import type { Resync } from "./channel.ts";
 
-/** Largest body of a frame in bytes, as ruled for the wire. */
-export const MAX_BODY_BYTES = 16 * 1024 * 1024;
+/** Largest body of a frame in bytes: 16 MiB of content, as ruled for the wire, and what stands around it. */
+export const MAX_BODY_BYTES = 16 * 1024 * 1024 + 64 * 1024;
 
 const LENGTH_BYTES = 4;
 const BUFFER_BYTES = 256 * 1024;

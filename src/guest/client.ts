@@ -8,8 +8,8 @@ import { ApiError, InterruptedError, ProtocolError, TimeoutError, VmDeadError } 
 import type { SessionMark } from "../lab/ports.ts";
 import { type Deadline, type Op, until, type Wait } from "../sys/op.ts";
 import { encode, Frame, type RequestName } from "./codec.ts";
-import { ACTOR_IO, ACTOR_MAIN, MESSAGES, type Payload, type Reply } from "./messages.ts";
-import { actorName, refusal, type Subject, subjectText, taskGone, workerEnded } from "./wording.ts";
+import { ACTOR_IO, ACTOR_MAIN, MAX_FRAME_BYTES, MESSAGES, type Payload, type Reply } from "./messages.ts";
+import { actorName, refusal, type Subject, subjectText, taskGone, tooLarge, workerEnded } from "./wording.ts";
 
 const LAST_REQUEST_ID = 0x7fff_ffff;
 
@@ -157,6 +157,11 @@ export class Client implements ChannelListener {
       return request;
     }
     const body = encode(name, actor, id, payload);
+    const size = body.reduce((sum, part) => sum + part.byteLength, 0);
+    if (size > MAX_FRAME_BYTES) {
+      request.fail(tooLarge(size, subject));
+      return request;
+    }
     this.requests.set(id, request as unknown as Outstanding<RequestName>);
     if (options.later === true) this.held.push(body);
     else {

@@ -18,8 +18,14 @@
 
 export const PROTOCOL_VERSION = 1;
 
-/** Largest body of a frame in bytes. Anything longer is a protocol violation and ends the session. */
-export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
+/** Most bytes that one message carries in its buffers. */
+export const MAX_CONTENT_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Largest body of a frame in bytes: that content, and what stands around it. Anything longer is a protocol violation
+ * and ends the session.
+ */
+export const MAX_FRAME_BYTES = MAX_CONTENT_BYTES + 64 * 1024;
 
 /**
  * Sent in front of SYNC by the host and in front of the READY that answers it by the agent, on a serial port

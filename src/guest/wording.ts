@@ -2,9 +2,9 @@
  * What a guest's refusal looks like in words. Pure; the texts of a guest are shown, never interpreted.
  */
 
-import { GuestError } from "../errors/errors.ts";
+import { ApiError, GuestError } from "../errors/errors.ts";
 import { describe, errnoName } from "../sys/libc.ts";
-import { ACTOR_IO, ACTOR_MAIN, type Payload } from "./messages.ts";
+import { ACTOR_IO, ACTOR_MAIN, MAX_FRAME_BYTES, type Payload } from "./messages.ts";
 
 const LONGEST_TEXT = 400;
 
@@ -55,6 +55,12 @@ export const refusal = (error: Payload<"ERROR">, actor: number, subject: Subject
   const more = errno > 0 && !known ? `: ${own}` : "";
   return new GuestError(`${what}: ${why}${more}`, errno, { where: `${actorName(actor)}: ${subject.call}` });
 };
+
+/** A request that the agent would take for nonsense and end the session over. */
+export const tooLarge = (size: number, { call }: Subject): ApiError =>
+  new ApiError(
+    `${call}: the request has ${size} bytes; a message to the guest holds at most ${MAX_FRAME_BYTES}`,
+  );
 
 const SIGNALS: Readonly<Record<number, string>> = {
   4: "SIGILL",

@@ -1,6 +1,7 @@
 -- Raw system calls and ioctls, in both flavours.
 local lab = provium:vm("lab", "default"):boot()
 local classic = lab:as("classic")
+local call = require("tests.shared.call")
 
 local GETPID, WRITE, PIPE2, CLOSE, GETCWD, CHDIR, OPEN, UMASK, READ = 39, 1, 293, 3, 79, 80, 2, 95, 0
 
@@ -104,6 +105,21 @@ test("an ioctl answers two values or a table", function(t)
   lab:syscall(CLOSE, wr)
 end)
 
+test("buffers of 16 MiB go there and back", function(t)
+  local data = ("0123456789abcdef"):rep(1 << 20)
+  local fd = call(lab, "memfd_create", { 0, 0 }, { [0] = "large\0" })
+  t:assert_eq(call(lab, "pwrite64", { fd, 0, #data, 0 }, { [1] = data }), #data)
+  local n, back = call(lab, "pread64", { fd, 0, #data, 0 }, { [1] = ("\0"):rep(#data) })
+  t:assert_eq(n, #data)
+  t:assert(back == data, "what was read differs")
+  local later = lab:syscall_async("pread64", { args = { fd, 0, #data, 0 }, bufs = { ("\0"):rep(#data) }, ptrs = { 1 } })
+  t:assert(later:await(60).out_bufs[1] == data, "what was read beside the test differs")
+  local page = call(lab, "mmap", { 0, #data, 1, 1, fd, 0 })
+  t:assert(lab:read_mem(page, #data) == data, "memory differs")
+  call(lab, "munmap", { page, #data })
+  call(lab, "close", { fd })
+end)
+
 test("wrong arguments are named", function(t)
   local cases = {
     { function() lab:syscall() end, "nr: integer expected, got no value" },
@@ -120,7 +136,9 @@ test("wrong arguments are named", function(t)
     { function() lab:ioctl(0, 0, "x", { bufs = { "a" }, ptr_offsets = { 0 } }) end, "opts.ptr_offsets[1]: an address of 8 bytes at 0 does not fit data of 1 bytes" },
     { function() lab:syscall(1, { bufs = { ("x"):rep(16), "a" }, nested = { { parent = 1, child = 2, offset = 0 }, { parent = 1, child = 2, offset = 4 } } }) end, "the address at 4 of buffer 1 overlaps the one at 0" },
     { function() lab:syscall_ptr(1, { [1] = ("x"):rep(8) }, { { buf_idx = 1, ptr_offset = 1, data = "y" } }) end, "does not fit the buffer of slot 1 of 8 bytes" },
-    { function() lab:syscall(1, { bufs = { ("x"):rep(16 << 20) } }) end, "at most 15728640 bytes together" },
+    { function() lab:syscall(1, { bufs = { ("x"):rep(16 << 20), "y" } }) end, "at most 16777216 bytes together, got 16777217" },
+    { function() lab:read_mem(0, (16 << 20) + 1) end, "length must be at most 16777216" },
+    { function() lab:stat(("x"):rep(17 << 20)) end, "stat: the request has 1782" },
     { function() lab:syscall(1, 1.5) end, "syscall: args[1] must be an integer, got number 1.5" },
   }
   for _, case in ipairs(cases) do

@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Unpackr } from "msgpackr";
-import { MESSAGES } from "../../../src/guest/messages.ts";
+import { MAX_CONTENT_BYTES, MAX_FRAME_BYTES, MESSAGES } from "../../../src/guest/messages.ts";
 import {
   AGENT,
   type AgentClient,
@@ -23,6 +23,13 @@ setDefaultTimeout(30_000);
 
 const errors = (agent: AgentClient): Frame[] =>
   agent.pushed.filter((frame) => frame.kind === MESSAGES.ERROR.kind);
+
+/** The beginning of a frame with a body of that length. */
+const lengthOf = (length: number): Buffer => {
+  const head = Buffer.alloc(4);
+  head.writeUInt32BE(length);
+  return head;
+};
 
 /** The ERROR that a hand-made frame is answered with; the session goes on. */
 async function answerTo(agent: AgentClient, frame: Uint8Array): Promise<string> {
@@ -77,7 +84,7 @@ describe("frames that make no sense", () => {
     const violations = [
       Buffer.from([0, 0, 0, 0]),
       Buffer.from([0xff, 0xff, 0xff, 0xff]),
-      Buffer.from([1, 0, 0, 1]),
+      lengthOf(MAX_FRAME_BYTES + 1),
       Buffer.from([0, 0, 0, 5, 1, 2, 3, 4, 5]),
       Buffer.from([0, 0, 0, 3, 0x94, 0xc0, 0xc0]),
       Buffer.concat([Buffer.from([0, 0xff, 0, 0]), Buffer.alloc(100, 0xc1)]),
@@ -93,6 +100,18 @@ describe("frames that make no sense", () => {
       });
     }
   });
+
+  test("the largest frame is served, by the agent and by its task", () =>
+    withAgent(async (agent) => {
+      const head = frameOf(MESSAGES.ECHO.kind, 0, 1, [new Uint8Array(70_000)]).length - 4 - 70_000;
+      const data = Buffer.alloc(MAX_FRAME_BYTES - head, "0123456789");
+      expect(data.equals((await agent.call("ECHO", { data })).data as Uint8Array)).toBe(true);
+      const content = Buffer.alloc(MAX_CONTENT_BYTES, "abcdefg");
+      const call = { nr: -1, args: [], bufs: [content], ptrs: [0], nested: [] };
+      const { ret, out } = await agent.call("SYSCALL", call);
+      expect(number(ret)).toBe(-38);
+      expect(content.equals((out as Uint8Array[])[0] as Uint8Array)).toBe(true);
+    }));
 
   test("a connection that ends in the middle of a frame leaves nothing behind", async () => {
     const frame = frameOf(MESSAGES.FILE_WRITE.kind, 1, 1, [0, 0, new Uint8Array(3_000_000)]);

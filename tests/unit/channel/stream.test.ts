@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Channel } from "../../../src/channel/channel.ts";
+import { MAX_BODY_BYTES } from "../../../src/channel/incoming.ts";
 import { openLocal } from "../../../src/channel/local.ts";
 import { openSerial } from "../../../src/channel/serial.ts";
 import { ChannelClosedError } from "../../../src/channel/stream.ts";
 import { socketAddress } from "../../../src/channel/vsock.ts";
 import { ProtocolError } from "../../../src/errors/errors.ts";
+import { MAX_FRAME_BYTES } from "../../../src/guest/messages.ts";
 import { closeFd, readSome, setNonBlocking, socketPair, writeSome } from "../../../src/sys/libc.ts";
 import { after, type Op, until } from "../../../src/sys/op.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
@@ -154,7 +156,11 @@ describe("receiving", () => {
     });
   });
 
-  test.each([0, 16 * 1024 * 1024 + 1, 0xffff_ffff])("a length of %d ends the channel", (length) => {
+  test("the channel carries what the wire allows", () => {
+    expect(MAX_BODY_BYTES).toBe(MAX_FRAME_BYTES);
+  });
+
+  test.each([0, MAX_BODY_BYTES + 1, 0xffff_ffff])("a length of %d ends the channel", (length) => {
     open();
     const head = Buffer.alloc(8);
     head.writeUInt32BE(length);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { openLocal } from "../../../src/channel/local.ts";
 import {
+  ApiError,
   GuestError,
   InterruptedError,
   ProtocolError,
@@ -8,7 +9,7 @@ import {
   VmDeadError,
 } from "../../../src/errors/errors.ts";
 import { encode, Frame } from "../../../src/guest/codec.ts";
-import { MESSAGES, PROTOCOL_VERSION, SYNC_PREAMBLE } from "../../../src/guest/messages.ts";
+import { MAX_FRAME_BYTES, MESSAGES, PROTOCOL_VERSION, SYNC_PREAMBLE } from "../../../src/guest/messages.ts";
 import { openGuest } from "../../../src/guest/session.ts";
 import { socketPair, writeSome } from "../../../src/sys/libc.ts";
 import { after, called, type Op } from "../../../src/sys/op.ts";
@@ -231,6 +232,17 @@ describe("requests", () => {
     expect(agent.of("CANCEL")[0]?.id).toBe(asked?.id as number);
     if (asked !== undefined) agent.ok("CLOCK_GET", asked, { ns: 5 });
     expect(text(agent.run(guest.echo(bytes("still here"))))).toBe("still here");
+  });
+
+  test("a request that no frame can hold is refused by name and size, and the session goes on", () => {
+    using agent = new FakeAgent();
+    const guest = agent.session();
+    agent.on("ECHO", ({ data }) => ({ data }));
+    const error = thrown(() => agent.run(guest.main.stat(new Uint8Array(MAX_FRAME_BYTES), true)));
+    expect(error).toBeInstanceOf(ApiError);
+    expect(error.message).toMatch(/^stat: the request has 168427\d\d bytes; .* holds at most 16842752$/);
+    expect(text(agent.run(guest.echo(bytes("still here"))))).toBe("still here");
+    expect(agent.of("STAT")).toEqual([]);
   });
 
   test("what interrupts a call is told which one it was, and of whom", () => {
