@@ -99,6 +99,7 @@ export class TimeoutError extends ProviumError {}
 export class InterruptedError extends ProviumError {
   private call: string | undefined;
   private owner: string | undefined;
+  private told = false;
 
   constructor(
     private readonly order: string,
@@ -114,8 +115,14 @@ export class InterruptedError extends ProviumError {
 
   /** Told on the way out by the calls that it ends, the innermost first: which one it was, and of whom. */
   inside(call: string, owner?: string): void {
+    if (this.told) return;
     this.call ??= call;
     this.owner ??= owner;
     this.message = `${this.order} inside ${this.place}`;
+  }
+
+  /** It has come out of the test's own code: the calls around that did not wait, the code did or computed. */
+  leftCode(): void {
+    this.told = true;
   }
 }

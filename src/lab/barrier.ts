@@ -4,7 +4,7 @@
  */
 
 import { ApiError } from "../errors/errors.ts";
-import { after, type Op, until } from "../sys/op.ts";
+import { after, called, type Op, until } from "../sys/op.ts";
 
 /** One round of one barrier. */
 interface Round {
@@ -38,7 +38,10 @@ export class Barriers {
       return true;
     }
     try {
-      yield* until(() => round.open, after(timeoutMs));
+      yield* called(
+        until(() => round.open, after(timeoutMs)),
+        `barrier \`${name}\` for ${count} callers`,
+      );
     } finally {
       // Expired, or ended from outside: it waits no longer.
       if (!round.open && --round.waiting === 0) this.rounds.delete(name);

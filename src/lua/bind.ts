@@ -1,7 +1,7 @@
 /** From bindings as data (`native.ts`) to functions and metatables of one state. */
 
 import { ApiError, InterruptedError } from "../errors/errors.ts";
-import type { Op } from "../sys/op.ts";
+import { called, type Op } from "../sys/op.ts";
 import { Args } from "./args.ts";
 import { describe } from "./describe.ts";
 import { type Anchor, literal, lua, type NativeCode, type Thread, toText } from "./engine.ts";
@@ -25,6 +25,10 @@ const isOperation = (value: unknown): value is Op<unknown> =>
   typeof (value as { next?: unknown }).next === "function" &&
   typeof (value as { throw?: unknown }).throw === "function";
 
+/** What an interrupted call was: "clock:sleep". */
+const spoken = ({ name }: ClassDefinition<object>, key: string): string =>
+  `${name.charAt(0).toLowerCase()}${name.slice(1)}:${key}`;
+
 /** The error as it goes on into Lua: an interruption must not be caught there. */
 export const leaving = (L: Thread, error: unknown): unknown =>
   error instanceof InterruptedError ? new LuaAbort(error, framesOf(L, 0)) : error;
@@ -45,7 +49,9 @@ export class Bindings {
     }
     lua.lua_pushcfunction(
       L,
-      this.code((thread) => definition.body(new Args(this.host, thread, 0, definition.name))),
+      this.code(definition.name, (thread) =>
+        definition.body(new Args(this.host, thread, 0, definition.name)),
+      ),
     );
     this.functions.set(definition, lua.lua_toproxy(L, -1));
   }
@@ -67,15 +73,15 @@ export class Bindings {
     return true;
   }
 
-  /** The Lua function that runs `body` and delivers what it returns. */
-  private code(body: (L: Thread) => unknown): NativeCode {
+  /** The Lua function that runs `body` and delivers what it returns. An operation that is interrupted tells its `name`. */
+  private code(name: string, body: (L: Thread) => unknown): NativeCode {
     const host = this.host;
     return (L) => {
       const outer = host.thread;
       host.thread = L;
       try {
         const value = body(L);
-        return isOperation(value) ? host.drive(L, value) : host.deliver(L, value);
+        return isOperation(value) ? host.drive(L, called(value, name)) : host.deliver(L, value);
       } catch (error) {
         throw leaving(L, error);
       } finally {
@@ -95,7 +101,7 @@ export class Bindings {
     const { name, get, set, equals, text, close, meta } = definition;
     lua.lua_createtable(L, 0, Object.keys(definition.methods).length);
     for (const [key, { body }] of Object.entries(definition.methods))
-      this.field(L, key, (thread) =>
+      this.field(L, definition, key, (thread) =>
         body(this.receiver(thread, definition, key), new Args(this.host, thread, 1, key)),
       );
     if (get === undefined) lua.lua_setfield(L, -2, literal("__index"));
@@ -105,7 +111,7 @@ export class Bindings {
       lua.lua_pushcfunction(L, this.lookup(definition, methods, get));
       lua.lua_setfield(L, -2, literal("__index"));
     }
-    this.field(L, "__newindex", (thread) => {
+    this.field(L, definition, "__newindex", (thread) => {
       const self = this.receiver(thread, definition, "__newindex");
       const key =
         lua.lua_type(thread, 2) === lua.LUA_TSTRING ? toText(lua.lua_tostring(thread, 2)!) : undefined;
@@ -113,19 +119,19 @@ export class Bindings {
         throw new ApiError(`cannot assign to a field of a ${name}${key === undefined ? "" : ` ('${key}')`}`);
       return set(self, key, new Args(this.host, thread, 2, key));
     });
-    this.field(L, "__tostring", (thread) => {
+    this.field(L, definition, "__tostring", (thread) => {
       const self = this.receiver(thread, definition, "__tostring");
       return text === undefined ? `${name}` : text(self);
     });
     if (equals !== undefined)
-      this.field(L, "__eq", (thread) => {
+      this.field(L, definition, "__eq", (thread) => {
         const [a, b] = [this.instance(thread, 1), this.instance(thread, 2)];
         return a instanceof definition.of && b instanceof definition.of && equals(a, b);
       });
     if (close !== undefined)
-      this.field(L, "__close", (thread) => close(this.receiver(thread, definition, "__close")));
+      this.field(L, definition, "__close", (thread) => close(this.receiver(thread, definition, "__close")));
     for (const [key, body] of Object.entries(meta ?? {}))
-      this.field(L, key, (thread) =>
+      this.field(L, definition, key, (thread) =>
         body(this.receiver(thread, definition, key), new Args(this.host, thread, 1, key)),
       );
     this.host.push(L, name);
@@ -140,7 +146,7 @@ export class Bindings {
     methods: Anchor,
     get: (self: object, key: string) => unknown,
   ): NativeCode {
-    const dynamic = this.code((L) => {
+    const dynamic = this.code(spoken(definition, "__index"), (L) => {
       const key = lua.lua_tostring(L, 2) as Uint8Array;
       return get(this.receiver(L, definition, "__index"), toText(key));
     });
@@ -154,8 +160,13 @@ export class Bindings {
     };
   }
 
-  private field(L: Thread, key: string, body: (L: Thread) => unknown): void {
-    lua.lua_pushcfunction(L, this.code(body));
+  private field(
+    L: Thread,
+    definition: ClassDefinition<object>,
+    key: string,
+    body: (L: Thread) => unknown,
+  ): void {
+    lua.lua_pushcfunction(L, this.code(spoken(definition, key), body));
     lua.lua_setfield(L, -2, literal(key));
   }
 

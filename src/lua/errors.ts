@@ -5,6 +5,7 @@
  * (`cause`), so that reports can show hint and structure although the test only ever saw text.
  */
 
+import type { InterruptedError } from "../errors/errors.ts";
 import type { Frame } from "./trace.ts";
 import type { LuaRef, LuaValue } from "./values.ts";
 
@@ -33,7 +34,7 @@ export class LuaAbort extends Error {
   readonly luaUncatchable = true;
 
   constructor(
-    readonly reason: Error,
+    readonly reason: InterruptedError,
     /** Where Lua was when the reason came up. */
     readonly frames: readonly Frame[],
   ) {

@@ -3,6 +3,7 @@
  * this class or the references that it hands out.
  */
 
+import type { InterruptedError } from "../errors/errors.ts";
 import type { Op } from "../sys/op.ts";
 import type { Reactor } from "../sys/reactor.ts";
 import { type BindingHost, Bindings, leaving } from "./bind.ts";
@@ -170,7 +171,7 @@ export class LuaState implements BindingHost, StrandHost {
   // --- limits ----------------------------------------------------------------------------------------------
 
   /** Asks `check` every fraction of a millisecond while Lua computes; what it returns ends everything, uncaught. */
-  setWatchdog(check: (() => Error | undefined) | undefined): void {
+  setWatchdog(check: (() => InterruptedError | undefined) | undefined): void {
     const code =
       check === undefined
         ? null
@@ -293,6 +294,7 @@ export class LuaState implements BindingHost, StrandHost {
   arrived(error: unknown): unknown {
     if (!(error instanceof LuaAbort)) return error;
     this.interruptedAt = error.frames;
+    error.reason.leftCode();
     return error.reason;
   }
 

@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { InterruptedError } from "../../../src/errors/errors.ts";
+import { after, monotonic } from "../../../src/sys/op.ts";
 import { type Answering, answering } from "./guest.ts";
 import { type World, world } from "./world.ts";
 
@@ -378,4 +380,29 @@ describe("barriers", () => {
     ).toContain("already waits for 3 callers, and this one asks for 2");
     expect(raised(w, 'provium:barrier("b", 0)')).toContain("count must be 1 or more");
   });
+});
+
+describe("what an interruption has ended", () => {
+  const cases: readonly [string, string][] = [
+    ["g:clock():sleep(60)", "clock:sleep"],
+    ["provium:go(function() g:clock():sleep(60) end):wait()", "task:wait"],
+    ['provium:barrier("meet", 2)', "barrier `meet` for 2 callers"],
+    [
+      'provium:parallel(function() provium:barrier("meet", 3) end, function() g:clock():sleep(60) end)',
+      "barrier `meet` for 3 callers, clock:sleep",
+    ],
+    ["wait_until(function() return false end, { timeout = 60 })", "wait_until"],
+    ["wait_until(function() g:clock():sleep(60) end, { timeout = 60 })", "clock:sleep"],
+  ];
+  for (const [code, place] of cases)
+    test(`is told of ${code}`, () => {
+      const { w, lua } = start();
+      const at = after(30);
+      w.reactor.setInterrupt({
+        check: () => (monotonic() < at ? undefined : new InterruptedError("time is over")),
+        deadline: () => at,
+      });
+      expect(() => lua(code)).toThrow(`time is over inside ${place}`);
+      w.reactor.setInterrupt(undefined);
+    });
 });

@@ -12,6 +12,7 @@ import { type FakeGuest, type Fakes, fakes, profile } from "../lab/fakes.ts";
 
 export interface World extends Fakes {
   readonly state: LuaState;
+  readonly reactor: Reactor;
   readonly surface: Surface;
   readonly directory: string;
   /** Runs Lua code as the test file; its results, strings as text. */
@@ -58,6 +59,7 @@ export const world = (actor: Partial<Actor> = {}, dialect: "classic" | "lab" = "
   return {
     ...own,
     state,
+    reactor,
     surface,
     directory,
     lua: (code) => state.load(code, "a.test.lua", join(directory, "a.test.lua")).call().map(plain),

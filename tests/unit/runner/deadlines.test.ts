@@ -18,7 +18,8 @@ const withNap = {
   },
 };
 
-const LOOPS: readonly (readonly [string, string])[] = [
+/** What the test does, and what the report adds about it. */
+const LOOPS: readonly (readonly [string, string, string?])[] = [
   ["a bare loop", "while true do end"],
   ["a loop with pcall around the inside", "while true do pcall(function() while true do end end) end"],
   ["a pcall around the loop", "pcall(function() while true do end end) error('went on')"],
@@ -47,12 +48,13 @@ const LOOPS: readonly (readonly [string, string])[] = [
   ],
   ["a goto loop", "::a:: goto a"],
   ["a recursion without end behind pcall", "local function f() pcall(f) return f() end f()"],
-  ["a wait of the host", "nap(60)"],
-  ["a wait of the host behind pcall", "while true do pcall(nap, 60) end"],
-  ["a wait in a coroutine", "coroutine.wrap(function() nap(60) end)()"],
+  ["a wait of the host", "nap(60)", " inside nap"],
+  ["a wait of the host behind pcall", "while true do pcall(nap, 60) end", " inside nap"],
+  ["a wait in a coroutine", "coroutine.wrap(function() nap(60) end)()", " inside nap"],
+  ["a loop in what a call of the host calls", "t:assert_raises(function() while true do end end)"],
 ];
 
-for (const [title, body] of LOOPS)
+for (const [title, body, inside = ""] of LOOPS)
   test(`the deadline ends ${title}, and the next test runs`, () => {
     const told = run(
       `test("stuck", {timeout = "150ms"}, function(t) ${body} end)
@@ -60,7 +62,7 @@ test("next", function(t) local ok = pcall(error, "x") t:assert(not ok) nap(0) en
       withNap,
     );
     expect(told.results).toEqual(["stuck: failed", "next: passed"]);
-    expect(told.reason("stuck")).toBe("the test's deadline of 150 ms has passed");
+    expect(told.reason("stuck")).toBe(`the test's deadline of 150 ms has passed${inside}`);
     expect(told.of("test_failed")[0]?.detail.line).toBe(1);
     expect(told.outcome.status).toBe("failed");
   });
@@ -82,11 +84,11 @@ test("the file's deadline ends the running test and skips the rest", () => {
     { ...withNap, job: { timeoutMs: 800 } },
   );
   expect(told.results).toEqual(["a: passed", "stuck: failed", "never: skipped"]);
-  expect(told.reason("never")).toBe("file timed out: the file's deadline of 800 ms has passed");
+  expect(told.reason("never")).toBe("file timed out: the file's deadline of 800 ms has passed inside nap");
   expect(told.outcome).toEqual({
     status: "timed_out",
     clean: false,
-    error: "the file's deadline of 800 ms has passed",
+    error: "the file's deadline of 800 ms has passed inside nap",
   });
 });
 
