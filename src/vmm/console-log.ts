@@ -34,6 +34,7 @@ export class ConsoleLog {
   constructor(
     private readonly path: string,
     private readonly reactor: Reactor,
+    private readonly fileBytes = FILE_BYTES,
   ) {
     this.fd = openSync(path, "w", 0o600);
   }
@@ -58,9 +59,15 @@ export class ConsoleLog {
     this.add(device, bytes.subarray(line));
   }
 
-  /** Everything, or as much of it as the file may hold. */
+  /** Everything; of what the file could not hold its end, and how much is missing before that. */
   all(): Uint8Array {
-    return this.length <= this.used ? this.tail.slice() : new Uint8Array(readFileSync(this.path));
+    const { tail } = this;
+    if (this.length <= tail.byteLength) return tail.slice();
+    const file = readFileSync(this.path);
+    const missing = this.length - file.byteLength - tail.byteLength;
+    const gap = missing > 0 ? `\n[provium: ${missing} bytes of the console are left out here]\n` : "";
+    const rest = tail.subarray(Math.min(tail.byteLength, Math.max(0, -missing)));
+    return new Uint8Array(Buffer.concat([file, Buffer.from(gap), rest]));
   }
 
   /** The last `bytes` as text, from memory. */
@@ -115,7 +122,7 @@ export class ConsoleLog {
   }
 
   private append(bytes: Uint8Array): void {
-    if (this.fd !== undefined && this.length < FILE_BYTES) this.save(this.fd, bytes);
+    if (this.fd !== undefined && this.length < this.fileBytes) this.save(this.fd, bytes);
     this.length += bytes.byteLength;
     const kept = bytes.subarray(Math.max(0, bytes.byteLength - TAIL_BYTES));
     if (this.used + kept.byteLength > this.recent.byteLength) {

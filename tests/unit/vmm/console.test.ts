@@ -73,6 +73,25 @@ test("a full disk takes the file away, not the console", () => {
   log.close();
 });
 
+test("a console that says more than the file may hold keeps its end, and says what is left out", () => {
+  const log = new ConsoleLog(freshPath(), new Reactor(), 100_000);
+  const piece = (i: number): string => `${String(i).padStart(9, "0")}\n`;
+  const all = Array.from({ length: 50_000 }, (_, i) => piece(i)).join("");
+  for (let at = 0; at < all.length; at += 1000) {
+    log.add("hvc0", bytes(all.slice(at, at + 1000)));
+    // While the tail still reaches back to the file nothing is missing.
+    if (log.length === 150_000) expect(text(log.all())).toBe(all.slice(0, 150_000));
+  }
+  const [start = "", left, end = ""] = text(log.all()).split(
+    /\n\[provium: (\d+) bytes of the console are left out here\]\n/,
+  );
+  expect(start).toBe(all.slice(0, 100_000));
+  expect(end.length).toBeGreaterThanOrEqual(64 * 1024);
+  expect(all.endsWith(end)).toBe(true);
+  expect(start.length + Number(left) + end.length).toBe(all.length);
+  log.close();
+});
+
 test("one write larger than the tail leaves its end there", () => {
   const log = new ConsoleLog(freshPath(), new Reactor());
   log.add("ttyS0", bytes("a".repeat(200_000)));
