@@ -53,7 +53,7 @@ _Noreturn void task_born(const struct agent *agent, pid_t agent_pid, uint8_t *ar
   if (getppid() != agent_pid) _exit(0);
   prctl(PR_SET_NAME, "provium-task");
   set_signals();
-  if (agent->in_guest) oom_score_adjust(agent->proc_fd, 0);
+  if (agent->in_guest) oom_score_adjust(agent->proc_fd, OOM_SCORE_OF_TASKS);
   setsid();
 
   int fds[] = {bell, answer, passage, agent->proc_fd, agent->null_fd};
@@ -69,7 +69,7 @@ _Noreturn void task_born(const struct agent *agent, pid_t agent_pid, uint8_t *ar
       .passage = fds[2],
       .proc_fd = fds[3],
       .null_fd = fds[4],
-      .commands_die_with_agent = !agent->in_guest,
+      .in_guest = agent->in_guest,
       .root_device = root.st_dev,
       .root_inode = root.st_ino,
   };

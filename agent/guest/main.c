@@ -125,7 +125,7 @@ static void protect(const struct agent *agent) {
 #define MCL_ONFAULT 4
 #endif
   if (!agent->in_guest) return;
-  oom_score_adjust(agent->proc_fd, -1000);
+  oom_score_adjust(agent->proc_fd, OOM_SCORE_OF_AGENT);
   mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 

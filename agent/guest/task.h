@@ -30,8 +30,8 @@ struct task {
   int passage;
   int proc_fd;
   int null_fd;
-  /** Commands die with the agent: on the host nobody else would end them. */
-  bool commands_die_with_agent;
+  /** Otherwise on the host, where commands die with the agent: nobody else would end them. */
+  bool in_guest;
 
   struct scratch scratch;
   /** Calls that other processes make in this task's memory. */

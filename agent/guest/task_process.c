@@ -10,6 +10,7 @@
 
 #include "descriptors.h"
 #include "messages.h"
+#include "oom.h"
 #include "task.h"
 
 /**
@@ -30,7 +31,7 @@ struct launch {
   char **programs;
   char *directory;
   int stdio[3];
-  bool die_with_agent;
+  const struct task *task;
   struct exec_failure *failure;
 };
 
@@ -44,7 +45,8 @@ static int child(void *argument) {
   struct launch *launch = argument;
   sigset_t none;
   int error = ENOENT;
-  if (launch->die_with_agent) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (launch->task->in_guest) oom_score_adjust(launch->task->proc_fd, OOM_SCORE_OF_COMMANDS);
+  else prctl(PR_SET_PDEATHSIG, SIGKILL);
   setsid();
   signal(SIGPIPE, SIG_DFL);
   sigemptyset(&none);
@@ -215,7 +217,7 @@ bool task_proc_start(struct task *task, struct bytes payload) {
   if (!task_decode(task, "PROC_START", &proc_start_fields_shape, payload, &request)) return false;
   if (request.argv.count == 0) return task_error(task, EINVAL, "exec", "`argv` is empty");
 
-  struct launch launch = {.die_with_agent = task->commands_die_with_agent};
+  struct launch launch = {.task = task};
   launch.failure = &((struct arena_page *)(void *)task->arena)->exec_failure;
   *launch.failure = (struct exec_failure){0};
   launch.argv = vector_of(task, &request.argv);
