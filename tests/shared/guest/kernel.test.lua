@@ -8,6 +8,7 @@ local LOCK_EX, LOCK_NB, LOCK_UN = 2, 4, 8
 local AT_FDCWD = -100
 
 local call = require("tests.shared.call")
+local epoll = require("tests.shared.epoll")(vm)
 local dir = vm:run("mktemp -d"):assert_ok().stdout:match("%S+")
 
 test("flock makes one worker wait until another lets go", function(t)
@@ -74,14 +75,12 @@ test("epoll tells of an eventfd that a thread has written", function(t)
   local w = vm:spawn_worker { thread = true }
   local event = call(vm, "eventfd2", { 0, 0 })
   local poll = call(vm, "epoll_create1", { 0 })
-  -- struct epoll_event is packed on x86-64 alone
-  local told = vm:arch() == "x86_64" and pack("u32 u64", 1, 4711) or pack("u32 u32 u64", 1, 0, 4711)
-  call(vm, "epoll_ctl", { poll, 1, event, 0 }, { [3] = told })
-  local pending = vm:syscall_async("epoll_pwait", { args = { poll, 0, 1, -1, 0, 8 }, bufs = { ("\0"):rep(#told) }, ptrs = { 1 } })
+  call(vm, "epoll_ctl", { poll, 1, event, 0 }, { [3] = epoll.event(1, 4711) })
+  local pending = vm:syscall_async("epoll_pwait", { args = { poll, 0, 1, -1, 0, 8 }, bufs = { epoll.room(1) }, ptrs = { 1 } })
   call(w, "write", { event, 0, 8 }, { [1] = pack("u64", 3) })
   local r = pending:await(10)
   t:assert_eq(r.ret, 1)
-  t:assert_eq(unpack("u64", r.out_bufs[1]:sub(-8)), 4711)
+  t:assert_eq(epoll.tag(r.out_bufs[1], 1), 4711)
   local _, count = call(vm, "read", { event, 0, 8 }, { [1] = ("\0"):rep(8) })
   t:assert_eq(unpack("u64", count), 3)
   call(vm, "close", { poll })

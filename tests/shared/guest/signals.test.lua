@@ -3,6 +3,7 @@
 local vm = provium:vm("signals", "default"):boot()
 local test = require("tests.shared.clean")(vm)
 local call = require("tests.shared.call")
+local epoll = require("tests.shared.epoll")(vm)
 local pack, unpack = provium.pack, provium.unpack
 local SIG_BLOCK, SIGUSR1, SIGUSR2 = 0, 10, 12
 local MONOTONIC = 1
@@ -66,12 +67,12 @@ test("one epoll hears of a signal, a timer and a pipe", function(t)
   local rd, wr = unpack("u32 u32", select(2, call(w, "pipe2", { 0, 0 }, { [0] = ("\0"):rep(8) })))
   local poll = call(w, "epoll_create1", { 0 })
   for fd, tag in pairs { [signal] = 1, [timer] = 2, [rd] = 3 } do
-    call(w, "epoll_ctl", { poll, 1, fd, 0 }, { [3] = pack("u32 u64", 1, tag) })
+    call(w, "epoll_ctl", { poll, 1, fd, 0 }, { [3] = epoll.event(1, tag) })
   end
   local function ready()
-    local n, events = call(w, "epoll_wait", { poll, 0, 3, 0 }, { [1] = ("\0"):rep(36) })
+    local n, events = call(w, "epoll_pwait", { poll, 0, 3, 0, 0, 8 }, { [1] = epoll.room(3) })
     local tags = {}
-    for i = 0, n - 1 do tags[#tags + 1] = unpack("u64", events:sub(i * 12 + 5, i * 12 + 12)) end
+    for i = 1, n do tags[i] = epoll.tag(events, i) end
     table.sort(tags)
     return table.concat(tags, " ")
   end

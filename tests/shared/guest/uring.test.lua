@@ -5,6 +5,7 @@ local test = require("tests.shared.clean")(vm)
 local call = require("tests.shared.call")
 local pack, unpack = provium.pack, provium.unpack
 
+local AT_FDCWD = -100
 local READ, WRITE, SHARED, ENOSYS, EPERM = 1, 2, 1, 38, 1
 local SQ_RING, CQ_RING, SQES = 0, 0x8000000, 0x10000000
 local NOP, OP_READ, OP_WRITE, GETEVENTS = 0, 22, 23, 1
@@ -101,12 +102,12 @@ test("a read that has to wait completes when another worker writes", function(t)
   local page = call(w, "mmap", { 0, 4096, READ | WRITE, 0x22, -1, 0 })
   local path = vm:run("mktemp -u"):assert_ok().stdout:match("%S+")
   vm:run({ "mkfifo", path }):assert_ok()
-  local rd = call(w, "open", { 0, 2, 0 }, { [0] = path .. "\0" })
+  local rd = call(w, "openat", { AT_FDCWD, 0, 2, 0 }, { [1] = path .. "\0" })
   r:queue(OP_READ, rd, 0, page, 5, 9)
   t:assert_eq(r:submit(1, 0), 1)
   t:assert_eq(next(r:completions()), nil)
   local other = vm:spawn_worker()
-  local fd = call(other, "open", { 0, 1, 0 }, { [0] = path .. "\0" })
+  local fd = call(other, "openat", { AT_FDCWD, 0, 1, 0 }, { [1] = path .. "\0" })
   provium:parallel(
     function() r:submit(0, 1) end,
     function() call(other, "write", { fd, 0, 5 }, { [1] = "later" }) end
