@@ -17,6 +17,10 @@ const BENCHES: Readonly<Record<string, { readonly what: string; readonly command
     what: "calls and bulk data against the raw channel",
     command: ["bun", "tests/bench/channel/run.ts"],
   },
+  guest: {
+    what: "commands, workers, streams and the console as a test uses them, and what they leave in memory",
+    command: ["bun", "tests/bench/guest/run.ts"],
+  },
   snapshot: {
     what: "restore against boot, reset between tests, memory of clones, QEMU's own ways",
     command: ["bun", "tests/bench/snapshot/run.ts"],
