@@ -63,6 +63,7 @@ test("bytes", { timeout = "1h" }, function(t)
 end)
 
 test("console", { timeout = "1h" }, function(t)
+  if os.getenv("VMM") == "local" then t:skip("the agent on this host has no console") end
   local length = 0
   watched(FLOOD .. " MB on the console", function()
     local stream = vm:console():read()
