@@ -1,6 +1,6 @@
 /** An open file in the guest: what `open_file` returns. Its descriptor is the kernel's, in the task that opened it. */
 
-import { ApiError } from "../errors/errors.ts";
+import { ApiError, GuestError } from "../errors/errors.ts";
 import type { Integer } from "../lab/ports.ts";
 import type { Registry } from "../lab/registry.ts";
 import type { Args } from "../lua/args.ts";
@@ -94,9 +94,15 @@ export class GuestFile extends Held {
       let done = 0;
       do {
         const piece = data.subarray(done, done + LARGEST_PIECE);
-        const written = yield* actor.write(fd, piece);
-        done += written;
-        if (written < piece.byteLength) break;
+        try {
+          const written = yield* actor.write(fd, piece);
+          done += written;
+          if (written < piece.byteLength) break;
+        } catch (error) {
+          // What was written before counts; the next write tells why there is no more.
+          if (done > 0 && error instanceof GuestError) break;
+          throw error;
+        }
       } while (done < data.byteLength);
       return done;
     });

@@ -1,6 +1,6 @@
 /** What tests see of tasks: `parallel`, `go`, and the Task userdata. */
 
-import { TimeoutError } from "../errors/errors.ts";
+import { ApiError, TimeoutError } from "../errors/errors.ts";
 import { after, NEVER, type Op, until } from "../sys/op.ts";
 import type { Args } from "./args.ts";
 import { defineClass, method } from "./native.ts";
@@ -37,6 +37,10 @@ defineClass<TaskHandle>({
       "Waits until the function has returned and gives its results; raises its error. Raises when the time in seconds is over first; the task goes on then.",
       function* ({ task }, args) {
         const seconds = args.optNumber(1, "timeout");
+        if (seconds !== undefined && !(seconds >= 0))
+          throw new ApiError(
+            `task:wait: timeout must be a number of seconds from 0 on, got number ${seconds}`,
+          );
         task.observed = true;
         const deadline = seconds === undefined ? NEVER : after(seconds * 1000);
         if (!(yield* until(() => task.done, deadline)))

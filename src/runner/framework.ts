@@ -211,6 +211,8 @@ export class Framework implements ContextHost {
       test.body.call(new TestContext(this, running));
       failure = this.lostTask();
     } catch (error) {
+      // What it has left running must not go on in the next test; the failure that is there speaks for all.
+      state.tasks.close();
       this.note(error);
       if (!(running.skipped !== undefined && error instanceof Error && isSkip(error)))
         failure = failureOf(state, error);
