@@ -3,7 +3,7 @@
 local vm = provium:vm("bench", "default", { memory = "512M" }):boot()
 
 local function number(name, standard) return math.tointeger(tonumber(os.getenv(name) or standard)) end
-local RUNS, MEGABYTES, FLOOD, WORKERS = number("RUNS", 10000), number("MEGABYTES", 1024), number("FLOOD", 100), 64
+local RUNS, MEGABYTES, FLOOD, WORKERS = number("RUNS", 10000), number("MEGABYTES", 1024), number("FLOOD", 20), 64
 
 local function proc(name)
   local file = io.open("/proc/self/" .. name)
@@ -68,7 +68,7 @@ test("console", { timeout = "1h" }, function(t)
   watched(FLOOD .. " MB on the console", function()
     local stream = vm:console():read()
     local flood = vm:run_async("yes 'a line of the flood, sixty-four bytes long with its newline ......' | head -c " ..
-      FLOOD * 1000000 .. " > /dev/hvc0; echo over-now > /dev/hvc0")
+      FLOOD * 1000000 .. " > /dev/console; echo over-now > /dev/console")
     local tail = ""
     repeat
       local chunk = assert(stream:next(60), "the console fell silent")

@@ -9,7 +9,7 @@ local function status_of(pid, key) return vm:read_file("/proc/" .. pid .. "/stat
 local function score_of(pid) return tonumber((vm:read_file("/proc/" .. pid .. "/oom_score_adj"))) end
 
 test("the agent cannot be killed for its memory nor swapped out, its task is the last to go, commands are as any", function(t)
-  local agent = vm:run({ "pidof", "provium-agent" }):assert_ok().stdout:match("%d+")
+  local agent = call(vm, "getppid", {})
   t:assert_eq(score_of(agent), -1000)
   t:assert(tonumber(status_of(agent, "VmLck")) > 0)
   local w = vm:spawn_worker()
@@ -39,7 +39,7 @@ test("a worker that eats all memory itself is told as killed; the main task stay
   local NORESERVE_POPULATE_PRIVATE_ANONYMOUS = 0x4000 | 0x8000 | 0x22
   local err = t:assert_raises(function() w:syscall("mmap", 0, 1 << 30, 3, NORESERVE_POPULATE_PRIVATE_ANONYMOUS, -1, 0) end)
   t:assert_contains(err, "worker")
-  t:assert_contains(err, "was killed by signal 9 (SIGKILL)")
+  t:assert_contains(err, "was killed by signal 9")
   t:assert(not w:alive())
   t:assert_eq(call(vm, "getpid", {}), task)
   t:assert(vm:run("true"):ok())
@@ -50,7 +50,7 @@ test("during a fork bomb calls are answered and new commands refused; it ends wi
   local threads = vm:read_file(limit)
   vm:write_file("/bomb", "#!/bin/sh\nwhile :; do /bomb & done\n", { perm = "0755" })
   vm:write_file(limit, "300")
-  local bomb = vm:run_async({ "/bomb" })
+  local bomb = vm:run_async("/bomb & wait; sleep 1000")
   local refusal
   wait_until(function()
     local ok, err = pcall(vm.run, vm, { "true" })
@@ -66,6 +66,6 @@ test("during a fork bomb calls are answered and new commands refused; it ends wi
   bomb:kill("kill")
   t:assert_eq(bomb:wait(120).signal, 9)
   vm:write_file(limit, threads)
-  t:assert_eq(vm:run({ "pidof", "bomb" }).stdout, "")
+  wait_until(function() return vm:run({ "pidof", "bomb" }).stdout == "" end, { timeout = 120, desc = "the end of the bomb" })
   vm:unlink("/bomb")
 end)
