@@ -5,6 +5,7 @@ export {};
 const BENCHES: Readonly<Record<string, { readonly what: string; readonly command: readonly string[] }>> = {
   start: { what: "start-up and size of the executable", command: ["bun", "tests/bench/start.ts"] },
   files: { what: "1,000 files of 10 tests on the local VMM", command: ["bun", "tests/bench/files.ts"] },
+  pool: { what: "how full the pool is under a mixed load", command: ["bun", "tests/bench/pool.ts"] },
   events: {
     what: "a run with a recording of its events against one without",
     command: ["bun", "tests/bench/events.ts"],
