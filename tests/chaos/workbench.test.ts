@@ -154,6 +154,21 @@ test("repl without a profile names the known ones; two are one too many", async 
   expect((await project.run(["repl", "a", "b"])).stderr).toContain("`b` is one too many");
 });
 
+test("repl --fixture starts from the fixture, built on the way where it is not there", async () => {
+  using project = new Project({
+    "provium.toml": '[provium]\nroots = ["."]\n',
+    "base.fixture.lua": `local vm = provium:vm("base", "default", { memory = "128M" }):boot()
+vm:write_file("/tmp/made", "by the fixture")
+return vm:snapshot()
+`,
+  });
+  const first = await piped(project, 'vm:read_file("/tmp/made")\n', ["repl", "--fixture", "base"]);
+  expect([first.stdout, first.code]).toEqual(['"by the fixture"\n', 0]);
+  const unknown = await piped(project, "1\n", ["repl", "--fixture", "bsae"]);
+  expect([unknown.code, unknown.stdout]).toEqual([2, ""]);
+  expect(unknown.stderr).toContain("bsae");
+});
+
 test("on a terminal: completion, a piece over several lines, Ctrl-D, and a history for the next time", async () => {
   using project = new Project();
   const seen = await atTerminal(project, REPL.join(" "), [
