@@ -79,3 +79,7 @@ export const failureOf = (state: LuaState, error: unknown): Failure => {
   const frames = error instanceof InterruptedError ? state.interruptedAt : [];
   return failureAt(state, renderError(error), frames, error);
 };
+
+/** What to do now, unless the reason says it already: messages that come from Lua carry their hint with them. */
+export const furtherHint = ({ reason, detail: { hint } }: Failure): string | undefined =>
+  hint === undefined || reason.includes(hint) ? undefined : hint;

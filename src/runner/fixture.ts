@@ -1,12 +1,12 @@
 /** The build of a fixture: its file runs once, alone, and what it returns becomes a snapshot. */
 
-import { ApiError, ProviumError } from "../errors/errors.ts";
+import { ApiError } from "../errors/errors.ts";
 import type { FileStatus } from "../events/types.ts";
 import { Recorder } from "../fixture/recorder.ts";
 import { fn } from "../lua/native.ts";
 import type { LuaState } from "../lua/state.ts";
 import { Chunk, type SessionHost } from "./chunk.ts";
-import { failureOf } from "./failure.ts";
+import { failureOf, furtherHint } from "./failure.ts";
 import type { BuiltFixture, Job } from "./protocol.ts";
 import { recordReads } from "./recording.ts";
 
@@ -73,8 +73,9 @@ export const buildFixture = (job: Job, staging: string, host: SessionHost): Fixt
 
 /** The failure in full: it is told in another file, where the report does not show this one's frames. */
 const told = (state: LuaState, error: unknown): string => {
-  const { reason, detail } = failureOf(state, error);
-  const hint = error instanceof ProviumError ? undefined : detail.hint;
+  const failure = failureOf(state, error);
+  const { reason, detail } = failure;
+  const hint = furtherHint(failure);
   return [
     reason,
     ...(detail.traceback === undefined ? [] : [detail.traceback]),

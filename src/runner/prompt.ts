@@ -13,7 +13,7 @@ import { until } from "../sys/op.ts";
 import type { Chunk } from "./chunk.ts";
 import { completions } from "./complete.ts";
 import { DeadlineError } from "./deadlines.ts";
-import { failureOf } from "./failure.ts";
+import { failureOf, furtherHint } from "./failure.ts";
 import type { Talk } from "./talk.ts";
 
 /** What errors call the lines of the prompt. */
@@ -112,12 +112,14 @@ export class Prompt {
   }
 
   private complain(error: unknown): void {
-    const { reason, detail } = failureOf(this.chunk.state, error);
+    const failure = failureOf(this.chunk.state, error);
+    const { reason, detail } = failure;
     const lines = [reason];
     // A position in the line just typed says nothing; the way through functions and files does.
     if (detail.traceback !== undefined && detail.traceback.split("\n").length > 2)
       lines.push(detail.traceback);
-    if (detail.hint !== undefined) lines.push(`try: ${detail.hint}`);
+    const hint = furtherHint(failure);
+    if (hint !== undefined) lines.push(`try: ${hint}`);
     this.say("err", lines.join("\n"));
   }
 

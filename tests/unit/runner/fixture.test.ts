@@ -52,6 +52,7 @@ describe("the file of a fixture", () => {
     for (const name of ["test", "todo"]) {
       const { error, built } = build(`${name}("x", function() end)`);
       expect(error).toContain(`f.fixture.lua:1: ${name}: a fixture has no tests`);
+      expect(error?.split("Tests go into the file that uses it.")).toHaveLength(2);
       expect(built).toBeUndefined();
     }
   });
