@@ -114,6 +114,7 @@ export const installApi = (context: ApiContext): Surface => {
       services: context.services,
       emit: context.emit,
       operations: job.operations === true,
+      settles: recorder !== undefined,
       file: job.path,
       accel: job.accel,
       transport: job.transport,

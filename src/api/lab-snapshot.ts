@@ -48,7 +48,7 @@ function* snapshot(self: Home, args: Args): Op<LabSnapshotHandle | string> {
 export function* restoreInto(api: Api, lab: Lab, directory: string): Op<readonly Vm[]> {
   const { vms: members, bridges: saved } = readLab(api.snapshots, directory);
   const vms = members.map((member) => memberOf(api, lab, member));
-  for (const vm of vms) yield* vm.snapshots.check("restore");
+  for (const vm of vms) yield* vm.snapshots.checkRestore();
   const bridges = new Map(saved.map((one) => [one.name, bridgeOf(api, lab, one)]));
   for (const { name, conditions } of saved) yield* (bridges.get(name) as Bridge).restore(conditions);
   // Each on the lab's own bridges; there may be others of the same names.

@@ -33,7 +33,7 @@ export class Baseline {
   static *take(vms: readonly Vm[], network: Network, files: SnapshotFiles): Op<Baseline> {
     const running = vms.filter((vm) => vm.running);
     const directories = running.map((vm) => files.fresh(`${vm.name}-baseline`));
-    const snapshots = yield* saveTogether(running, directories);
+    const snapshots = yield* saveTogether(running, directories, true);
     const of = new Map(running.map((vm, i) => [vm, snapshots[i] as Snapshot]));
     return new Baseline(
       files,

@@ -10,6 +10,8 @@ export interface VmHost {
   readonly resumeGuest: ResumeGuest;
   readonly snapshots: SnapshotFiles;
   readonly services: Services;
+  /** Snapshots are made to be restored often, so they are of guests at rest. */
+  readonly settles?: boolean;
   readonly emit: Emit;
   /** Every operation in a guest becomes an event. */
   readonly operations?: boolean;

@@ -30,8 +30,13 @@ export interface LabManifest {
   readonly bridges: readonly SavedBridge[];
 }
 
-/** Saves VMs, each booted, at one moment, each into a directory of its own; they go on. */
-export function* saveTogether(vms: readonly Vm[], directories: readonly string[]): Op<Snapshot[]> {
+/** Saves VMs, each booted, at one moment, each into a directory of its own; they go on. `often`: they will be restored often. */
+export function* saveTogether(
+  vms: readonly Vm[],
+  directories: readonly string[],
+  often = false,
+): Op<Snapshot[]> {
+  yield* all(vms.map((vm) => vm.snapshots.settle(often)));
   const savings: Saving[] = [];
   try {
     for (const vm of vms) savings.push(yield* vm.snapshots.begin());
@@ -55,7 +60,7 @@ export function* saveLab(
     throw new ApiError(`lab \`${lab}\` has no VMs to save`, {
       hint: "A lab is its direct VMs. Inside a test `provium` is the lab of that test; the file's VMs are saved at its top level.",
     });
-  for (const vm of vms) yield* vm.snapshots.check("snapshot");
+  for (const vm of vms) yield* vm.snapshots.checkSave();
   const members = vms.map(({ name, profile }) => ({
     name,
     profile: profile.name,
@@ -108,7 +113,7 @@ export function* restoreLab(
   members: readonly SavedMember[],
   vms: readonly Vm[],
 ): Op<void> {
-  for (const vm of vms) yield* vm.snapshots.check("restore");
+  for (const vm of vms) yield* vm.snapshots.checkRestore();
   try {
     yield* all(members.map(({ snapshot }, i) => (vms[i] as Vm).snapshots.restore(join(directory, snapshot))));
   } catch (error) {

@@ -128,6 +128,8 @@ export interface Machine {
   /** Process id of QEMU (or of the local agent). */
   readonly pid: number;
   readonly console: ConsolePort;
+  /** CPU time that it has used so far; undefined where nobody can tell. */
+  cpuMs?(): number | undefined;
   /** Wraps what waits for the guest, where the guest's time passes only then. */
   attend?<T>(op: Op<T>): Op<T>;
   /** Why the machine is gone, once it is: panic, exit of QEMU with its stderr, agent gone. */

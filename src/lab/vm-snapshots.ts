@@ -10,6 +10,7 @@ import type { SavedNic } from "./link.ts";
 import type { BootOptions } from "./options.ts";
 import type { LaunchSpec, Machine } from "./ports.ts";
 import type { Session } from "./session.ts";
+import { settled } from "./settled.ts";
 import { readSnapshot, type SavedVm, Saving, type Snapshot, sameImage } from "./snapshot.ts";
 import type { VmStory } from "./vm-story.ts";
 import { restoreWay, type WayUp } from "./way-up.ts";
@@ -51,13 +52,34 @@ export class VmSnapshots {
 
   constructor(private readonly keeper: SnapshotKeeper) {}
 
-  /** Throws unless the state allows it now. */
-  *check(call: "snapshot" | "restore"): Op<void> {
-    yield* this.keeper.allowed(call);
+  /** Throws unless it could go on from a snapshot now. */
+  *checkRestore(): Op<void> {
+    yield* this.keeper.allowed("restore");
+  }
+
+  /** What runs and would be saved. Throws unless all of it can be. */
+  *checkSave(): Op<{ readonly session: Session; readonly spec: LaunchSpec }> {
+    const { vm } = this.keeper;
+    const live = yield* this.keeper.live("snapshot");
+    // What the guest has written since its boot is in a file that only QEMU knows.
+    if (live.spec.rootDisk !== undefined)
+      throw new ApiError(
+        `snapshot: vm \`${vm.name}\` boots from a disk image, which a snapshot does not hold`,
+      );
+    // The guest's kernel and virtiofsd know files of it by numbers that no other virtiofsd would know.
+    if (live.spec.rootTree !== undefined)
+      throw new ApiError(
+        `snapshot: the root of vm \`${vm.name}\` is a tree of this host, which a snapshot does not hold`,
+      );
+    // Its agent comes to rest at a gate of its own, and its instruction count is not saved.
+    if (live.spec.deterministic === true)
+      throw new ApiError(`snapshot: vm \`${vm.name}\` is deterministic, which a snapshot does not hold`);
+    return live;
   }
 
   /** Writes the VM into a directory, which is made for it, and goes on. */
   *take(directory: string): Op<Snapshot> {
+    yield* this.settle();
     const saving = yield* this.begin();
     try {
       yield* saving.rest();
@@ -68,23 +90,19 @@ export class VmSnapshots {
     }
   }
 
+  /**
+   * Waits until the guest has little left to do behind its boot, which everyone who goes on from the snapshot would do
+   * again, each time. `wanted`: also where snapshots are not made to be restored often.
+   */
+  *settle(wanted = false): Op<void> {
+    const { session } = yield* this.checkSave();
+    if (wanted || this.keeper.host.settles === true) yield* settled(session.machine);
+  }
+
   /** The first step of a snapshot; `end` of what it returns must follow. Needs booted. */
   *begin(): Op<Saving> {
     const { vm, host, story, lineage } = this.keeper;
-    const { session, spec } = yield* this.keeper.live("snapshot");
-    // What the guest has written since its boot is in a file that only QEMU knows.
-    if (spec.rootDisk !== undefined)
-      throw new ApiError(
-        `snapshot: vm \`${vm.name}\` boots from a disk image, which a snapshot does not hold`,
-      );
-    // The guest's kernel and virtiofsd know files of it by numbers that no other virtiofsd would know.
-    if (spec.rootTree !== undefined)
-      throw new ApiError(
-        `snapshot: the root of vm \`${vm.name}\` is a tree of this host, which a snapshot does not hold`,
-      );
-    // Its agent comes to rest at a gate of its own, and its instruction count is not saved.
-    if (spec.deterministic === true)
-      throw new ApiError(`snapshot: vm \`${vm.name}\` is deterministic, which a snapshot does not hold`);
+    const { session, spec } = yield* this.checkSave();
     this.saving = true;
     return new Saving(vm, session, spec, this.keeper.nics(), this.keeper.disks, host.snapshots, {
       branch: () => lineage.branch(),

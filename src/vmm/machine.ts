@@ -10,6 +10,7 @@ import { connectVsock } from "../channel/vsock.ts";
 import { ProviumError, TimeoutError } from "../errors/errors.ts";
 import { AGENT_PORT, SERIAL_PORT_NAME } from "../guest/messages.ts";
 import type { DiskLink, LaunchSpec, Machine, MachineImage, NicSpec } from "../lab/ports.ts";
+import { cpuMsOf } from "../sys/cpu-time.ts";
 import { closeFd, dupFd } from "../sys/libc.ts";
 import { after, type Deadline, type Op, until } from "../sys/op.ts";
 import { type Child, exitText, type ProcessExit } from "../sys/process.ts";
@@ -110,6 +111,10 @@ export class QemuMachine implements Machine {
     this.panic ??= reason;
     if (complete) this.die();
     else this.dieIn(PANIC_MS);
+  }
+
+  cpuMs(): number | undefined {
+    return cpuMsOf(this.pid);
   }
 
   *connect(deadline: Deadline): Op<Channel> {

@@ -21,8 +21,8 @@ const FOREIGN: readonly (readonly [why: string, (manifest: Manifest) => Manifest
   ],
   [
     "another protocol of the agent",
-    (manifest) => ({ ...manifest, guest: { ...manifest.guest, protocol: 1 } }),
-    /the agent in the snapshot speaks protocol 1 and this provium speaks protocol \d+/,
+    (manifest) => ({ ...manifest, guest: { ...manifest.guest, protocol: 99 } }),
+    /the agent in the snapshot speaks protocol 99 and this provium speaks protocol \d+/,
   ],
   [
     "another channel",
