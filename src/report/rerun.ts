@@ -26,6 +26,9 @@ export const rerunCommand = (
   );
   const seed = file.seed ?? info.seed;
   if (seed !== undefined) words.push("--seed", seed);
+  // What it drew depends on which repetition it was.
+  const turn = / #(\d+)$/.exec(file.path)?.[1];
+  if (turn !== undefined) words.push("--repeat", turn);
   if (test !== undefined) words.push("--test", wholeTest(file, test));
   return words.map(quoted).join(" ");
 };

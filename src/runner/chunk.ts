@@ -17,6 +17,7 @@ import { globalAssertions } from "./assertions.ts";
 import { Deadlines } from "./deadlines.ts";
 import { captureOutput } from "./output.ts";
 import type { Job } from "./protocol.ts";
+import { FileRandom } from "./random.ts";
 import { refuseUnfit } from "./refusals.ts";
 
 /** What a file may take to close what it has opened: several machines that power off side by side. */
@@ -41,6 +42,7 @@ export class Chunk {
   readonly deadlines: Deadlines;
   /** Everything was closed as it should be. */
   clean = true;
+  private random: FileRandom | undefined;
 
   constructor(
     readonly job: Job,
@@ -67,7 +69,7 @@ export class Chunk {
     captureOutput(state, (text) => host.emit("output", { path: job.path, text }));
     refuseUnfit(state);
     for (const [name, value] of Object.entries(globalAssertions(state))) state.setGlobal(name, value);
-    if (job.seed !== undefined) seedRandom(state, BigInt(job.seed), job.path);
+    if (job.seed !== undefined) this.random = new FileRandom(state, `${job.seed}:${job.path}`);
     state.setGlobal("co", state.global("coroutine"));
     if (job.dialect === "classic") installClassicNames(state);
     this.guard();
@@ -87,6 +89,11 @@ export class Chunk {
       }
       return check();
     });
+  }
+
+  /** From here on `math.random` draws what it always draws at this place of the file. */
+  drawAnew(place: string): void {
+    this.random?.restart(place);
   }
 
   /** The file's top level. Throws what is wrong with the text. */
@@ -137,10 +144,4 @@ const installClassicNames = (state: LuaState): void => {
     "getn",
     fn("getn", "(t: table): integer", "The length of a sequence.", (args) => args.table(1).length),
   );
-};
-
-/** `math.random` starts where seed and path say: it differs from file to file and repeats with the seed. */
-const seedRandom = (state: LuaState, seed: bigint, path: string): void => {
-  const start = BigInt.asIntN(64, Bun.hash(`${seed}:${path}`) as bigint);
-  state.table("math").func("randomseed").call(start);
 };

@@ -37,6 +37,8 @@ export interface FrameworkHost {
   closeTest(): void;
   /** Runs an operation to its end. */
   wait(op: Op<void>): void;
+  /** Lets `math.random` go on from where it always is at this place of the file. */
+  drawAnew(place: string): void;
 }
 
 interface Registered {
@@ -151,7 +153,10 @@ export class Framework implements ContextHost {
   // --- classic ---------------------------------------------------------------------------------------------
 
   private runNow(test: Registered): void {
-    this.runOne({ ...test, name: unique(this.names, test.name) });
+    const name = unique(this.names, test.name);
+    this.runOne({ ...test, name });
+    // Whether it was among those chosen is not felt by what follows.
+    this.host.drawAnew(`after ${name}`);
     if (this.ended !== undefined) throw this.ended;
   }
 
@@ -202,6 +207,7 @@ export class Framework implements ContextHost {
     let failure: Failure | undefined;
     let entered = false;
     try {
+      this.host.drawAnew(`test ${test.name}`);
       surface.enterTest(test.name);
       entered = true;
       this.running = running;

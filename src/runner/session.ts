@@ -58,6 +58,7 @@ class Session {
       emit: host.emit,
       closeTest: () => chunk.close(chunk.surface.leaveTest()),
       wait: (op) => host.reactor.run(op),
+      drawAnew: (place) => chunk.drawAnew(place),
     });
   }
 
