@@ -10,28 +10,24 @@ export const TAB = "\t";
 /** Once `shows` has appeared behind what was waited for before, `types` is typed. */
 export type Turn = readonly [shows: string, types: string];
 
+/** Starts a line of shell on a terminal; what is written to its standard input is typed there. */
+export const onTerminal = (project: Project, line: string, env: Readonly<Record<string, string>>) =>
+  Bun.spawn(["script", "-qec", line, "/dev/null"], {
+    cwd: project.directory,
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { PATH: process.env.PATH ?? "", HOME: project.directory, PROVIUM_TMPDIR: project.temp, ...env },
+  });
+
 /** What stands on the screen at the end, "status N" in the last line. */
 export const atTerminal = async (
   project: Project,
   words: string,
   turns: readonly Turn[],
 ): Promise<string> => {
-  const child = Bun.spawn(
-    ["script", "-qec", `stty cols 100; trap : INT; ${EXECUTABLE} ${words}; echo status $?`, "/dev/null"],
-    {
-      cwd: project.directory,
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "pipe",
-      env: {
-        PATH: process.env.PATH ?? "",
-        HOME: project.directory,
-        PROVIUM_TMPDIR: project.temp,
-        TERM: "xterm",
-        NO_COLOR: "1",
-      },
-    },
-  );
+  const line = `stty cols 100; trap : INT; ${EXECUTABLE} ${words}; echo status $?`;
+  const child = onTerminal(project, line, { TERM: "xterm", NO_COLOR: "1" });
   const screen = new TestScreen(100);
   const left = [...turns];
   let unseen = "";

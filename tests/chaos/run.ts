@@ -86,7 +86,9 @@ export class Project {
   }
 }
 
-export const outcome = async (child: ReturnType<Project["start"]>): Promise<Outcome> => {
+export const outcome = async (
+  child: Pick<ReturnType<Project["start"]>, "stdout" | "stderr" | "exited" | "exitCode">,
+): Promise<Outcome> => {
   const [stdout, stderr] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),

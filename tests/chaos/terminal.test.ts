@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { TestScreen } from "../unit/report/screen.ts";
+import { atTerminal, CTRL_C, onTerminal } from "./person.ts";
 import { EXECUTABLE, outcome, Project } from "./run.ts";
 
 const FILES = {
@@ -9,21 +10,16 @@ const FILES = {
   "b.test.lua": `test("b", function(t) print("\\27[2J\\27[1;1Hgone?") end)\n`,
 };
 
-/** Runs on a terminal so many columns wide; everything that was sent to it. */
-const onTerminal = async (
+/** Runs on a terminal so many columns wide where nobody types; everything that was sent to it. */
+const watched = async (
   project: Project,
   columns: number,
   env: Readonly<Record<string, string>>,
   flags = "",
 ): Promise<string> => {
-  const command = `stty cols ${columns} rows 24; ${EXECUTABLE} --vmm local ${flags}; echo status $?`;
-  const child = Bun.spawn(["script", "-qec", command, "/dev/null"], {
-    cwd: project.directory,
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: { PATH: process.env.PATH ?? "", HOME: project.directory, PROVIUM_TMPDIR: project.temp, ...env },
-  });
+  const line = `stty cols ${columns} rows 24; ${EXECUTABLE} --vmm local ${flags}; echo status $?`;
+  const child = onTerminal(project, line, env);
+  child.stdin.end();
   return (await outcome(child)).stdout;
 };
 
@@ -33,7 +29,7 @@ const COLOUR = new RegExp(`${ESCAPE}\\[\\d+m`);
 for (const columns of [20, 100])
   test(`on a terminal of ${columns} columns the live view comes, goes, and leaves the report`, async () => {
     using project = new Project(FILES);
-    const sent = await onTerminal(project, columns, { TERM: "xterm" });
+    const sent = await watched(project, columns, { TERM: "xterm" });
     expect(sent).toContain("0/2 files");
     expect(sent).toContain(`A${ESCAPE}[J`);
     const screen = new TestScreen(columns);
@@ -48,10 +44,10 @@ for (const columns of [20, 100])
 
 test("NO_COLOR takes the colours and leaves the view", async () => {
   using project = new Project(FILES);
-  const sent = await onTerminal(project, 80, { TERM: "xterm", NO_COLOR: "1" });
+  const sent = await watched(project, 80, { TERM: "xterm", NO_COLOR: "1" });
   expect(sent).toContain("0/2 files");
   expect(sent).not.toMatch(COLOUR);
-  expect(await onTerminal(project, 80, { TERM: "xterm" })).toMatch(COLOUR);
+  expect(await watched(project, 80, { TERM: "xterm" })).toMatch(COLOUR);
 });
 
 const without: readonly [string, Readonly<Record<string, string>>, string][] = [
@@ -63,7 +59,7 @@ const without: readonly [string, Readonly<Record<string, string>>, string][] = [
 for (const [title, env, flags] of without)
   test(`under ${title} there is no view and no escape sequence`, async () => {
     using project = new Project(FILES);
-    const sent = await onTerminal(project, 80, env, flags);
+    const sent = await watched(project, 80, env, flags);
     expect(sent).not.toContain(ESCAPE);
     expect(sent).toContain("2 file(s); 1 passed, 1 failed, 0 skipped");
   });
@@ -79,34 +75,7 @@ test("Ctrl-C on a terminal is answered above the view, and the summary follows",
   using project = new Project({
     "a.test.lua": `test("waits", function() wait_until(function() return false end, { timeout = 600 }) end)\n`,
   });
-  const child = Bun.spawn(
-    ["script", "-qec", `trap : INT; ${EXECUTABLE} --vmm local; echo status $?`, "/dev/null"],
-    {
-      cwd: project.directory,
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "pipe",
-      env: {
-        PATH: process.env.PATH ?? "",
-        HOME: project.directory,
-        PROVIUM_TMPDIR: project.temp,
-        TERM: "xterm",
-      },
-    },
-  );
-  const screen = new TestScreen(80);
-  let pressed = false;
-  for await (const chunk of child.stdout) {
-    const text = new TextDecoder().decode(chunk);
-    screen.write(text);
-    if (!pressed && text.includes("waits")) {
-      pressed = true;
-      child.stdin.write("\u0003");
-      child.stdin.flush();
-    }
-    if (text.includes("status ")) child.stdin.end();
-  }
-  const seen = (await screen.lines()).join("\n");
+  const seen = await atTerminal(project, "--vmm local", [["waits", CTRL_C]]);
   expect(seen).toContain("provium: ending the run; once more ends it now");
   expect(seen).toContain("interrupted");
   expect(seen).toContain("status 130");
