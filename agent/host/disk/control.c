@@ -188,9 +188,12 @@ static void serve_load(struct control *control, int64_t id, const void *payload)
   const struct disk_load_fields *fields = payload;
   struct disk *disk = control->disk;
   char *path = text_of(fields->path);
-  int error = path == NULL ? ENOMEM : disk->image.readonly ? EPERM : image_load(&disk->image, path);
-  if (error == 0) disk_lose(disk);
-  answer(control, id, error);
+  const char *why = disk->image.readonly ? "is not for a readonly disk" : "";
+  int error = path == NULL ? ENOMEM : disk->image.readonly ? EPERM : image_load(&disk->image, path, &why);
+  if (error == 0) {
+    disk_lose(disk);
+    ok(control, id);
+  } else fail(control, id, error, why, false);
   free(path);
 }
 

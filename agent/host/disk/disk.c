@@ -1,5 +1,6 @@
 #include "disk.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,6 +11,10 @@ int disk_command(int argc, char **argv) {
     fputs("usage: provium-helper disk CONTROL_FD\n", stderr);
     return 2;
   }
+  /* A limit on the size of files (RLIMIT_FSIZE) is to fail the write, not to end the disk. */
+  signal(SIGXFSZ, SIG_IGN);
+  /* splice(2) to a client that has gone. */
+  signal(SIGPIPE, SIG_IGN);
   struct disk disk = {.log = {.fd = -1}};
   if (!loop_init(&disk.loop) || !control_open(&disk, (int)fd)) {
     fputs("provium-helper disk: cannot watch its control socket\n", stderr);

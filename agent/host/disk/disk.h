@@ -34,6 +34,8 @@ struct request {
   /** Once done: errno or 0, and whether a fault did it. */
   int error;
   bool injected;
+  /** Its data goes from socket to image or back by a conduit, and not through `data`. */
+  bool piped;
   /** Takes the request over. */
   void (*done)(struct request *request);
   /** Whose it is; NULL once that one is gone. */
@@ -82,6 +84,12 @@ struct request *request_new(struct disk *disk, enum operation operation, uint64_
 void request_free(struct request *request);
 /** Runs it, at once or when its delay is over; `done` is called in either case. The range has been checked. */
 void request_submit(struct request *request);
+/** What a piped write is made of, as it comes: `skip` bytes of it have been stored. Its error is kept. */
+void request_store(struct request *request, uint64_t skip, const uint8_t *data, uint64_t size);
+/** A read into `data`, as soon as that. */
+void request_read(struct request *request);
+/** The host's own storage has answered so. Returns `error`. */
+int request_told(struct request *request, int error);
 /** Nobody waits for those of `owner` any more; what waits is not done. */
 void requests_forget(struct disk *disk, const void *owner);
 /** What was acknowledged and not stored will not be. */

@@ -58,7 +58,7 @@ int image_lock(int fd, bool readonly);
 
 /** Copies the content into a new raw file without its holes. */
 int image_save(struct image *image, const char *path);
-/** Replaces the content by that of a raw file of the same size. */
-int image_load(struct image *image, const char *path);
+/** Replaces the content by that of a raw file of the same size. `*why` says more than errno. */
+int image_load(struct image *image, const char *path, const char **why);
 
 #endif

@@ -78,12 +78,13 @@ int image_save(struct image *image, const char *path) {
   return error;
 }
 
-int image_load(struct image *image, const char *path) {
+int image_load(struct image *image, const char *path, const char **why) {
   struct image source = {.scratch = true};
-  const char *why = NULL;
-  int error = image_open_raw(&source, path, true, -1, &why);
+  int error = image_open_raw(&source, path, true, -1, why);
   if (error != 0) return error;
+  *why = "has another size than the disk";
   error = source.size == image->size ? 0 : EINVAL;
+  if (error == 0) *why = "cannot be copied";
   if (error == 0) error = image->kind->zero(image, 0, image->size, true);
   if (error == 0) error = copy_all(&source, image);
   image_close(&source);

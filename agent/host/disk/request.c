@@ -71,8 +71,8 @@ static enum fault_kind kind_of(enum operation operation) {
   }
 }
 
-/** The host's own storage has answered. Each kind of failure is told once until something works again. */
-static int told(struct request *request, int error) {
+/** Each kind of failure is told once until something works again. */
+int request_told(struct request *request, int error) {
   struct disk *disk = request->disk;
   if (error != 0 && error != disk->trouble)
     control_trouble(disk, error, request->offset, request->operation != OPERATION_READ);
@@ -111,8 +111,21 @@ static int store(struct request *request, uint64_t offset, const uint8_t *data, 
   struct image *image = &request->disk->image;
   int error = data == NULL ? image->kind->zero(image, offset, size, request->punch)
                            : image->kind->write(image, offset, data, size);
-  if (told(request, error) == 0) write_log_write(&request->disk->log, offset, data, size, durable);
+  if (request_told(request, error) == 0) write_log_write(&request->disk->log, offset, data, size, durable);
   return error;
+}
+
+void request_store(struct request *request, uint64_t skip, const uint8_t *data, uint64_t size) {
+  uint64_t offset = request->offset + skip;
+  if (size == 0 || request->error != 0) return;
+  /* The disk may have been made smaller since. */
+  request->error = disk_check(request->disk, OPERATION_WRITE, offset, size);
+  if (request->error == 0) request->error = store(request, offset, data, size, request->fua);
+}
+
+void request_read(struct request *request) {
+  struct image *image = &request->disk->image;
+  request->error = request_told(request, image->kind->read(image, request->offset, request->data, request->length));
 }
 
 /** Applies what is to happen to lost writes with this flush, in the order in which they were made. */
@@ -121,10 +134,12 @@ static int settle_lost(struct request *request) {
   int error = 0;
   while (disk->lost != NULL) {
     struct lost_write *lost = disk->lost;
+    /* The disk may have been made smaller since. */
+    bool there = lost->size <= disk->image.size && lost->offset <= disk->image.size - lost->size;
     if (lost->on_flush == FLUSH_ERROR) {
       error = EIO;
       request->injected = true;
-    } else if (lost->on_flush == FLUSH_STORE) {
+    } else if (lost->on_flush == FLUSH_STORE && there) {
       int failure = store(request, lost->offset, lost->data, lost->size, false);
       if (error == 0) error = failure;
     }
@@ -136,7 +151,7 @@ static int settle_lost(struct request *request) {
 static int run_flush(struct request *request) {
   struct disk *disk = request->disk;
   int error = settle_lost(request);
-  int failure = told(request, disk->image.kind->flush(&disk->image));
+  int failure = request_told(request, disk->image.kind->flush(&disk->image));
   if (error == 0) error = failure;
   if (error == 0) write_log_flush(&disk->log);
   return error;
@@ -154,13 +169,25 @@ static int run_write(struct request *request, struct verdict verdict) {
   if (verdict.lost && !(request->fua && verdict.on_flush == FLUSH_STORE))
     return lose(disk, request->offset, data, verdict.keep, verdict.on_flush);
   int error = store(request, request->offset, data, verdict.keep, request->fua);
-  if (error == 0 && request->fua) error = told(request, disk->image.kind->flush(&disk->image));
+  if (error == 0 && request->fua) error = request_told(request, disk->image.kind->flush(&disk->image));
   return error;
+}
+
+/** A piped request is done but for this: the data of a read leaves with the answer, that of a write has come. */
+static void run_piped(struct request *request) {
+  struct image *image = &request->disk->image;
+  if (request->operation == OPERATION_WRITE && request->fua)
+    request->error = request_told(request, image->kind->flush(image));
+  request->done(request);
 }
 
 static void run(struct request *request) {
   struct disk *disk = request->disk;
   struct image *image = &disk->image;
+  if (request->piped) {
+    run_piped(request);
+    return;
+  }
   enum fault_kind kind = kind_of(request->operation);
   int error = disk_check(disk, request->operation, request->offset, request->length);
   struct verdict verdict = {.keep = request->length};
@@ -172,7 +199,7 @@ static void run(struct request *request) {
   if (error == 0) {
     switch (request->operation) {
       case OPERATION_READ:
-        error = told(request, image->kind->read(image, request->offset, request->data, request->length));
+        error = request_told(request, image->kind->read(image, request->offset, request->data, request->length));
         if (error == 0 && disk->faults.rules != NULL)
           faults_corrupt(&disk->faults, request->offset, request->data, request->length);
         break;

@@ -14,7 +14,7 @@
 
 #include "disk.h"
 
-#define IMAGE_BYTES 65536
+#define IMAGE_BYTES 262144
 #define INPUT_MAX 65536
 /** A server that needs more turns of its loop than this for so little input does not come to an end. */
 #define TURNS_MAX 100000

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { truncateSync } from "node:fs";
+import { readFileSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { DiskError } from "../../../src/errors/errors.ts";
 import { Bench, bytes, DISC, FLUSH, packed, READ, TRIM, WRITE, ZERO } from "./nbd-client.ts";
@@ -16,6 +16,7 @@ const filled = (size: number, with_: string): Uint8Array => new Uint8Array(size)
 const EIO = 5;
 const EPERM = 1;
 const EINVAL = 22;
+const EFBIG = 27;
 const ENOSPC = 28;
 
 describe("negotiation", () => {
@@ -189,6 +190,119 @@ describe("requests", () => {
   });
 });
 
+describe("large requests, whose pages are handed on", () => {
+  const LARGE = 1024 * 1024;
+  const pattern = (size: number): Uint8Array => Uint8Array.from({ length: size }, (_, i) => (i / 512) ^ i);
+  const writeHead = (offset: number, length: number): Uint8Array =>
+    packed([4, 0x25609513], [2, 0], [2, WRITE], [8, 1], [8, offset], [4, length]);
+  const stored = (offset: number, length: number): Buffer =>
+    Buffer.from(bench.ask("READ", { offset, length }).data as Uint8Array);
+
+  test("come whole at any offset and in pieces of any size", () => {
+    bench.open(undefined, 4 * LARGE);
+    const client = bench.connect();
+    client.go();
+    const data = pattern(LARGE + 3 * 512);
+    client.send(writeHead(7 * 512, data.byteLength), data.subarray(0, 1));
+    for (let at = 1, piece = 1; at < data.byteLength; at += piece, piece = (piece * 7 + 13) % 150_001)
+      client.send(data.subarray(at, at + piece));
+    expect(client.reply().error).toBe(0);
+    expect(stored(7 * 512, data.byteLength).equals(data)).toBe(true);
+    const asked = [1, 2, 3].map((n) => client.request(READ, n * 512, LARGE - n * 512));
+    for (const [i, cookie] of asked.entries()) {
+      const n = i + 1;
+      const { cookie: answered, data: read } = client.reply(LARGE - n * 512);
+      expect(answered).toBe(cookie);
+      expect(read.equals(stored(n * 512, LARGE - n * 512))).toBe(true);
+    }
+    client.close();
+  });
+
+  test("a write that breaks off leaves its whole sectors", () => {
+    bench.open();
+    const client = bench.connect();
+    client.go();
+    client.send(writeHead(0, LARGE), filled(100_000, "x"));
+    client.close();
+    bench.ask("DISCONNECT");
+    const whole = 195 * 512;
+    expect(stored(0, whole).equals(filled(whole, "x"))).toBe(true);
+    expect(stored(whole, LARGE - whole).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("a read of what has been truncated away is an error, and the next request is served", () => {
+    const made = join(bench.directory, "made");
+    Bun.spawnSync(["truncate", "-s", "2M", made]);
+    bench.open(made, -1);
+    truncateSync(made, LARGE);
+    const client = bench.connect();
+    client.go();
+    expect(client.call(READ, LARGE / 2, LARGE).error).toBe(EIO);
+    expect(client.call(READ, 0, LARGE).error).toBe(0);
+    bench.ask("FAULT_LIST");
+    expect(bench.troubles).toEqual([EIO]);
+    client.close();
+  });
+
+  test("a disk made smaller in the middle of a write refuses it and does not grow again", () => {
+    bench.open();
+    const client = bench.connect();
+    client.go();
+    client.send(writeHead(0, LARGE), filled(LARGE / 2, "x"));
+    bench.ask("RESIZE", { size: LARGE / 4 });
+    client.send(filled(LARGE / 2, "x"));
+    expect(client.reply().error).toBe(ENOSPC);
+    expect(client.call(READ, 0, 512).error).toBe(0);
+    expect(statSync(join(bench.directory, "image")).size).toBe(LARGE / 4);
+    client.close();
+  });
+
+  test("a log that begins in the middle of a write has all of it", () => {
+    bench.open();
+    const client = bench.connect();
+    client.go();
+    const data = pattern(LARGE);
+    client.send(writeHead(0, LARGE), data.subarray(0, 300_001));
+    bench.ask("LOG_START", {
+      base: bytes(join(bench.directory, "base")),
+      log: bytes(join(bench.directory, "log")),
+    });
+    client.send(data.subarray(300_001));
+    expect(client.reply().error).toBe(0);
+    expect(client.call(FLUSH, 0, 0).error).toBe(0);
+    const path = join(bench.directory, "image-after");
+    bench.ask("LOG_IMAGE", { path: bytes(path), flush: 1, unflushed: 0, seed: 0 });
+    expect(readFileSync(path).equals(data)).toBe(true);
+    client.close();
+  });
+
+  test("faults are felt by them as by small ones", () => {
+    bench.open();
+    const client = bench.connect();
+    client.go();
+    bench.fault(4, { times: 1, keep: 3 });
+    expect(client.call(WRITE, 0, LARGE, filled(LARGE, "x")).error).toBe(0);
+    expect(stored(0, LARGE).lastIndexOf("x")).toBe(3 * 512 - 1);
+    bench.fault(0, { first: LARGE - 512 });
+    expect(client.call(READ, 0, LARGE).error).toBe(EIO);
+    client.close();
+  });
+});
+
+test("a limit on the size of files fails the write behind it, tells the host, and ends nothing", () => {
+  bench.open();
+  const limited = Bun.spawnSync(["prlimit", "--pid", String(bench.process.pid), "--fsize=65536"]);
+  expect(limited.exitCode).toBe(0);
+  const client = bench.connect();
+  client.go();
+  for (const size of [512, 131072])
+    expect(client.call(WRITE, 131072, size, filled(size, "x")).error).toBe(EIO);
+  expect(client.call(WRITE, 0, 512, filled(512, "x")).error).toBe(0);
+  bench.ask("FAULT_LIST");
+  expect(bench.troubles).toEqual([EFBIG]);
+  client.close();
+});
+
 describe("faults", () => {
   const SLOW = 2;
   test("guest and sector calls feel the same ones", () => {
@@ -263,6 +377,17 @@ describe("faults", () => {
     bench.ask("DISCONNECT");
     bench.ask("FLUSH");
     expect(bench.ask("READ", { offset: 0, length: 512 }).data).toEqual(new Uint8Array(512));
+  });
+
+  test("a lost write that lies behind the end of a disk made smaller is stored nowhere", () => {
+    bench.open();
+    bench.fault(5);
+    bench.ask("WRITE", { offset: 1048064, data: filled(512, "n") });
+    bench.ask("WRITE", { offset: 0, data: filled(512, "n") });
+    bench.ask("RESIZE", { size: 524288 });
+    bench.ask("FLUSH");
+    expect(bench.ask("READ", { offset: 0, length: 512 }).data).toEqual(filled(512, "n"));
+    expect(statSync(join(bench.directory, "image")).size).toBe(524288);
   });
 
   test("rules that make no sense are refused", () => {
