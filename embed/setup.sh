@@ -25,6 +25,7 @@ qemu-system-x86_64:qemu-system-x86
 lua5.4:lua5.4
 mke2fs:e2fsprogs
 qemu-storage-daemon:qemu-system-common
+qemu-img:qemu-utils
 "
 fi
 

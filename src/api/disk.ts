@@ -105,6 +105,20 @@ function* writeBytes(host: HostDisk, offset: number, data: Uint8Array): Op<void>
   yield* host.write(offset, whole);
 }
 
+/** What the log of writes holds. ApiError when there is none. */
+function* recorded(self: Disk, call: string): Op<{ readonly flushes: number }> {
+  return yield* self.call(call, function* (host) {
+    try {
+      return yield* host.logState();
+    } catch (error) {
+      if (!(error instanceof DiskError) || error.errno !== ENOENT) throw error;
+      throw new ApiError(`disk:${call}: the writes of disk \`${self.id}\` have not been recorded`, {
+        hint: "disk:record_writes() begins a log.",
+      });
+    }
+  });
+}
+
 const faultTable = ({ fault, hits, left }: ActiveFault): Record<string, unknown> => ({
   mode: fault.mode,
   hits,
@@ -117,6 +131,7 @@ const inForce = (faults: readonly ActiveFault[]): readonly ActiveFault[] =>
 
 const diskMethod = method<Disk>;
 const TRANSFER_LIMIT = 1024 * 1024 * 1024;
+const ENOENT = 2;
 
 defineClass<Disk>({
   name: "Disk",
@@ -177,6 +192,10 @@ defineClass<Disk>({
         const mode = args.text(1, "mode");
         const table = args.optTable(2, "fault_inject: opts");
         const fault = parseFault(mode, table && optionTable(table));
+        if (fault.sectors !== undefined) {
+          const [first, last] = fault.sectors;
+          rangeOf(self, "fault_inject", first, (last - first + 1) * SECTOR_BYTES);
+        }
         yield* self.call("fault_inject", (host) => host.setFault(fault));
       },
     ),
@@ -255,8 +274,7 @@ defineClass<Disk>({
       },
     ),
     flush_count: diskMethod("(): integer", "How many flushes the log holds.", function* (self) {
-      const { flushes } = yield* self.call("flush_count", (host) => host.logState());
-      return flushes;
+      return (yield* recorded(self, "flush_count")).flushes;
     }),
     crash_image: diskMethod(
       '(flush: integer, opts?: {unflushed?: "none"|"all"|"random", seed?: integer}): string',
@@ -272,7 +290,7 @@ defineClass<Disk>({
             `disk:crash_image: unflushed must be ${UNFLUSHED.join(", ")}, got \`${wanted}\``,
           );
         const seed = BigInt.asUintN(64, BigInt(opts?.has("seed") ? opts.integer("seed") : 0));
-        const { flushes } = yield* self.call("crash_image", (host) => host.logState());
+        const { flushes } = yield* recorded(self, "crash_image");
         if (flush > flushes)
           throw new ApiError(
             `disk:crash_image: the log holds ${flushes} flushes, there is no flush ${flush}`,

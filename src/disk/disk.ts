@@ -12,7 +12,7 @@ import {
   sameTarget,
 } from "../lab/disk-faults.ts";
 import { type ActiveFault, type DiskSpec, type HostDisk, UNFLUSHED, type Unflushed } from "../lab/ports.ts";
-import { closeFd, socketPair } from "../sys/libc.ts";
+import { closeFd, describe, errnoName, socketPair } from "../sys/libc.ts";
 import type { Op } from "../sys/op.ts";
 import { MAX_TRANSFER_BYTES } from "./messages.ts";
 import { DiskProcess, type DiskProcessHost } from "./process.ts";
@@ -28,6 +28,8 @@ const SOCKET_BYTES = 1024 * 1024;
 /** 1 in units of the wire's probability. */
 const ALWAYS = 2 ** 32;
 const EAGAIN = 11;
+const EACCES = 13;
+const EROFS = 30;
 const NO_ARGUMENTS: readonly Uint8Array[] = [];
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -56,11 +58,15 @@ export class ServedDisk implements HostDisk {
         ? NO_ARGUMENTS
         : storageDaemonArguments(findStorageDaemon(host.env), { ...spec, path }).map(bytes);
     const label = `disk \`${spec.id}\``;
-    const server = DiskProcess.start(host, label, (errno, offset, write) =>
+    const told = new Set<number>();
+    const server = DiskProcess.start(host, label, (errno, offset, write) => {
+      if (told.has(errno)) return;
+      told.add(errno);
+      const deed = write ? "writing" : "reading";
       host.warn(
-        `${label}: ${write ? "writing" : "reading"} its image ${path} failed at byte ${offset}: ${new DiskError("", errno, false).message}`,
-      ),
-    );
+        `${label}: ${deed} its image ${path} failed at byte ${offset}: ${describe(errno)} (${errnoName(errno)})`,
+      );
+    });
     try {
       const { size } = yield* server.ask("OPEN", {
         path: bytes(daemon.length === 0 ? path : join(directory, "qsd")),
@@ -134,7 +140,12 @@ export class ServedDisk implements HostDisk {
   }
 
   *load(path: string): Op<void> {
-    yield* this.server.ask("LOAD", { path: bytes(path) });
+    try {
+      yield* this.server.ask("LOAD", { path: bytes(path) });
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      throw new DiskError(`\`${path}\` ${error.message}`, error.errno, error.injected, { cause: error });
+    }
   }
 
   *setFault(fault: DiskFault): Op<void> {
@@ -214,16 +225,17 @@ export class ServedDisk implements HostDisk {
 
 /** Why an image cannot be used: what the daemon said about it, or our own check. */
 const openError = (what: string, path: string, error: DiskError, said: string): Error => {
-  const locked = error.errno === EAGAIN || /Failed to get .*lock/.test(said);
-  const hint = locked
-    ? "An image is written by one VM at a time; several may share it when all of them attach it with readonly = true."
-    : undefined;
   const reason =
     said === ""
       ? error.message
-      : (said.split("\n").at(-1) as string).replace(/^.*?qemu-storage-daemon: /, "");
-  return new ApiError(`${what}: \`${path}\` ${said === "" ? reason : `cannot be used: ${reason}`}`, {
-    hint,
-    cause: error,
-  });
+      : `cannot be used: ${(said.split("\n").at(-1) as string).replace(/^.*?qemu-storage-daemon: /, "")}`;
+  return new ApiError(`${what}: \`${path}\` ${reason}`, { hint: remedy(error.errno, said), cause: error });
+};
+
+const remedy = (errno: number, said: string): string | undefined => {
+  if (errno === EAGAIN || /Failed to get .*lock/.test(said))
+    return "An image is written by one VM at a time; several may share it when all of them attach it with readonly = true.";
+  if (errno === EACCES || errno === EROFS || /Permission denied|Read-only file system/.test(said))
+    return "A file that may only be read is attached with readonly = true.";
+  return undefined;
 };

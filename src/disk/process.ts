@@ -32,6 +32,7 @@ const CONTROL_FD = 3;
 /** How long it may take to flush its image once its socket is closed. */
 const GOODBYE_MS = 5_000;
 const LENGTH_BYTES = 4;
+const EINVAL = 22;
 
 const plans = new Map(
   Object.entries(DISK_MESSAGES).map(([name, spec]) => [
@@ -183,5 +184,7 @@ const refusal = (frame: Frame): DiskError => {
   const code = Number(errno);
   const text = new TextDecoder().decode(message as Uint8Array);
   const words = `${describe(code)} (${errnoName(code)})`;
-  return new DiskError(text === "" ? words : `${text}: ${words}`, code, injected === true);
+  // A check of our own has said it all.
+  const whole = text === "" ? words : code === EINVAL ? text : `${text}: ${words}`;
+  return new DiskError(whole, code, injected === true);
 };

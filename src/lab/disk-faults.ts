@@ -43,6 +43,8 @@ export interface DiskFault {
 
 const SLOW_MS = 50;
 const LONGEST_DELAY_MS = 3_600_000;
+/** Of one read. The disk's process flips them one by one while everybody waits. */
+const MOST_BITS = 65_536;
 
 const COMMON = ["sectors", "times", "probability", "seed"] as const;
 const OWN: Readonly<Record<FaultMode, readonly string[]>> = {
@@ -74,11 +76,14 @@ export const parseFault = (name: string, options: Options | undefined): DiskFaul
     if (typeof key === "string" && known.includes(key)) continue;
     throw new ApiError(`${call}: ${mode} has no option \`${key}\` (${suggestion(String(key), known)})`);
   }
-  const whole = (key: string, standard: number, least: number): number => {
+  const whole = (key: string, standard: number, least: number, most = Number.MAX_SAFE_INTEGER): number => {
     const value = options?.get(key);
     if (value === undefined) return standard;
-    if (typeof value === "number" && Number.isSafeInteger(value) && value >= least) return value;
-    throw new ApiError(`${call}: opts.${key} must be an integer from ${least} on, got ${described(value)}`);
+    if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
+    const end = most === Number.MAX_SAFE_INTEGER ? "on" : `to ${most}`;
+    throw new ApiError(
+      `${call}: opts.${key} must be an integer from ${least} ${end}, got ${described(value)}`,
+    );
   };
   return {
     mode,
@@ -88,7 +93,7 @@ export const parseFault = (name: string, options: Options | undefined): DiskFaul
     seed: seedOf(options?.get("seed"), call),
     delayMs: delayOf(options, call),
     keep: whole("keep", 1, 0),
-    bits: whole("bits", 1, 1),
+    bits: whole("bits", 1, 1, MOST_BITS),
     onFlush: flushRuleOf(options?.get("on_flush"), call),
   };
 };
