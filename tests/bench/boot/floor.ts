@@ -5,12 +5,13 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildArchive } from "../../../src/boot/archive.ts";
+import { type ArchiveEntry, buildArchive } from "../../../src/boot/archive.ts";
 import {
   DEFAULT_GUEST_CMDLINE,
   type InstalledGuest,
   installDefaultGuest,
 } from "../../../src/boot/default-guest.ts";
+import { readModules } from "../../../src/boot/module-tree.ts";
 import { measureTsc, tscWords } from "../../../src/boot/tsc.ts";
 
 export interface Floor {
@@ -30,10 +31,13 @@ const TIMEOUT_MS = 120_000;
 
 export const accel = process.env.ACCEL ?? "tcg";
 
-/** Prepares kernel and initramfs in `directory`; needs `make build` before. */
+/** What the kernel of the default guest has as modules and the serial channel needs. It verifies each one's signature. */
+const CHANNEL_MODULES = ["virtio_pci", "virtio_console"];
+
+/** Prepares kernel and initramfs (`equipped`: also with the modules of the channel, loaded before the line) in `directory`; needs `make build` before. */
 export const prepareFloor = async (
   directory: string,
-): Promise<{ readonly best: Floor; readonly guest: InstalledGuest }> => {
+): Promise<{ readonly best: Floor; readonly equipped: Floor; readonly guest: InstalledGuest }> => {
   mkdirSync(directory, { recursive: true });
   const init = join(directory, "init");
   const compiled = Bun.spawnSync([
@@ -57,10 +61,14 @@ export const prepareFloor = async (
     directory,
   );
   const initrd = join(directory, "floor.cpio");
-  writeFileSync(
-    initrd,
-    buildArchive([{ type: "file", name: "init", mode: 0o755, data: readFileSync(init) }]),
+  const program: ArchiveEntry = { type: "file", name: "init", mode: 0o755, data: readFileSync(init) };
+  writeFileSync(initrd, buildArchive([program]));
+  const modules = await readModules(guest.modules, CHANNEL_MODULES);
+  const files = modules.map(
+    ({ data }, n): ArchiveEntry => ({ type: "file", name: String(n), mode: 0o644, data }),
   );
+  const equippedInitrd = join(directory, "equipped.cpio");
+  writeFileSync(equippedInitrd, buildArchive([program, ...files]));
   const words = accel === "kvm" ? "" : ` nolapic_timer ${tscWords(await measureTsc(HELPER), "")}`;
   const best: Floor = {
     cpu: accel === "kvm" ? "host" : "max,erms=off,fsrm=off",
@@ -71,7 +79,7 @@ export const prepareFloor = async (
     memory: "512M",
     extra: [],
   };
-  return { best, guest };
+  return { best, equipped: { ...best, initrd: equippedInitrd }, guest };
 };
 
 /** Seconds of one boot. Throws with the end of the console when the line does not come. */
