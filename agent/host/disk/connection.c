@@ -55,20 +55,26 @@ void connection_rearm(struct connection *connection) {
   loop_rearm(&connection->disk->loop, &connection->watch, events);
 }
 
+/** Serves what has been read. What must wait for room is served once answers have left, however that comes. */
+static bool serve(struct connection *connection) {
+  for (;;) {
+    if (!incoming_serve(connection)) return false;
+    if (!connection_full(connection)) return true;
+    if (!outgoing_flush(connection)) return false;
+    if (connection_full(connection)) return true;
+  }
+}
+
 static void ready(void *context, uint32_t events) {
   struct connection *connection = context;
   bool alive = true;
   connection->serving = true;
-  if ((events & EPOLLOUT) != 0) {
-    alive = outgoing_flush(connection);
-    /* Answers that left make room for what is in the buffer already. */
-    if (alive) alive = incoming_serve(connection);
-  }
+  if ((events & EPOLLOUT) != 0) alive = outgoing_flush(connection) && serve(connection);
   if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
     for (int turn = 0; turn < READ_TURNS && alive && !connection->leaving && !connection_full(connection); turn++) {
       int step = incoming_pull(connection);
       if (step == 0) break;
-      alive = step > 0 && incoming_serve(connection);
+      alive = step > 0 && serve(connection);
     }
     /* Nobody is there to be answered. */
     if ((events & EPOLLIN) == 0 && (connection->leaving || connection_full(connection))) alive = false;

@@ -102,6 +102,16 @@ describe("requests", () => {
     client.close();
   });
 
+  test("more than are served at once are all answered though nothing more is sent", () => {
+    bench.open();
+    const client = bench.connect();
+    client.go();
+    const request = packed([4, 0x25609513], [2, 0], [2, FLUSH], [8, 1], [8, 0], [4, 0]);
+    client.send(...Array<Uint8Array>(1000).fill(request));
+    for (let i = 0; i < 1000; i++) expect(client.reply().error).toBe(0);
+    client.close();
+  });
+
   test("zeroes and trimmed sectors read as zeroes", () => {
     bench.open();
     const client = bench.connect();
