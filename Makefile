@@ -30,7 +30,7 @@ help:
 	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest; GUEST_ARM64=1: with agent and guest for arm64 too)'
 	@echo 'make demo     build, then run the example suite in real virtual machines'
 	@echo 'make test     build, lint, and every test'
-	@echo 'make test-arm64  the suites of tests/vm in emulated arm64 machines'
+	@echo 'make test-arm64  the suites of machines in emulated arm64 ones'
 	@echo 'make test-distribution  a Debian image with systemd, made by debootstrap (as root), in a machine'
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make test-install  installs into bare roots and runs the demo there, as root and not (needs root, debootstrap)'
@@ -125,7 +125,7 @@ build: dist/provium
 demo: build
 	dist/provium demo
 
-ARM64_SUITES := $(filter-out tests/vm/vsock/%,$(wildcard tests/vm/*/*.test.lua))
+ARM64_SUITES := $(filter-out tests/vm/vsock/%,$(wildcard tests/vm/*/*.test.lua)) tests/shared
 
 # --- proof --------------------------------------------------------------------------------------------------
 

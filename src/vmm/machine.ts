@@ -16,21 +16,19 @@ import { after, type Deadline, type Op, until } from "../sys/op.ts";
 import { type Child, exitText, type ProcessExit } from "../sys/process.ts";
 import type { Reactor } from "../sys/reactor.ts";
 import { Timer } from "../sys/timer.ts";
-import { BOARDS } from "./architecture.ts";
+import { BOARDS, type Board } from "./architecture.ts";
 import { AGENT_DEVICE } from "./arguments.ts";
 import type { MachineConsole } from "./console.ts";
 import { disk, diskDevice, diskNode, FIRST_WIRE, format, wire, wireNode } from "./disks.ts";
 import type { EntropyServer } from "./entropy.ts";
 import { Mailbox } from "./mailbox.ts";
 import { netdev, nic, nicDevice, nicWire } from "./nics.ts";
-import type { Plug } from "./plug.ts";
 import type { JsonObject, Qmp, QmpEvent } from "./qmp.ts";
 import { saveMachine } from "./save.ts";
 import type { TreeServer } from "./virtiofsd.ts";
 
-/** How long a panic may go on printing, and a closed agent port or monitor may wait for the real reason. */
+/** How long a panic may go on printing. */
 const PANIC_MS = 150;
-const REASON_MS = 100;
 /** A monitor command is answered in a millisecond; a host that swaps may need longer. */
 const COMMAND_MS = 10_000;
 /** Reading the devices of a snapshot takes milliseconds. */
@@ -59,7 +57,7 @@ export class QemuMachine implements Machine {
   readonly console: MachineConsole;
   death: Error | undefined;
   private readonly mailbox: Mailbox | undefined;
-  private readonly plug: Plug;
+  private readonly board: Board;
   private readonly listeners: ((reason: Error) => void)[] = [];
   /** The guest has the agent's port open. */
   private agentOpen = false;
@@ -88,7 +86,7 @@ export class QemuMachine implements Machine {
 
   constructor(private readonly parts: MachineParts) {
     this.mailbox = parts.agent instanceof Mailbox ? parts.agent : undefined;
-    this.plug = BOARDS[parts.spec.architecture].plug;
+    this.board = BOARDS[parts.spec.architecture];
     this.transport = this.mailbox !== undefined ? "mailbox" : "fd" in parts.agent ? "serial" : "vsock";
     this.cid = "cid" in parts.agent ? parts.agent.cid : undefined;
     this.pid = parts.child.pid;
@@ -98,7 +96,7 @@ export class QemuMachine implements Machine {
     parts.qmp.onEvent((event) => this.event(event));
     parts.child.onExit((exit) => this.exited(exit));
     // Where QEMU has ended first, its exit explains more.
-    parts.tree?.onEnd(() => this.dieIn(REASON_MS));
+    parts.tree?.onEnd(() => this.dieIn(this.board.goingDownMs));
   }
 
   onDeath(listener: (reason: Error) => void): void {
@@ -195,7 +193,7 @@ export class QemuMachine implements Machine {
       throw error;
     }
     try {
-      yield* this.command("device_add", nic(spec, this.plug));
+      yield* this.command("device_add", nic(spec, this.board.plug));
       if (!spec.up) yield* this.setLink(spec.id, false);
     } catch (error) {
       qmp.post("netdev_del", { id: wire });
@@ -207,7 +205,7 @@ export class QemuMachine implements Machine {
     const device = nicDevice(id);
     yield* this.command("device_del", { id: device });
     const gone = (): boolean => this.unplugged.has(device) || this.death !== undefined || this.closed;
-    yield* until(gone, after(this.plug.letGoMs));
+    yield* until(gone, after(this.board.plug.letGoMs));
     yield* this.command("netdev_del", { id: nicWire(id) });
     return this.unplugged.delete(device);
   }
@@ -222,7 +220,7 @@ export class QemuMachine implements Machine {
     yield* this.addWire(link, FIRST_WIRE);
     try {
       yield* this.command("blockdev-add", format(link, FIRST_WIRE));
-      yield* this.command("device_add", disk(link, this.plug));
+      yield* this.command("device_add", disk(link, this.board.plug));
     } catch (error) {
       this.parts.qmp.post("blockdev-del", { "node-name": diskNode(link.id) });
       this.parts.qmp.post("blockdev-del", { "node-name": wireNode(link.id, FIRST_WIRE) });
@@ -235,12 +233,12 @@ export class QemuMachine implements Machine {
     this.kept.delete(device);
     yield* this.command("device_del", { id: device });
     const answered = (): boolean => this.unplugged.has(device) || this.kept.has(device) || this.closed;
-    yield* until(() => answered() || this.death !== undefined, after(this.plug.letGoMs));
+    yield* until(() => answered() || this.death !== undefined, after(this.board.plug.letGoMs));
     if (this.death !== undefined) throw this.death;
     if (!this.unplugged.delete(device))
       return this.kept.has(device)
         ? "the guest refuses to let go of it"
-        : `the guest did not answer within ${this.plug.letGoMs / 1000} s`;
+        : `the guest did not answer within ${this.board.plug.letGoMs / 1000} s`;
     yield* this.command("blockdev-del", { "node-name": diskNode(id) });
     yield* this.command("blockdev-del", { "node-name": wireNode(id, this.wires.get(id) ?? FIRST_WIRE) });
     return undefined;
@@ -329,7 +327,7 @@ export class QemuMachine implements Machine {
     const lost = this.agentOpen && !open;
     this.agentOpen = open;
     if (open) this.agentCame();
-    else if (lost && !this.resetting) this.dieIn(REASON_MS);
+    else if (lost && !this.resetting) this.dieIn(this.board.goingDownMs);
   }
 
   /** The guest is up again: from now on a restart from inside is its end. */

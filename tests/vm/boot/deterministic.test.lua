@@ -1,4 +1,5 @@
 -- Machines whose runs repeat: the same instructions at the same moments of the guest's time, whatever the host does.
+-- Only x86-64 machines do, hence the tag.
 
 local LOUD = "panic=-1 ignore_loglevel printk.time=1"
 
@@ -16,7 +17,7 @@ local function life(g)
   return table.concat(said), console
 end
 
-test("two runs print the same consoles, read the same random bytes and count the same interrupts", { timeout = "900s" }, function(t)
+test("two runs print the same consoles, read the same random bytes and count the same interrupts", { tags = "pc", timeout = "900s" }, function(t)
   local g = provium:vm("g", "default", { deterministic = true, kernel_cmdline = LOUD, boot_timeout = "120s" })
   local said, console = life(g)
   t:assert_contains(console, "random: crng init done")
@@ -26,7 +27,7 @@ test("two runs print the same consoles, read the same random bytes and count the
   t:assert_eq(console_again, console)
 end)
 
-test("another seed gives other random bytes", { timeout = "900s" }, function(t)
+test("another seed gives other random bytes", { tags = "pc", timeout = "900s" }, function(t)
   local g = provium:vm("h", "default", { deterministic = true, boot_timeout = "120s" })
   local function bytes(seed)
     g:boot{ rng_seed = seed }
@@ -39,7 +40,7 @@ test("another seed gives other random bytes", { timeout = "900s" }, function(t)
   t:assert_neq(bytes(2), first)
 end)
 
-test("the guest's time stands still while the test does something else", { timeout = "300s" }, function(t)
+test("the guest's time stands still while the test does something else", { tags = "pc", timeout = "300s" }, function(t)
   local g = provium:vm("still", "default", { deterministic = true, initial_time = 1000000000.5, boot_timeout = "120s" }):boot()
   local function uptime()
     return tonumber(g:read_file("/proc/uptime"):match("^[%d.]+"))
@@ -56,7 +57,7 @@ test("the guest's time stands still while the test does something else", { timeo
   t:assert_contains(err, "is deterministic")
 end)
 
-test("a deterministic machine of several CPUs is refused", function(t)
+test("a deterministic machine of several CPUs is refused", { tags = "pc" }, function(t)
   local g = provium:vm("many", "default", { deterministic = true, cpus = 2 })
   t:assert_contains(tostring(t:assert_raises(function() g:boot() end)), "a deterministic machine has one CPU, and 2 are asked for")
 end)

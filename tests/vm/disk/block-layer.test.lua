@@ -93,8 +93,9 @@ test("a snapshot keeps the content of its moment, and restore brings it back", f
   t:assert_eq(v:run("dd if=" .. c:guest_path() .. " bs=512 skip=3 count=1 2>/dev/null"):assert_ok().stdout:sub(1, 6), "before")
 end)
 
-test("fifty disks come and go", function(t)
-  for i = 1, 50 do
+test("one disk after another comes and goes", function(t)
+  -- An arm64 guest thinks for five seconds before it lets go of one.
+  for i = 1, g:arch() == "x86_64" and 50 or 5 do
     local d = g:attach_disk{ id = "turn" .. i, size = "1M" }
     g:run("dd if=/dev/zero of=" .. d:guest_path() .. " bs=4k count=1 oflag=direct"):assert_ok()
     d:detach()
