@@ -21,9 +21,10 @@ import { rootTreeArguments } from "./root-tree.ts";
 export interface Descriptors {
   /** QMP. */
   readonly monitor: number;
-  /** ttyS0 (or ttyAMA0) and hvc0, unless they are files. */
+  /** ttyS0 (or ttyAMA0), unless it is a file. */
   readonly serial?: number | undefined;
-  readonly hypervisor?: number | undefined;
+  /** hvc0: the path of its pipes, without `.in` and `.out`, unless it is a file. */
+  readonly hypervisor?: string | undefined;
   /** The agent's virtio-serial port; on the serial transport only. */
   readonly agent?: number | undefined;
   /** An open /dev/vhost-vsock that has reserved `cid`; on vsock only. */
@@ -134,9 +135,14 @@ const diskArguments = (link: DiskLink, plug: Plug, descriptor: number | undefine
   ...["-device", JSON.stringify(disk(link, plug))],
 ];
 
-/** A console: written to a file where the pace of a reader must not be felt. */
-const consoleOf = (id: "serial0" | "hvc0", fd: number | undefined, files: Files | undefined): string[] =>
-  files === undefined ? socket(id, fd as number) : ["-chardev", `file,id=${id},path=${escaped(files[id])}`];
+/** A console that is written to a file: the pace of a reader must not be felt. */
+const file = (id: string, path: string): string[] => ["-chardev", `file,id=${id},path=${escaped(path)}`];
+
+/**
+ * The named pipes PATH.in and PATH.out. A serial port waits for a reader that is behind; a virtio console does not, and
+ * QEMU drops what does not fit (hw/char/virtio-console.c). A pipe has room for more of it than a socket.
+ */
+const pipes = (id: string, path: string): string[] => ["-chardev", `pipe,id=${id},path=${escaped(path)}`];
 
 const socket = (id: string, fd: number): string[] => ["-chardev", `socket,id=${id},fd=${fd}`];
 
@@ -193,7 +199,7 @@ export const qemuArguments = (
   ...["-action", "reboot=shutdown,shutdown=poweroff,panic=pause"],
   ...socket("monitor", descriptors.monitor),
   ...["-mon", "chardev=monitor,mode=control"],
-  ...consoleOf("serial0", descriptors.serial, files),
+  ...(files === undefined ? socket("serial0", descriptors.serial as number) : file("serial0", files.serial0)),
   ...BOARDS[spec.architecture].serial("serial0"),
   // Left to itself the device has 31 ports, and the guest's driver sets up queues for each before the first works.
   // Without ioeventfd a kick is served where it happens instead of in another thread: bulk data into the guest goes
@@ -202,7 +208,7 @@ export const qemuArguments = (
     "-device",
     "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on,max_ports=2,ioeventfd=off",
   ],
-  ...consoleOf("hvc0", descriptors.hypervisor, files),
+  ...(files === undefined ? pipes("hvc0", descriptors.hypervisor as string) : file("hvc0", files.hvc0)),
   ...["-device", "virtconsole,bus=serial.0,nr=0,chardev=hvc0"],
   ...agentChannel(descriptors),
   ...entropy(descriptors.entropy, spec.hardwareRng === true && !spec.deterministic),

@@ -33,20 +33,27 @@ interface Line {
   close(): void;
 }
 
-/** Our end of QEMU's chardev. */
-class SocketLine implements Line {
+/** Our ends of a chardev: what QEMU says is read from the one, what we say is written to the other. */
+export interface Ends {
+  readonly reads: number;
+  readonly writes: number;
+}
+
+/** A socket, one descriptor for both directions, or two pipes. */
+class OpenLine implements Line {
   readonly panic = new PanicWatch();
   private watch: Watch | undefined;
   private readonly chunk = new Uint8Array(CHUNK_BYTES);
 
   constructor(
     readonly device: ConsoleDevice,
-    private readonly fd: number,
+    private readonly ends: Ends,
     private readonly reactor: Reactor,
     private readonly heard: (line: Line, bytes: Uint8Array) => void,
   ) {
-    setNonBlocking(fd);
-    this.watch = reactor.watch(fd, POLLIN, () => this.drain());
+    setNonBlocking(ends.reads);
+    setNonBlocking(ends.writes);
+    this.watch = reactor.watch(ends.reads, POLLIN, () => this.drain());
   }
 
   get open(): boolean {
@@ -55,7 +62,7 @@ class SocketLine implements Line {
 
   drain(): void {
     while (this.watch !== undefined) {
-      const n = readSome(this.fd, this.chunk);
+      const n = readSome(this.ends.reads, this.chunk);
       if (n === -EAGAIN) return;
       if (n <= 0) {
         this.close();
@@ -72,7 +79,7 @@ class SocketLine implements Line {
   *write(data: Uint8Array, deadline: Deadline): Op<"done" | "late" | "closed"> {
     for (let at = 0; at < data.byteLength; ) {
       if (this.watch === undefined) return "closed";
-      const n = writeSome(this.fd, data.subarray(at));
+      const n = writeSome(this.ends.writes, data.subarray(at));
       if (n >= 0) at += n;
       else if (n !== -EAGAIN) return "closed";
       else if (!(yield* this.writable(deadline))) return "late";
@@ -84,12 +91,12 @@ class SocketLine implements Line {
     if (this.watch === undefined) return;
     this.watch.close();
     this.watch = undefined;
-    closeFd(this.fd);
+    for (const fd of new Set([this.ends.reads, this.ends.writes])) closeFd(fd);
   }
 
   private *writable(deadline: Deadline): Op<boolean> {
     let ready = false;
-    const watch = this.reactor.watch(this.fd, POLLOUT, () => {
+    const watch = this.reactor.watch(this.ends.writes, POLLOUT, () => {
       ready = true;
     });
     try {
@@ -143,12 +150,12 @@ export class MachineConsole implements ConsolePort {
   private readonly asked: boolean;
 
   /**
-   * Takes over both descriptors, or makes the files at those paths for QEMU to write; the log is the new file `path`. `panicked` hears of a panic as soon as it has
-   * begun (`complete` false) and again when its report has ended.
+   * Takes over the descriptors of both, or makes the files at those paths for QEMU to write; the log is the new file
+   * `path`. `panicked` hears of a panic as soon as it has begun (`complete` false) and again when its report has ended.
    */
   constructor(
     path: string,
-    devices: Readonly<Partial<Record<ConsoleDevice, number | string>>>,
+    devices: Readonly<Partial<Record<ConsoleDevice, Ends | string>>>,
     device: ConsoleDevice,
     reactor: Reactor,
     panicked: (reason: string, complete: boolean) => void,
@@ -159,9 +166,9 @@ export class MachineConsole implements ConsolePort {
       if (line.panic.reason !== undefined) panicked(line.panic.reason, line.panic.ended);
     };
     this.lines = Object.entries(devices).map(([name, where]) =>
-      typeof where === "number"
-        ? new SocketLine(name as ConsoleDevice, where, reactor, heard)
-        : new FileLine(name as ConsoleDevice, where, heard),
+      typeof where === "string"
+        ? new FileLine(name as ConsoleDevice, where, heard)
+        : new OpenLine(name as ConsoleDevice, where, reactor, heard),
     );
     this.asked = Object.values(devices).some((where) => typeof where === "string");
     this.input = this.lines.find((line) => line.device === device) as Line;

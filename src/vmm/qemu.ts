@@ -1,6 +1,7 @@
 /**
- * Starts machines with QEMU. Everything that QEMU needs from us (monitor, consoles, agent port, vsock) is a
- * descriptor that it inherits: no socket file, nothing to clean up, nothing that another user could open.
+ * Starts machines with QEMU. What QEMU needs from us (monitor, serial port, agent port, vsock) is a descriptor that it
+ * inherits: no socket file, nothing to clean up, nothing that another user could open. Only the pipes of the virtio
+ * console have names, in the machine's own directory.
  */
 
 import { mkdirSync } from "node:fs";
@@ -9,13 +10,14 @@ import { SEND_BUFFER_BYTES } from "../channel/stream.ts";
 import { HostError } from "../errors/errors.ts";
 import type { LaunchSpec, Machine, Vmm } from "../lab/ports.ts";
 import { SERIAL_CONSOLE } from "../sys/architecture.ts";
+import { openFifo } from "../sys/fifo.ts";
 import { closeFd, dupFd, socketPair } from "../sys/libc.ts";
 import { after, type Deadline, type Op } from "../sys/op.ts";
 import { type Child, exitText, spawn } from "../sys/process.ts";
 import type { Reactor } from "../sys/reactor.ts";
 import { type Descriptors, type Files, qemuArguments } from "./arguments.ts";
 import { reserveCid } from "./cid.ts";
-import { consoleDevice, MachineConsole } from "./console.ts";
+import { consoleDevice, type Ends, MachineConsole } from "./console.ts";
 import { EntropyServer } from "./entropy.ts";
 import { writeFirmware } from "./guest-memory.ts";
 import { checkImage } from "./image.ts";
@@ -37,6 +39,11 @@ export interface QemuHost {
 /** First descriptor number that QEMU inherits beyond the standard three. */
 const FIRST_FD = 3;
 const EXIT_MS = 1_000;
+/**
+ * What hvc0 may say while nobody reads; then QEMU drops it. All pipes of a user without privileges may hold 64 MiB
+ * together (/proc/sys/fs/pipe-user-pages-soft).
+ */
+const CONSOLE_BYTES = 256 * 1024;
 /** A gate is closed by filling it, so it is small. */
 const GATE_BYTES = 4096;
 
@@ -51,6 +58,14 @@ class Wiring {
     const [ours, theirs] = socketPair(bufferBytes);
     this.ours.push(ours);
     return { ours, number: this.give(theirs) };
+  }
+
+  /** Two named pipes that QEMU opens by `path`: our ends. */
+  pipes(path: string): Ends {
+    return {
+      reads: this.keep(openFifo(`${path}.out`, CONSOLE_BYTES)),
+      writes: this.keep(openFifo(`${path}.in`)),
+    };
   }
 
   /** The mailbox of a machine whose runs repeat, and the numbers of its bell and gates. */
@@ -107,6 +122,9 @@ class Wiring {
   }
 }
 
+/** One descriptor for both directions. */
+const sameEnds = (fd: number): Ends => ({ reads: fd, writes: fd });
+
 const filesOf = (directory: string): Files => ({
   serial0: join(directory, "serial0"),
   hvc0: join(directory, "hvc0"),
@@ -144,7 +162,8 @@ export class QemuVmm implements Vmm {
       const monitor = wiring.pair();
       const files = spec.deterministic ? filesOf(spec.directory) : undefined;
       const serial = files === undefined ? wiring.pair() : undefined;
-      const hypervisor = files === undefined ? wiring.pair() : undefined;
+      const hypervisorPath = join(spec.directory, "hvc0");
+      const hypervisor = files === undefined ? wiring.pipes(hypervisorPath) : undefined;
       const vsock = spec.transport === "vsock" && files === undefined ? wiring.vsock() : undefined;
       const agent = vsock === undefined && files === undefined ? wiring.pair(SEND_BUFFER_BYTES) : undefined;
       const seeded = spec.rngSeed === undefined || files !== undefined ? undefined : wiring.pair();
@@ -161,7 +180,7 @@ export class QemuVmm implements Vmm {
       const descriptors: Descriptors = {
         monitor: monitor.number,
         serial: serial?.number,
-        hypervisor: hypervisor?.number,
+        hypervisor: hypervisor && hypervisorPath,
         agent: agent?.number,
         vsock,
         entropy: seeded?.number,
@@ -175,8 +194,8 @@ export class QemuVmm implements Vmm {
       const consoles = new MachineConsole(
         join(spec.directory, "console.log"),
         {
-          [serialDevice]: serial?.ours ?? (files as Files).serial0,
-          hvc0: hypervisor?.ours ?? (files as Files).hvc0,
+          [serialDevice]: serial === undefined ? (files as Files).serial0 : sameEnds(serial.ours),
+          hvc0: hypervisor ?? (files as Files).hvc0,
         },
         consoleDevice(spec.cmdline, serialDevice),
         reactor,
@@ -184,7 +203,7 @@ export class QemuVmm implements Vmm {
       );
       // Only now: where the log cannot be made, nobody else would close them.
       if (serial !== undefined) wiring.taken(serial.ours);
-      if (hypervisor !== undefined) wiring.taken(hypervisor.ours);
+      if (hypervisor !== undefined) for (const fd of Object.values(hypervisor)) wiring.taken(fd);
       release.push(() => consoles.close());
       console = consoles;
       const child = spawn(

@@ -17,7 +17,7 @@ const spec: LaunchSpec = {
   transport: "serial",
   directory: "/run/web",
 };
-const descriptors: Descriptors = { monitor: 3, serial: 4, hypervisor: 5, agent: 6 };
+const descriptors: Descriptors = { monitor: 3, serial: 4, hypervisor: "/run/vm/hvc0", agent: 6 };
 const SANDBOX = { sandbox: true };
 
 /** What follows each `flag`. */
@@ -49,7 +49,12 @@ test("a machine on the serial channel is exactly this command line", () => {
       "-device",
       "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on,max_ports=2,ioeventfd=off",
     ],
-    ...["-chardev", "socket,id=hvc0,fd=5", "-device", "virtconsole,bus=serial.0,nr=0,chardev=hvc0"],
+    ...[
+      "-chardev",
+      "pipe,id=hvc0,path=/run/vm/hvc0",
+      "-device",
+      "virtconsole,bus=serial.0,nr=0,chardev=hvc0",
+    ],
     ...["-chardev", "socket,id=agent,fd=6", "-device"],
     "virtserialport,bus=serial.0,nr=1,chardev=agent,id=agent,name=org.provium.agent",
     ...["-object", "rng-builtin,id=entropy", "-device"],
@@ -85,7 +90,7 @@ test("a deterministic machine counts instructions, has no source of chance, and 
 test("vsock takes the place of the agent's port, with the reserved CID and its descriptor", () => {
   const args = change(
     { transport: "vsock" },
-    { monitor: 3, serial: 4, hypervisor: 5, vsock: { fd: 6, cid: 11 } },
+    { monitor: 3, serial: 4, hypervisor: "/run/vm/hvc0", vsock: { fd: 6, cid: 11 } },
   );
   expect(args).toContain("vhost-vsock-pci,bus=pcie.0,addr=0x4,vhostfd=6,guest-cid=11");
   expect(args.join(" ")).not.toContain("virtserialport");

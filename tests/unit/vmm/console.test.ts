@@ -121,7 +121,7 @@ const machine = (): {
   const panics: [string, boolean][] = [];
   const console = new MachineConsole(
     freshPath(),
-    { ttyS0: ours0, hvc0: ours1 },
+    { ttyS0: { reads: ours0, writes: ours0 }, hvc0: { reads: ours1, writes: ours1 } },
     "ttyS0",
     reactor,
     (...panic) => panics.push(panic),
