@@ -3,7 +3,7 @@
 local vm = provium:vm("bench", "default", { memory = "512M" }):boot()
 
 local function number(name, standard) return math.tointeger(tonumber(os.getenv(name) or standard)) end
-local RUNS, MEGABYTES, FLOOD, WORKERS = number("RUNS", 10000), number("MEGABYTES", 1024), number("FLOOD", 20), 64
+local RUNS, MEGABYTES, FLOOD, WORKERS = number("RUNS", 10000), number("MEGABYTES", 1024), number("FLOOD", 10), 64
 
 local function proc(name)
   local file = io.open("/proc/self/" .. name)
