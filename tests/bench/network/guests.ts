@@ -16,6 +16,13 @@ const CROWD = 16;
 const directory = mkdtempSync(join(tmpdir(), "provium-bench-"));
 const write = (name: string, text: string): void => writeFileSync(join(directory, name), text);
 
+/** Lua: the round trips that a ping has printed. */
+const MILLISECONDS = `local function milliseconds(result)
+  local all = {}
+  for ms in result:assert_ok().stdout:gmatch("time=([%d.]+)") do all[#all + 1] = ms end
+  return table.concat(all, " ")
+end`;
+
 /** A machine with one end of a wire that no bridge knows of. */
 const wired = (name: string, n: number): string => `[profile.${name}]
 kernel = "embedded"
@@ -38,8 +45,9 @@ for n, vm in ipairs({ a, b }) do
   vm:run("for d in /sys/class/net/*; do grep -q 52:54:00:99:00:0" .. n .. " $d/address && ip addr add 10.99.0." .. n .. "/24 dev \${d##*/} && ip link set \${d##*/} up; done; true"):assert_ok()
 end
 local ways = { { "wire", "10.99.0.2" }, { "bridge", lan:ip(b) } }
-local function ping(address)
-  return a:run("ping -c 200 -i 0.005 -W 10 " .. address, { timeout = "5m" }).stdout
+${MILLISECONDS}
+local function times(address)
+  return milliseconds(a:run("ping -c 200 -i 0.005 -W 10 " .. address, { timeout = "5m" }))
 end
 local BYTES = 32000000
 local function transfer(address)
@@ -56,8 +64,8 @@ test("pair", function(t)
   end
   for round = 1, ${ROUNDS} do
     for _, way in ipairs(ways) do
-      for ms in ping(way[2]):gmatch("time=([%d.]+)") do t:log("figure " .. way[1] .. " rtt " .. ms) end
-      t:log("figure " .. way[1] .. " bps " .. transfer(way[2]))
+      t:log(way[1] .. " rtt " .. times(way[2]))
+      t:log(way[1] .. " bps " .. transfer(way[2]))
     end
   end
 end)
@@ -71,6 +79,7 @@ local image = origin:snapshot()
 origin:kill()
 local lan = provium:bridge("lan")
 local crowd = {}
+${MILLISECONDS}
 for n = 1, ${CROWD} do crowd[n] = provium:vm("m" .. n, "default", { memory = "96M" }):restore(image) end
 for n, vm in ipairs(crowd) do
   test("attach", function() lan:attach(vm) end)
@@ -80,29 +89,27 @@ test("ring", function(t)
   for n, vm in ipairs(crowd) do
     pings[n] = vm:run_async(("ping -c 20 -i 0.05 -W 20 m%d.lan"):format(n % ${CROWD} + 1))
   end
-  for _, ping in ipairs(pings) do
-    for ms in ping:wait("5m"):assert_ok().stdout:gmatch("time=([%d.]+)") do t:log("figure ring rtt " .. ms) end
-  end
+  for _, ping in ipairs(pings) do t:log("ring rtt " .. milliseconds(ping:wait("5m"))) end
 end)
 `,
 );
 
 interface Figures {
-  /** By what they are of, as in "wire rtt". */
+  /** By what they are of, as in "wire rtt": lines of the tests' logs, numbers behind two words. */
   readonly logged: ReadonlyMap<string, number[]>;
   /** Milliseconds of tests by their title. */
   readonly tests: ReadonlyMap<string, number[]>;
 }
 
-const noted = (into: Map<string, number[]>, name: string, value: number): void => {
-  into.set(name, [...(into.get(name) ?? []), value]);
+const noted = (into: Map<string, number[]>, name: string, values: readonly number[]): void => {
+  into.set(name, [...(into.get(name) ?? []), ...values]);
 };
 
 /** Runs a file; undefined where this host has no such backend. */
 const run = (file: string, backend: string): Figures | undefined => {
   const recording = join(directory, `events-${backend}-${file}`);
   const child = Bun.spawnSync(
-    [EXECUTABLE, "--network", backend, "--jobs", "1", "-v", "--save-events", recording, file],
+    [EXECUTABLE, "--network", backend, "--jobs", "1", "--save-events", recording, file],
     { cwd: directory, stdout: "pipe", stderr: "pipe" },
   );
   const said = `${child.stdout}${child.stderr}`;
@@ -113,10 +120,14 @@ const run = (file: string, backend: string): Figures | undefined => {
     return undefined;
   }
   const [logged, tests] = [new Map<string, number[]>(), new Map<string, number[]>()];
-  for (const [, name = "", value] of said.matchAll(/figure (\w+ \w+) ([\d.e+]+)/g))
-    noted(logged, name, Number(value));
   readRecording(recording, (event) => {
-    if (event.kind === "test_passed") noted(tests, event.payload.name, event.payload.duration_ns / 1e6);
+    if (event.kind !== "test_passed") return;
+    const { name, duration_ns, log } = event.payload;
+    noted(tests, name, [duration_ns / 1e6]);
+    for (const line of log) {
+      const [way, what, ...values] = line.trim().split(/\s+/);
+      noted(logged, `${way} ${what}`, values.map(Number));
+    }
   });
   return { logged, tests };
 };
