@@ -38,8 +38,9 @@ static bool loopback_up(void) {
 /** Settings of a fresh namespace that would make themselves felt between guests; none of them exists everywhere. */
 static void keep_quiet(void) {
   static const char *const settings[][2] = {
-      /* The bridges themselves say nothing in IPv6. */
+      /* Ports of bridges say nothing in IPv6; the bridges, where they have an address, pass it on. */
       {"/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"},
+      {"/proc/sys/net/ipv6/conf/all/forwarding", "1"},
       /* Frames between guests are no packets of this host: rules for routed packets do not concern them. */
       {"/proc/sys/net/bridge/bridge-nf-call-iptables", "0"},
       {"/proc/sys/net/bridge/bridge-nf-call-ip6tables", "0"},

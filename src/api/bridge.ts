@@ -102,9 +102,12 @@ export const MEMBERSHIP_METHODS: BridgeMethods = {
     },
   ),
   ip6: bridgeMethod(
-    "(vm: VM|string): string|nil",
-    "The unique local IPv6 address of a member.",
-    (self, args) => self.bridge.attachment(memberArgument(args, 1), "bridge:ip6").ip6 ?? null,
+    "(vm?: VM|string): string|nil",
+    'The unique local IPv6 address of a member, or of the bridge itself without one; nil with addressing = "none".',
+    (self, args) => {
+      if (!args.absent(1)) return self.bridge.attachment(memberArgument(args, 1), "bridge:ip6").ip6 ?? null;
+      return self.bridge.addressing === "none" ? null : self.bridge.gateway6;
+    },
   ),
   subnet: bridgeMethod(
     "(): string",
@@ -148,7 +151,7 @@ const uplinkWay = (text: string): UplinkWay => {
 export const BEYOND_METHODS: BridgeMethods = {
   route: bridgeMethod(
     "(bridge: Bridge|string|(Bridge|string)[])",
-    "Lets IPv4 packets pass between this bridge and others, both ways; guests get the routes.",
+    "Lets IPv4 and IPv6 packets pass between this bridge and others, both ways; guests get the routes.",
     function* (self, args) {
       yield* self.bridge.beyond.route(otherBridges(self, args, "route"));
     },

@@ -4,6 +4,7 @@ import { GuestError } from "../errors/errors.ts";
 import type { BackendBridge, Counters, Port } from "../net/backend.ts";
 import { closeFd } from "../sys/libc.ts";
 import type { Op } from "../sys/op.ts";
+import type { GuestRoutes } from "./beyond.ts";
 import type { BridgeOptions } from "./bridge-options.ts";
 import type { SavedNic, VmLink } from "./link.ts";
 import type { Guest, NicSpec } from "./ports.ts";
@@ -20,7 +21,7 @@ export interface Segment extends Pick<BridgeOptions, "mtu" | "addressing"> {
   readonly network: { readonly alive: boolean; hostsOf(vm: Vm): string };
   open(): Op<BackendBridge>;
   apply(): Op<void>;
-  guestRoutes(): readonly string[];
+  guestRoutes(): GuestRoutes;
 }
 
 const NOTHING: Counters = { rxBytes: 0, txBytes: 0, rxPackets: 0, txPackets: 0, errors: 0 };
@@ -110,13 +111,14 @@ export class Attachment implements VmLink {
   *setup(guest: Guest, timeoutMs: number, dropRoutes: readonly string[]): Op<void> {
     const { subnet, mtu, addressing } = this.bridge;
     const fixed = addressing === "fixed";
+    const routes = this.bridge.guestRoutes();
     try {
       this.interfaceName = yield* guest.setupInterface({
         mac: this.mac,
         mtu,
         // With a DHCP responder the address is for the guest's own client to fetch.
         addresses: fixed ? [`${this.ip}/${subnet.prefix}`, `${this.ip6}/64`] : [],
-        routes: fixed ? this.bridge.guestRoutes() : [],
+        routes: fixed ? [...routes.ipv4, ...routes.ipv6] : [],
         dropRoutes,
         timeoutMs,
       });

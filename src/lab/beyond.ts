@@ -12,9 +12,11 @@ export interface Shore extends Pick<BridgeOptions, "addressing"> {
   readonly name: string;
   readonly label: string;
   readonly subnet: Subnet;
-  /** Its network and its own address there. */
+  /** Its networks and its own addresses there. */
   readonly network4: string;
+  readonly network6: string;
   readonly gateway: string;
+  readonly gateway6: string;
   readonly beyond: Beyond;
   readonly network: {
     open(): Op<Backend>;
@@ -28,6 +30,12 @@ export interface Shore extends Pick<BridgeOptions, "addressing"> {
   /** Sets the interfaces of running members up anew, without the routes that are to go. */
   renewRoutes(dropRoutes: readonly string[]): Op<void>;
   changed(change: BridgeChange, text: string): void;
+}
+
+/** What guests on a bridge need beside their own networks: "10.89.1.0/24 10.89.0.1". */
+export interface GuestRoutes {
+  readonly ipv4: readonly string[];
+  readonly ipv6: readonly string[];
 }
 
 /** All of it, to be gone back to. */
@@ -57,13 +65,16 @@ export class Beyond {
     return [...this.partners].map(({ name }) => name);
   }
 
-  /** What guests on this bridge need beside their own network: "10.89.1.0/24 10.89.0.1". */
-  guestRoutes(): string[] {
-    const routes = [...this.partners].map((other) => this.routeTo(other));
-    return this.uplink === undefined ? routes : [...routes, this.defaultRoute];
+  guestRoutes(): GuestRoutes {
+    const routes = [...this.partners].map((other) => this.routesTo(other));
+    const ipv4 = routes.map(([first]) => first);
+    return {
+      ipv4: this.uplink === undefined ? ipv4 : [...ipv4, this.defaultRoute],
+      ipv6: routes.map(([, second]) => second),
+    };
   }
 
-  /** Lets IPv4 packets pass between this bridge and others. */
+  /** Lets IP packets pass between this bridge and others. */
   *route(others: readonly Shore[]): Op<void> {
     const { shore } = this;
     shore.alive("route");
@@ -94,8 +105,8 @@ export class Beyond {
       if (!this.partners.has(other)) continue;
       this.forget(other);
       yield* this.connect(other, false);
-      yield* shore.renewRoutes([this.routeTo(other)]);
-      yield* other.renewRoutes([other.beyond.routeTo(shore)]);
+      yield* shore.renewRoutes(this.routesTo(other));
+      yield* other.renewRoutes(other.beyond.routesTo(shore));
       shore.changed("unrouted", other.name);
     }
   }
@@ -154,8 +165,9 @@ export class Beyond {
     return `0.0.0.0/0 ${addressOf(this.shore.subnet, UPLINK_HOST)}`;
   }
 
-  private routeTo(other: Shore): string {
-    return `${other.network4} ${this.shore.gateway}`;
+  private routesTo(other: Shore): readonly [ipv4: string, ipv6: string] {
+    const { gateway, gateway6 } = this.shore;
+    return [`${other.network4} ${gateway}`, `${other.network6} ${gateway6}`];
   }
 
   private forget(other: Shore): void {

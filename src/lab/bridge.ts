@@ -9,7 +9,7 @@ import type { Backend, BackendBridge, ByteSource, Impairment } from "../net/back
 import { BRIDGE_PORT } from "../net/backend.ts";
 import { all, type Op } from "../sys/op.ts";
 import type { Attachment, Segment } from "./attachment.ts";
-import { Beyond } from "./beyond.ts";
+import { Beyond, type GuestRoutes } from "./beyond.ts";
 import type { BridgeOptions } from "./bridge-options.ts";
 import { Conditions, type Direction, type SavedConditions } from "./conditions.ts";
 import type { SavedNic } from "./link.ts";
@@ -17,7 +17,16 @@ import type { BridgeChange, Service, Uplink, UplinkWay } from "./network-host.ts
 import { Once } from "./once.ts";
 import type { Resource } from "./registry.ts";
 import { checkPlace, type SavedBridge } from "./saved-bridge.ts";
-import { addressOf, BRIDGE_HOST, FIRST_GUEST, lastGuest, networkOf, type Subnet } from "./subnet.ts";
+import {
+  address6Of,
+  addressOf,
+  BRIDGE_HOST,
+  FIRST_GUEST,
+  lastGuest,
+  network6Of,
+  networkOf,
+  type Subnet,
+} from "./subnet.ts";
 import type { Vm } from "./vm.ts";
 
 /** Names of what is on a bridge and is no member; no VM can be called so. */
@@ -82,6 +91,15 @@ export class Bridge implements Resource, Segment {
   /** Its own address in the subnet. */
   get gateway(): string {
     return addressOf(this.subnet, BRIDGE_HOST);
+  }
+
+  /** Its own address in the IPv6 network. */
+  get gateway6(): string {
+    return address6Of(this.subnet, BRIDGE_HOST);
+  }
+
+  get network6(): string {
+    return network6Of(this.subnet);
   }
 
   get network4(): string {
@@ -283,7 +301,7 @@ export class Bridge implements Resource, Segment {
     yield* backend.apply(this.conditions.plan(this.options.seed, [...ports, ...services]));
   }
 
-  guestRoutes(): string[] {
+  guestRoutes(): GuestRoutes {
     return this.beyond.guestRoutes();
   }
 
@@ -343,7 +361,8 @@ export class Bridge implements Resource, Segment {
 
   private *start(): Op<BackendBridge> {
     const { name, mtu } = this;
-    const gateway = this.addressing === "none" ? undefined : `${this.gateway}/${this.subnet.prefix}`;
+    const own = { ipv4: `${this.gateway}/${this.subnet.prefix}`, ipv6: this.gateway6 };
+    const gateway = this.addressing === "none" ? undefined : own;
     const carrier = yield* this.network.open();
     return yield* carrier.openBridge({ name, mtu, gateway });
   }

@@ -66,7 +66,7 @@ export class Network implements BridgeNetwork {
   createSavedBridge({ name, options }: SavedBridge): Bridge {
     const { subnet, ...rest } = options;
     const own = { ...rest, subnet, seed: BigInt(options.seed) };
-    return this.add(new Bridge(name, this, parseSubnet(subnet, this.made++), own));
+    return this.add(new Bridge(name, this, parseSubnet(subnet), own));
   }
 
   attachment(bridge: Bridge, vm: Vm, host: number | undefined): Attachment {
@@ -114,7 +114,7 @@ export class Network implements BridgeNetwork {
       bridge: bridge.name,
       subnet: bridge.subnet,
       mtu: bridge.mtu,
-      routes: () => bridge.guestRoutes(),
+      routes: () => bridge.guestRoutes().ipv4,
       leases: () =>
         bridge
           .attachments()
@@ -214,7 +214,7 @@ export class Network implements BridgeNetwork {
   private subnetFor(name: string, options: BridgeOptions): Subnet {
     const taken = [...this.bridges];
     if (options.subnet !== undefined) {
-      const subnet = parseSubnet(options.subnet, this.made++);
+      const subnet = parseSubnet(options.subnet);
       const other = taken.find((bridge) => overlaps(bridge.subnet, subnet));
       if (other === undefined) return subnet;
       throw new ApiError(

@@ -9,7 +9,7 @@ export interface Subnet {
   /** First address as a number. */
   readonly base: number;
   readonly prefix: number;
-  /** First 64 bits of the IPv6 addresses: "fd70:726f:7600:3". */
+  /** First 64 bits of the IPv6 addresses: "fd70:a59:0:7600". */
   readonly prefix6: string;
 }
 
@@ -33,16 +33,17 @@ const numeric = (text: string): number =>
 const sizeOf = (prefix: number): number => 2 ** (32 - prefix);
 
 /** Network number `index` of a test file where nobody names one: 10.89.0.0/24, 10.89.1.0/24, … */
-export const defaultSubnet = (index: number): Subnet => ({
-  base: numeric(`10.${89 + (index >> 8)}.${index & 255}.0`),
-  prefix: 24,
-  prefix6: prefix6(index),
-});
+export const defaultSubnet = (index: number): Subnet => {
+  const base = numeric(`10.${89 + (index >> 8)}.${index & 255}.0`);
+  return { base, prefix: 24, prefix6: prefix6(base) };
+};
 
-const prefix6 = (index: number): string => `fd70:726f:7600:${(index + 1).toString(16)}`;
+/** Made of the IPv4 network, so that a copy of a bridge has the same. */
+const prefix6 = (base: number): string =>
+  `fd70:${(base >>> 16).toString(16)}:${(base & 0xffff).toString(16)}:7600`;
 
 /** Reads "10.1.2.0/24". Throws ApiError naming what is wrong. */
-export const parseSubnet = (text: string, index: number): Subnet => {
+export const parseSubnet = (text: string): Subnet => {
   const refuse = (why: string): never => {
     throw new ApiError(
       `bridge: opts.subnet must be an IPv4 network such as "10.1.2.0/24", got "${text}"${why}`,
@@ -58,7 +59,7 @@ export const parseSubnet = (text: string, index: number): Subnet => {
   if (first !== base) return refuse(`, whose network is ${addressText(first)}/${prefix}`);
   if (base >= numeric("224.0.0.0") || base < numeric("1.0.0.0") || Math.floor(base / 2 ** 24) === 127)
     return refuse(": that range has no ordinary addresses");
-  return { base, prefix, prefix6: prefix6(index) };
+  return { base, prefix, prefix6: prefix6(base) };
 };
 
 export const overlaps = (a: Subnet, b: Subnet): boolean =>
@@ -66,6 +67,8 @@ export const overlaps = (a: Subnet, b: Subnet): boolean =>
 
 /** "10.89.0.0/24". */
 export const networkOf = (subnet: Subnet): string => `${addressText(subnet.base)}/${subnet.prefix}`;
+
+export const network6Of = (subnet: Subnet): string => `${subnet.prefix6}::/64`;
 
 /** Address number `host` of the network, without its length. */
 export const addressOf = (subnet: Subnet, host: number): string => addressText(subnet.base + host);

@@ -73,12 +73,20 @@ export interface Port {
   close(): Op<void>;
 }
 
+/** The addresses of a bridge itself. */
+export interface Gateway {
+  /** "10.1.2.1/24". */
+  readonly ipv4: string;
+  /** "fd00:0:0:1::1", in a network of 64 bits. */
+  readonly ipv6?: string | undefined;
+}
+
 export interface BridgeSpec {
   readonly name: string;
   /** Largest payload of a frame, without Ethernet header and VLAN tag. */
   readonly mtu: number;
-  /** Address of the bridge itself, "10.1.2.1/24": it answers ARP and pings, and routes where `route` says so. */
-  readonly gateway?: string | undefined;
+  /** It has addresses of its own: it answers who looks for them and pings, and routes where `route` says so. */
+  readonly gateway?: Gateway | undefined;
 }
 
 /** A stream of bytes to be read by the owner: non-blocking, ended by end of file. */
@@ -102,7 +110,7 @@ export interface BackendBridge {
 export interface Backend {
   readonly kind: "kernel" | "user";
   openBridge(spec: BridgeSpec): Op<BackendBridge>;
-  /** From now on IPv4 packets pass between the two bridges through their gateways, both ways; or no more. */
+  /** From now on IP packets pass between the two bridges through their gateways, both ways; or no more. */
   route(a: BackendBridge, b: BackendBridge, routed: boolean): Op<void>;
   /** Set once the process behind it is gone; every later call throws it. */
   readonly death: Error | undefined;

@@ -24,6 +24,12 @@ const WORDS = {
   loss: "loss",
 } as const;
 
+/** Bridges have no IPv6 otherwise; where the host's kernel has none there is nothing to give. */
+const ADDRESS6 = `
+settings=/proc/sys/net/ipv6/conf/$0
+[ -e $settings ] || exit 0
+echo 0 >$settings/accept_dad && echo 0 >$settings/disable_ipv6 && ip address add $1/64 dev $0`;
+
 const macOf = (name: string): string =>
   `52:54:01:${createHash("sha256")
     .update(name)
@@ -150,8 +156,10 @@ export class KernelBackend implements Backend {
     yield* this.namespace.batch("ip", [
       `link add name ${name} address ${mac} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
       `link set dev ${name} mtu ${spec.mtu} up`,
-      ...(spec.gateway === undefined ? [] : [`address add ${spec.gateway} dev ${name}`]),
+      ...(spec.gateway === undefined ? [] : [`address add ${spec.gateway.ipv4} dev ${name}`]),
     ]);
+    if (spec.gateway?.ipv6 !== undefined)
+      yield* this.namespace.run(["sh", "-c", ADDRESS6, name, spec.gateway.ipv6], "ip");
     const bridge = new KernelBridge({ name, mac }, spec, this, (gone) => this.bridges.delete(gone));
     this.bridges.add(bridge);
     return bridge;

@@ -23,10 +23,13 @@ export const SWITCH_MESSAGES = define({
   OK: { kind: 3, fields: {} },
   /** Negative answer. `errno` is 0 for a refusal of the switch itself; `operation` names what failed. */
   ERROR: { kind: 4, fields: { errno: "int", operation: "bytes", message: "bytes" } },
-  /** `gateway`: the bridge's own IPv4 address in four bytes, empty for none; `prefix` the bits of its network. */
+  /**
+   * `gateway`: the bridge's own IPv4 address in four bytes, empty for none; `prefix` the bits of its network.
+   * `gateway6`: beside it the IPv6 address in sixteen bytes, in a network of 64 bits, or empty.
+   */
   BRIDGE_OPEN: {
     kind: 16,
-    fields: { bridge: "int", mtu: "int", gateway: "bytes", prefix: "int" },
+    fields: { bridge: "int", mtu: "int", gateway: "bytes", prefix: "int", gateway6: "bytes" },
     reply: {},
     served: "io",
   },

@@ -4,6 +4,7 @@
  */
 
 import { ApiError } from "../errors/errors.ts";
+import { ipv6Bytes } from "../packet/addresses.ts";
 import { closeFd, pipePair, setNonBlocking, socketPair } from "../sys/libc.ts";
 import type { Op } from "../sys/op.ts";
 import type {
@@ -47,8 +48,9 @@ export class UserBackend implements Backend {
 
   *openBridge(spec: BridgeSpec): Op<BackendBridge> {
     const id = ++this.bridges;
-    const { address, prefix } = parseGateway(spec.gateway);
-    yield* this.control.ask("BRIDGE_OPEN", { bridge: id, mtu: spec.mtu, gateway: address, prefix });
+    const { address, prefix } = parseGateway(spec.gateway?.ipv4);
+    const gateway6 = spec.gateway?.ipv6 === undefined ? new Uint8Array(0) : ipv6Bytes(spec.gateway.ipv6);
+    yield* this.control.ask("BRIDGE_OPEN", { bridge: id, mtu: spec.mtu, gateway: address, prefix, gateway6 });
     return new UserBridge(this.control, id);
   }
 

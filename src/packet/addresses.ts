@@ -20,3 +20,11 @@ export const ipv6Text = (bytes: Uint8Array): string => {
   if (length < 2) return hex(groups);
   return `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`;
 };
+
+/** The sixteen bytes of an address without an IPv4 part and without a zone. */
+export const ipv6Bytes = (text: string): Uint8Array => {
+  const [head = [], tail] = text.split("::").map((part) => part.split(":").filter((group) => group !== ""));
+  const left = tail === undefined ? [] : new Array<string>(8 - head.length - tail.length).fill("0");
+  const groups = [...head, ...left, ...(tail ?? [])].map((group) => Number.parseInt(group, 16));
+  return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 255]));
+};

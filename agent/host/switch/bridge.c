@@ -64,14 +64,15 @@ void bridge_receive(struct port *from, struct bytes frame) {
   else if (slot != from->slot) forward(from, bridge->ports[slot], frame, now);
 }
 
-struct bridge *bridge_open(struct fabric *fabric, int64_t id, size_t mtu, struct bytes address, unsigned prefix) {
+struct bridge *bridge_open(struct fabric *fabric, int64_t id, size_t mtu, struct bridge_addresses addresses) {
   struct bridge *bridge = calloc(1, sizeof *bridge);
   if (bridge == NULL) return NULL;
   bridge->fabric = fabric;
   bridge->id = id;
   bridge->mtu = mtu;
   learning_init(&bridge->learning, random_hash(&bridge, sizeof bridge) ^ (uint64_t)monotonic_ns());
-  gateway_init(&bridge->gateway, address, prefix);
+  gateway_init(&bridge->gateway, addresses.ipv4, addresses.prefix);
+  gateway6_init(&bridge->gateway6, addresses.ipv6);
   if (bridge_add(bridge, GATEWAY_SLOT, -1, (struct bytes){.data = (const uint8_t *)"", .size = 0}) == NULL) {
     free(bridge);
     return NULL;
@@ -88,6 +89,7 @@ void bridge_close(struct bridge *bridge) {
     if (bridge->ports[slot - 1] != NULL) bridge_remove(bridge->ports[slot - 1]);
   }
   gateway_end(&bridge->gateway);
+  neighbours_end(&bridge->gateway6.neighbours);
   for (struct bridge **at = &fabric->bridges; *at != NULL; at = &(*at)->next) {
     if (*at == bridge) {
       *at = bridge->next;

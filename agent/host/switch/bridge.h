@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "gateway.h"
+#include "gateway6.h"
 #include "learning.h"
 #include "port.h"
 
@@ -31,13 +32,21 @@ struct bridge {
   struct tap *taps;
   struct learning learning;
   struct gateway gateway;
+  struct gateway6 gateway6;
   /** Counts the plans, to tell pairs that the last one did not name. */
   uint64_t plan;
   uint64_t seed;
 };
 
-/** NULL without memory. `address`: four bytes, or empty for a bridge without address of its own. */
-struct bridge *bridge_open(struct fabric *fabric, int64_t id, size_t mtu, struct bytes address, unsigned prefix);
+/** The bridge's own addresses: four bytes in a network of `prefix` bits, sixteen in one of 64; both may be empty. */
+struct bridge_addresses {
+  struct bytes ipv4;
+  unsigned prefix;
+  struct bytes ipv6;
+};
+
+/** NULL without memory. */
+struct bridge *bridge_open(struct fabric *fabric, int64_t id, size_t mtu, struct bridge_addresses addresses);
 void bridge_close(struct bridge *bridge);
 struct bridge *bridge_find(struct fabric *fabric, int64_t id);
 

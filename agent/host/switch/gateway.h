@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "bytes.h"
+#include "neighbours.h"
 
 /**
  * The bridge's own address: it answers ARP and pings, and forwards IPv4 packets to the bridges that it is routed to
@@ -17,26 +18,7 @@ struct bridge;
 
 /** Slot of the bridge itself among its ports. */
 #define GATEWAY_SLOT 0
-#define NEIGHBOURS 256
 #define ROUTES_MAX 64
-/** Packets that wait for one neighbour's address. */
-#define WAITING_MAX 8
-
-struct waiting {
-  size_t size;
-  uint8_t bytes[];
-};
-
-struct neighbour {
-  uint32_t ip;
-  /** Ethernet address; 0 while it is asked for. */
-  uint64_t address;
-  int64_t asked;
-  /** Since when nobody has answered. */
-  int64_t since;
-  unsigned count;
-  struct waiting *waiting[WAITING_MAX];
-};
 
 struct gateway {
   bool present;
@@ -45,7 +27,7 @@ struct gateway {
   uint32_t mask;
   size_t routes;
   struct bridge *routed[ROUTES_MAX];
-  struct neighbour neighbours[NEIGHBOURS];
+  struct neighbours neighbours;
 };
 
 void gateway_init(struct gateway *gateway, struct bytes address, unsigned prefix);

@@ -38,8 +38,12 @@ static bool open_bridge(struct fabric *fabric, const struct switch_bridge_open_f
   if (bridge_find(fabric, request->bridge) != NULL) return no(refusal, EEXIST, "the bridge is there already");
   if (request->mtu < 68 || request->mtu > 65535) return no(refusal, 0, "the MTU is not within 68 to 65535");
   if (request->gateway.size != 0 && request->gateway.size != 4) return no(refusal, 0, "an IPv4 address has 4 bytes");
+  if (request->gateway6.size != 0 && request->gateway6.size != 16) return no(refusal, 0, "an IPv6 address has 16 bytes");
+  if (request->gateway6.size != 0 && request->gateway.size == 0) return no(refusal, 0, "an IPv6 address alone");
   if (request->prefix < 0 || request->prefix > 32) return no(refusal, 0, "a prefix has 0 to 32 bits");
-  if (bridge_open(fabric, request->bridge, (size_t)request->mtu, request->gateway, (unsigned)request->prefix) == NULL)
+  struct bridge_addresses addresses = {
+      .ipv4 = request->gateway, .prefix = (unsigned)request->prefix, .ipv6 = request->gateway6};
+  if (bridge_open(fabric, request->bridge, (size_t)request->mtu, addresses) == NULL)
     return no(refusal, ENOMEM, "no memory for a bridge");
   return true;
 }

@@ -28,6 +28,11 @@ static struct bytes text(const char *bytes, size_t size) {
   return (struct bytes){.data = (const uint8_t *)bytes, .size = size};
 }
 
+static struct bridge *open_bridge(struct fabric *fabric, int64_t id, const char *ipv4, const char *ipv6) {
+  struct bridge_addresses addresses = {.ipv4 = text(ipv4, 4), .prefix = 24, .ipv6 = text(ipv6, 16)};
+  return bridge_open(fabric, id, 1500, addresses);
+}
+
 static void turn(struct fabric *fabric, const int *guests) {
   static uint8_t sink[1 << 16];
   loop_turn(&fabric->loop, true);
@@ -59,8 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct fabric *fabric = calloc(1, sizeof *fabric);
   int guests[PORTS + 1];
   must(fabric != NULL && loop_init(&fabric->loop) && schedule_init(&fabric->schedule, &fabric->loop));
-  struct bridge *bridges[2] = {bridge_open(fabric, 1, 1500, text("\x0a\x00\x01\xfe", 4), 24),
-                               bridge_open(fabric, 2, 1500, text("\x0a\x00\x02\xfe", 4), 24)};
+  struct bridge *bridges[2] = {open_bridge(fabric, 1, "\x0a\x00\x01\xfe", "\xfd\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1"),
+                               open_bridge(fabric, 2, "\x0a\x00\x02\xfe", "\xfd\0\0\0\0\0\0\2\0\0\0\0\0\0\0\1")};
   must(bridges[0] != NULL && bridges[1] != NULL);
   must(gateway_route(&bridges[0]->gateway, bridges[1]) && gateway_route(&bridges[1]->gateway, bridges[0]));
   struct port *ports[PORTS];

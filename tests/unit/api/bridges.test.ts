@@ -32,7 +32,7 @@ describe("membership", () => {
 
   test("the agent is told addresses, and every member's hosts file has every name", () => {
     lua("provium:boot() lan:attach({ a, b })");
-    expect(here.guests[0]?.interfaces[0]?.addresses).toEqual(["10.89.0.10/24", "fd70:726f:7600:1::a/64"]);
+    expect(here.guests[0]?.interfaces[0]?.addresses).toEqual(["10.89.0.10/24", "fd70:a59:0:7600::a/64"]);
     for (const guest of here.guests)
       expect(guest.hosts.split("\n").filter((line) => !line.includes("ip6"))).toEqual([
         "10.89.0.10\ta.lan a",
@@ -163,7 +163,10 @@ describe("what is wrong by wish", () => {
   test("routes and uplink reach the guests", () => {
     lua(`wan = provium:bridge("wan") lan:attach(a) wan:attach(b) provium:boot() lan:route(wan)`);
     expect(here.network.notes).toContain("route");
-    expect(here.guests[0]?.interfaces.at(-1)?.routes).toEqual(["10.89.1.0/24 10.89.0.1"]);
+    expect(here.guests[0]?.interfaces.at(-1)?.routes).toEqual([
+      "10.89.1.0/24 10.89.0.1",
+      "fd70:a59:100:7600::/64 fd70:a59:0:7600::1",
+    ]);
     lua("lan:enable_uplink()");
     expect(here.guests[0]?.interfaces.at(-1)?.routes).toContain("0.0.0.0/0 10.89.0.2");
     lua("lan:disable_uplink()");

@@ -294,7 +294,7 @@ export class FakeNetwork {
       },
       openBridge: (spec) =>
         at(() => {
-          this.notes.push(`bridge ${spec.name} ${spec.gateway ?? "no gateway"}`);
+          this.notes.push(`bridge ${spec.name} ${spec.gateway?.ipv4 ?? "no gateway"}`);
           return this.bridge(spec.name);
         }),
       route: () => at(() => void this.notes.push("route")),

@@ -9,7 +9,7 @@ import { dnsAnswer } from "../../../src/net/dns.ts";
 const MAC = [0x52, 0x54, 0, 1, 2, 3];
 const book: LeaseBook = {
   bridge: "lan",
-  subnet: parseSubnet("10.1.2.0/24", 0),
+  subnet: parseSubnet("10.1.2.0/24"),
   mtu: 1500,
   routes: () => ["10.9.0.0/16 10.1.2.1", "0.0.0.0/0 10.1.2.2"],
   leases: () => [{ mac: "52:54:00:01:02:03", name: "Web", address: "10.1.2.10" }],

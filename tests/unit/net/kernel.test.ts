@@ -95,7 +95,8 @@ class Segment implements Disposable {
   readonly bridge: BackendBridge;
   readonly cards: Card[] = [];
 
-  constructor(count: number, mtu = 1500, gateway?: string) {
+  constructor(count: number, mtu = 1500, ipv4?: string) {
+    const gateway = ipv4 === undefined ? undefined : { ipv4, ipv6: "fd00:0:0:9::1" };
     this.bridge = run(backend.openBridge({ name: "lan", mtu, gateway }));
     for (let n = 1; n <= count; n++) this.add(n);
     // A port of the kernel's bridge forwards a moment after it is up.

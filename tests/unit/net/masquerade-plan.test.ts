@@ -9,7 +9,7 @@ import {
   upstreamResolver,
 } from "../../../src/net/masquerade-plan.ts";
 
-const subnet = parseSubnet("10.1.2.0/24", 0);
+const subnet = parseSubnet("10.1.2.0/24");
 const transit = transitOf(7);
 
 /** /proc/net/route with the given lines of device, destination, gateway, flags, metric and mask. */

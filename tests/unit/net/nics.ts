@@ -1,6 +1,13 @@
 /** A switch under the sanitizers with network cards of our own at its ports: what QEMU would send and receive. */
 
-import type { BackendBridge, Impairment, Plan, PlannedPair, Port } from "../../../src/net/backend.ts";
+import type {
+  BackendBridge,
+  Gateway,
+  Impairment,
+  Plan,
+  PlannedPair,
+  Port,
+} from "../../../src/net/backend.ts";
 import { UserBackend } from "../../../src/net/switch.ts";
 import { SwitchControl } from "../../../src/net/switch-control.ts";
 import { closeFd, EAGAIN, readSome, setNonBlocking, writeSome } from "../../../src/sys/libc.ts";
@@ -178,7 +185,7 @@ export class Lab implements Disposable {
   readonly bridge: BackendBridge;
   private readonly nics: Nic[] = [];
 
-  constructor(mtu = 1500, gateway?: string, helper = HELPER) {
+  constructor(mtu = 1500, gateway?: string | Gateway, helper = HELPER) {
     const control = SwitchControl.start({ reactor: this.reactor, env: process.env, helper });
     this.backend = new UserBackend(control);
     this.bridge = this.openBridge("lan", mtu, gateway);
@@ -188,7 +195,8 @@ export class Lab implements Disposable {
     return this.reactor.run(op);
   }
 
-  openBridge(name: string, mtu = 1500, gateway?: string): BackendBridge {
+  openBridge(name: string, mtu = 1500, own?: string | Gateway): BackendBridge {
+    const gateway = typeof own === "string" ? { ipv4: own } : own;
     return this.run(this.backend.openBridge({ name, mtu, gateway }));
   }
 

@@ -1,5 +1,6 @@
 /** Frames with right lengths and checksums, made from their parts. */
 
+import { ipv6Bytes } from "../../../src/packet/addresses.ts";
 import { internetChecksum } from "../../../src/packet/checksum.ts";
 
 export const joined = (...parts: (Uint8Array | readonly number[])[]): Uint8Array<ArrayBuffer> =>
@@ -48,6 +49,26 @@ export const ipv4 = (
       10,
     ),
     body,
+  );
+
+/** Of an address with at most one "::". */
+export const ip6 = (text: string): number[] => [...ipv6Bytes(text)];
+
+export const ipv6 = (src: string, dst: string, next: number, body: Uint8Array, hops = 64): Uint8Array =>
+  joined([0x60, 0, 0, 0], u16(body.byteLength), [next, hops], ip6(src), ip6(dst), body);
+
+/** `rest`: everything behind the checksum. */
+export const icmp6 = (
+  src: string,
+  dst: string,
+  type: number,
+  code: number,
+  rest: Uint8Array | readonly number[],
+): Uint8Array =>
+  summed(
+    joined([type, code, 0, 0], rest),
+    2,
+    joined(ip6(src), ip6(dst), u32(4 + rest.length), [0, 0, 0, 58]),
   );
 
 export const pseudo = (src: string, dst: string, protocol: number, size: number): Uint8Array =>
