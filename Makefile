@@ -24,7 +24,7 @@ TOOLS := build/tools/bun-$(BUN_VERSION)
 BUN := $(CURDIR)/$(TOOLS)/node_modules/.bin/bun
 export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
 
-.PHONY: help build demo test test-arm64 test-distribution bench lint dist install deb clean setup unit local vm chaos test-install fuzz chaos-matrix soak analyze compat
+.PHONY: help build demo test test-arm64 test-distribution bench lint dist install deb clean setup unit local vm net chaos test-install fuzz chaos-matrix soak analyze compat
 
 help:
 	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest; GUEST_ARM64=1: with agent and guest for arm64 too)'
@@ -137,7 +137,7 @@ lint: node_modules/.stamp
 test: build $(AGENT_TEST_BINARIES) $(FUZZ_BINARIES)
 	$(BUN) tests/run.ts
 
-unit local vm chaos: build $(AGENT_TEST_BINARIES)
+unit local vm net chaos: build $(AGENT_TEST_BINARIES)
 	$(BUN) tests/run.ts $@
 
 # Not part of `make test`: it makes root directories from packages, which takes minutes and root.

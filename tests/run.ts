@@ -81,6 +81,12 @@ const STAGES: readonly Stage[] = [
     count: proviumCount,
   },
   {
+    name: "net",
+    what: "the suites of networks once more, on the kernel's bridge",
+    command: ["bun", "test", "./tests/net"],
+    count: bunCount,
+  },
+  {
     name: "chaos",
     what: "bad input, faults and what they leave behind",
     command: ["bun", "test", "./tests/chaos", "--timeout", "180000"],

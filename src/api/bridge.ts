@@ -40,8 +40,9 @@ export class BridgeHandle {
     return member?.vm ?? this.lab.findVm(name) ?? this.api.scopes.current.lab.findVm(name);
   }
 
-  findBridge(name: string): Bridge | undefined {
-    return this.lab.findBridge(name) ?? this.api.scopes.current.lab.findBridge(name);
+  /** The bridge of that name, in its lab or in the lab that runs now. Throws ApiError naming the known ones. */
+  findBridge(name: string): Bridge {
+    return this.lab.findBridge(name) ?? this.api.scopes.current.lab.bridge(name);
   }
 }
 
@@ -126,15 +127,12 @@ export const MEMBERSHIP_METHODS: BridgeMethods = {
 };
 
 /** The bridges that the argument names. */
-const otherBridges = (self: BridgeHandle, args: Args, call: string): Bridge[] => {
+const otherBridges = (self: BridgeHandle, args: Args): Bridge[] => {
   const wanted = "a bridge, its name or an array of them expected";
   const others = listed(args.any(1)).map((value) => {
     if (value instanceof BridgeHandle) return value.bridge;
     if (!(value instanceof Uint8Array)) return args.fail(1, wanted);
-    const name = decoder.decode(value);
-    const found = self.findBridge(name);
-    if (found === undefined) throw new ApiError(`bridge:${call}: no bridge \`${name}\` in this lab`);
-    return found;
+    return self.findBridge(decoder.decode(value));
   });
   return others.length === 0 ? args.fail(1, wanted) : others;
 };
@@ -153,14 +151,14 @@ export const BEYOND_METHODS: BridgeMethods = {
     "(bridge: Bridge|string|(Bridge|string)[])",
     "Lets IPv4 and IPv6 packets pass between this bridge and others, both ways; guests get the routes.",
     function* (self, args) {
-      yield* self.bridge.beyond.route(otherBridges(self, args, "route"));
+      yield* self.bridge.beyond.route(otherBridges(self, args));
     },
   ),
   unroute: bridgeMethod(
     "(bridge: Bridge|string|(Bridge|string)[])",
     "Ends such routes, and takes them from the guests. Repeatable.",
     function* (self, args) {
-      yield* self.bridge.beyond.unroute(otherBridges(self, args, "unroute"));
+      yield* self.bridge.beyond.unroute(otherBridges(self, args));
     },
   ),
   routes: bridgeMethod("(): string[]", "Names of the bridges that it routes to.", (self) =>

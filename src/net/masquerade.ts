@@ -14,6 +14,7 @@ import type { Uplink } from "../lab/network-host.ts";
 import type { Subnet } from "../lab/subnet.ts";
 import { closeFd, pipePair, writeSome } from "../sys/libc.ts";
 import { after, monotonic, type Op } from "../sys/op.ts";
+import type { Child } from "../sys/process.ts";
 import type { BackendBridge } from "./backend.ts";
 import { KernelBridge } from "./kernel.ts";
 import type { DevicePort } from "./kernel-port.ts";
@@ -66,15 +67,21 @@ export const hostFilters = function* (host: ToolHost): Op<boolean> {
 };
 
 /** The process that owns the host's table. The table stands when this returns. */
-const owning = function* (tools: NetworkTools, table: string, lines: readonly string[]): Op<() => void> {
+const owning = function* (
+  tools: NetworkTools,
+  directory: string,
+  table: string,
+  lines: readonly string[],
+): Op<() => void> {
   const [theirs, ours] = pipePair();
-  const child = tools.start(["nft", "-i"], [{ from: theirs, to: 0 }]);
+  let child: Child | undefined;
   const close = (): void => {
-    child.close();
+    child?.close();
     closeFd(ours);
   };
-  closeFd(theirs);
   try {
+    // It writes down what it was told, at home.
+    child = tools.start(["env", `HOME=${directory}`, "nft", "-i"], [{ from: theirs, to: 0 }]);
     writeSome(ours, new TextEncoder().encode(`${lines.join("\n")}\n`));
     // It says nothing of what went well.
     for (const deadline = after(COMMAND_MS); ; )
@@ -90,6 +97,8 @@ const owning = function* (tools: NetworkTools, table: string, lines: readonly st
   } catch (error) {
     close();
     throw error;
+  } finally {
+    closeFd(theirs);
   }
 };
 
@@ -114,7 +123,7 @@ export const openMasquerade = function* (bridge: KernelBridge, subnet: Subnet, g
     yield* router.batch("ip", routerLinks(subnet, transit));
     const resolver = upstreamResolver(RESOLVERS.map(contents));
     yield* router.batch("nft", routerRules(subnet, transit, resolver));
-    ends.push(yield* owning(outside, device, hostTable(device, transit)));
+    ends.push(yield* owning(outside, host.directory, device, hostTable(device, transit)));
     return {
       way: "masquerade",
       port: cable.id,

@@ -71,7 +71,7 @@ const inNamespaceOf = (pid: number, ...command: string[]): string =>
 
 test("kill -9 of the dispatcher leaves no link, no rule and no process on the host", async () => {
   using project = new Project({ "a.test.lua": HOLDS });
-  const child = on(project);
+  const child = on(project, { HOME: project.directory });
   await eventually("the uplink stands", () => existsSync(join(project.directory, "pending")), 90_000);
   const [dispatcher] = project
     .processes()
@@ -82,6 +82,7 @@ test("kill -9 of the dispatcher leaves no link, no rule and no process on the ho
   process.kill(pid, "SIGKILL");
   expect((await outcome(child)).text).toContain("left on the host: nothing");
   expect(project.processes()).toEqual([]);
+  expect(existsSync(join(project.directory, ".nft.history"))).toBe(false);
 });
 
 const CHOOSES = `local lan = provium:bridge("lan")

@@ -1,7 +1,7 @@
 /**
  * The kernel backend with real bridges, TAPs, rules and queues, frames of our own on the TAPs. Runs as root and as
- * anybody; what the kernel at hand lacks must be refused with the module's name. `tests/net` runs the same file
- * in a guest whose kernel lacks nothing (PROVIUM_WHOLE_KERNEL).
+ * anybody; what the kernel at hand lacks must be refused with the module's name. Rules for what it lacks are tried in a
+ * guest (tests/vm/net/kernel_rules.test.lua).
  */
 
 import { afterAll, beforeAll, test as claimed, describe, expect, setDefaultTimeout } from "bun:test";
@@ -23,7 +23,6 @@ import { BROADCAST, ethernet, HELPER, mac, numbered, numberOf, WAIT_MS } from ".
 setDefaultTimeout(120_000);
 
 const MILLISECOND = 1_000_000;
-const helper = process.env.PROVIUM_HELPER ?? HELPER;
 
 /** A guest's side of a TAP. */
 class Card {
@@ -69,7 +68,7 @@ let backend: KernelBackend;
 let refused = "";
 beforeAll(() => {
   try {
-    const opened = run(openBackend("kernel", { reactor, env: process.env, helper, directory }));
+    const opened = run(openBackend("kernel", { reactor, env: process.env, helper: HELPER, directory }));
     if (opened instanceof KernelBackend) backend = opened;
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
@@ -86,7 +85,6 @@ const test = (title: string, claim: () => void): void =>
   claimed(title, () => {
     if (refused === "") return claim();
     console.log(`not asked: ${refused}`);
-    expect(process.env.PROVIUM_WHOLE_KERNEL).toBeUndefined();
     expect(refused).toMatch(/^this host gives no network namespace: |needs `--network user`$/);
   });
 
@@ -174,7 +172,6 @@ const needing =
   (feature: KernelFeature, refusal: RegExp, setting: Impairment, claim: () => void): (() => void) =>
   () => {
     if (backend.features.has(feature)) return claim();
-    expect(process.env.PROVIUM_WHOLE_KERNEL).toBeUndefined();
     using segment = new Segment(2);
     const [a, b] = segment.cards as [Card, Card];
     expect(() => segment.set(a, b, setting)).toThrow(refusal);
