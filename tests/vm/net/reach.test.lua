@@ -30,7 +30,11 @@ end)
 test("IPv6 works by its own name, and link-local without anybody's help", function(t)
   sees(t, a, "b.lan.ip6", "-6")
   t:assert_contains(a:run("ip -6 addr show dev eth0").stdout, lan:ip6(a))
-  local own = b:run("ip -6 -o addr show dev eth0 scope link").stdout:match("inet6 (fe80[%x:]+)")
+  local own
+  wait_until(function()
+    own = b:run("ip -6 -o addr show dev eth0 scope link").stdout:match("inet6 (fe80[%x:]+)")
+    return own
+  end, { timeout = "30s", desc = "a link-local address" })
   sees(t, a, own .. "%eth0", "-6")
 end)
 
