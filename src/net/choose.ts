@@ -4,7 +4,7 @@ import { HostError } from "../errors/errors.ts";
 import type { Op } from "../sys/op.ts";
 import type { Backend } from "./backend.ts";
 import { KernelBackend } from "./kernel.ts";
-import { FEATURE_MODULES, probeFeatures } from "./kernel-features.ts";
+import { probeFeatures } from "./kernel-features.ts";
 import { Namespace } from "./namespace.ts";
 import { type ToolHost, toolHost } from "./network-tools.ts";
 import { openSwitch } from "./switch.ts";
@@ -22,8 +22,7 @@ const kernel = function* (wish: NetworkWish, host: ToolHost): Op<Backend | undef
   try {
     const features = yield* probeFeatures(namespace);
     const [lacking] = ESSENTIAL.filter((feature) => !features.has(feature));
-    if (wish === "kernel" && lacking !== undefined)
-      throw new HostError(`this kernel has no ${FEATURE_MODULES[lacking]}: bridges need \`--network user\``);
+    if (wish === "kernel" && lacking !== undefined) throw features.refusal(lacking, "bridges need");
     if (wish === "auto" && features.missing.length > 0) {
       namespace.close();
       return undefined;

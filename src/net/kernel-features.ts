@@ -28,6 +28,13 @@ export class Features {
     this.refusals.set(feature, why);
   }
 
+  /** The error of a test that asks for `what`, which needs the missing feature. */
+  refusal(feature: KernelFeature, what: string): HostError {
+    return new HostError(`this kernel has no ${FEATURE_MODULES[feature]}: ${what} \`--network user\``, {
+      hint: `what was tried: ${this.refusals.get(feature)}`,
+    });
+  }
+
   get missing(): readonly KernelFeature[] {
     return [...this.refusals.keys()];
   }

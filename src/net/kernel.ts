@@ -8,7 +8,7 @@ import { HostError } from "../errors/errors.ts";
 import { closeFd } from "../sys/libc.ts";
 import type { Op } from "../sys/op.ts";
 import type { Backend, BackendBridge, BridgeSpec, ByteSource, Plan, Port } from "./backend.ts";
-import { FEATURE_MODULES, type Features } from "./kernel-features.ts";
+import type { Features } from "./kernel-features.ts";
 import { type Device, featuresOf, kernelRules, routingFile, shapingBatch } from "./kernel-plan.ts";
 import { DevicePort, TapPort } from "./kernel-port.ts";
 import type { Namespace } from "./namespace.ts";
@@ -168,7 +168,7 @@ export class KernelBackend implements Backend {
   *route(a: BackendBridge, b: BackendBridge, routed: boolean): Op<void> {
     if (!(a instanceof KernelBridge) || !(b instanceof KernelBridge))
       throw new TypeError("a bridge of another backend");
-    if (!this.features.has("nft")) throw missing("nft", "routing");
+    if (!this.features.has("nft")) throw this.features.refusal("nft", "routing needs");
     const ends = [a.device.name, b.device.name] as const;
     const others = this.routed.filter((pair) => !ends.every((end) => pair.includes(end)));
     this.routed = routed ? [...others, ends] : others;
@@ -183,7 +183,7 @@ export class KernelBackend implements Backend {
         const wanted = Object.keys(impairment).find((key) =>
           featuresOf({ [key]: impairment[key as keyof typeof impairment] }, false).includes(feature),
         ) as keyof typeof WORDS | undefined;
-        throw missing(feature, wanted === undefined ? "a partition" : WORDS[wanted]);
+        throw this.features.refusal(feature, `${wanted === undefined ? "a partition" : WORDS[wanted]} needs`);
       }
   }
 
@@ -193,6 +193,3 @@ export class KernelBackend implements Backend {
     this.namespace.close();
   }
 }
-
-const missing = (feature: keyof typeof FEATURE_MODULES, what: string): HostError =>
-  new HostError(`this kernel has no ${FEATURE_MODULES[feature]}: ${what} needs \`--network user\``);

@@ -95,19 +95,17 @@ static void receive_arp(struct bridge *bridge, struct bytes frame) {
   if (for_us && operation == ARP_REQUEST) send_arp(bridge, ARP_REPLY, address, sender);
 }
 
-static void send_packet(struct bridge *bridge, struct bytes packet, uint32_t to);
+static void send_packet(struct bridge *bridge, struct bytes packet, uint32_t to) {
+  uint8_t ip[IP_BYTES];
+  if (neighbour_send(bridge, &bridge->gateway.neighbours, wide(ip, to), TYPE_IPV4, packet))
+    send_arp(bridge, ARP_REQUEST, BROADCAST, to);
+}
 
 static void tell_sender(struct bridge *bridge, struct bytes packet, size_t header, int type, int code, uint16_t more) {
   uint8_t error[ICMP_ERROR_BYTES_MAX];
   uint32_t to = (uint32_t)load_be(packet.data + IPV4_SOURCE, 4);
   size_t size = icmp_error(error, packet, header, bridge->gateway.ip, type, code, more);
   if (size > 0 && local(&bridge->gateway, to)) send_packet(bridge, (struct bytes){.data = error, .size = size}, to);
-}
-
-static void send_packet(struct bridge *bridge, struct bytes packet, uint32_t to) {
-  uint8_t ip[IP_BYTES];
-  if (neighbour_send(bridge, &bridge->gateway.neighbours, wide(ip, to), TYPE_IPV4, packet))
-    send_arp(bridge, ARP_REQUEST, BROADCAST, to);
 }
 
 static struct bridge *route_to(const struct gateway *gateway, uint32_t ip) {

@@ -50,6 +50,7 @@ test("a lab goes on with its partitions and impairments, and a copy has a networ
   copy:restore(directory)
   t:assert(copy.lan ~= lan)
   t:assert_eq(copy.lan:ip("b"), lan:ip(b))
+  t:assert_eq(copy.lan:ip6("b"), lan:ip6(b))
   t:assert(not reaches(copy.a, "b.lan"))
   copy.lan:reset()
   sees(t, copy.a, "b.lan")
