@@ -18,20 +18,20 @@ export const FEATURE_MODULES: Readonly<Record<KernelFeature, string>> = {
 
 export class Features {
   /** What was said where something is missing. */
-  private readonly refusals = new Map<KernelFeature, string>();
+  private readonly refusals = new Map<KernelFeature, HostError>();
 
   has(feature: KernelFeature): boolean {
     return !this.refusals.has(feature);
   }
 
-  lacks(feature: KernelFeature, why: string): void {
+  lacks(feature: KernelFeature, why: HostError): void {
     this.refusals.set(feature, why);
   }
 
   /** The error of a test that asks for `what`, which needs the missing feature. */
   refusal(feature: KernelFeature, what: string): HostError {
     return new HostError(`this kernel has no ${FEATURE_MODULES[feature]}: ${what} \`--network user\``, {
-      hint: `what was tried: ${this.refusals.get(feature)}`,
+      cause: this.refusals.get(feature),
     });
   }
 
@@ -60,7 +60,7 @@ export function* probeFeatures(namespace: Namespace): Op<Features> {
       yield* work;
     } catch (error) {
       if (!(error instanceof HostError) || namespace.death !== undefined) throw error;
-      features.lacks(feature, error.message);
+      features.lacks(feature, error);
     }
   };
   yield* attempt("tun", tap(namespace));
