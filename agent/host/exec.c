@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "identity.h"
 #include "signals.h"
 
 /** As the shell has it: 127 not found, 126 found but not executable, 125 our own failure. */
@@ -39,9 +40,16 @@ int exec_command(int argc, char **argv) {
     batch = 1;
     first++;
   }
+  if (first + 1 < argc && strcmp(argv[first], "--as") == 0) {
+    if (!identity_take(argv[first + 1])) return complain("--as", strerror(errno), STATUS_OWN);
+    first += 2;
+  }
   if (first < argc && strcmp(argv[first], "--") == 0) first++;
-  if (first >= argc) return complain("usage", "exec [--parent PID] [--ask] [--batch] [--] PROGRAM ARGUMENTS...", STATUS_OWN);
+  if (first >= argc)
+    return complain("usage", "exec [--parent PID] [--ask] [--batch] [--as UID:GID,...] [--] PROGRAM ARGUMENTS...",
+                    STATUS_OWN);
 
+  /* After the identity: a change of credentials clears it, prctl(2). */
   if (prctl(PR_SET_PDEATHSIG, death) < 0) return complain("prctl", strerror(errno), STATUS_OWN);
   /* A parent that ended before the prctl will not be missed by the kernel any more. */
   if (parent > 0 && getppid() != (pid_t)parent) return complain("parent", "has ended already", STATUS_OWN);

@@ -28,7 +28,7 @@ int main(int argc, char **argv) {
   for (size_t i = 0; argc > 1 && i < sizeof subcommands / sizeof subcommands[0]; i++) {
     if (strcmp(argv[1], subcommands[i].name) == 0) return subcommands[i].run(argc - 2, argv + 2);
   }
-  fputs("usage: provium-helper exec [--parent PID] [--ask] [--batch] [--] PROGRAM ARGUMENTS...\n"
+  fputs("usage: provium-helper exec [--parent PID] [--ask] [--batch] [--as UID:GID,...] [--] PROGRAM ARGUMENTS...\n"
         "       provium-helper netns hold|enter|tap|capture ...\n"
         "       provium-helper readonly [--] PROGRAM ARGUMENTS...\n"
         "       provium-helper switch\n"

@@ -17,6 +17,7 @@ export const MACHINE_FLAGS = {
   accel: RUN_FLAGS.accel,
   transport: RUN_FLAGS.transport,
   network: RUN_FLAGS.network,
+  "run-as": RUN_FLAGS["run-as"],
   mem: RUN_FLAGS.mem,
   cpus: RUN_FLAGS.cpus,
   keep: RUN_FLAGS.keep,

@@ -26,7 +26,17 @@ import { readyProfiles } from "./ready-profiles.ts";
 import { Interruption } from "./signals.ts";
 import { openWorkshop } from "./workshop.ts";
 
-const { timeout, mem, cpus, jobs, accel, transport, verbose, "no-build": noBuild } = RUN_FLAGS;
+const {
+  timeout,
+  mem,
+  cpus,
+  jobs,
+  accel,
+  transport,
+  verbose,
+  "no-build": noBuild,
+  "run-as": runAs,
+} = RUN_FLAGS;
 export const FLAGS: Flags = {
   timeout: {
     ...timeout,
@@ -37,6 +47,7 @@ export const FLAGS: Flags = {
   jobs: { ...jobs, description: "builds at a time (1)" },
   accel,
   transport,
+  "run-as": runAs,
   "no-build": noBuild,
   verbose: { ...verbose, description: "what happens meanwhile" },
   ...CONFIG_FLAGS,

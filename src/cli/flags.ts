@@ -220,6 +220,12 @@ export const RUN_FLAGS = {
     group: "How they run",
     description: "what carries frames of bridges; auto takes the kernel where it can do everything",
   },
+  "run-as": {
+    type: "string",
+    valueHint: "USER",
+    group: "How they run",
+    description: "QEMU runs as USER instead of root (needs root)",
+  },
   verbose: {
     type: "boolean",
     alias: "v",

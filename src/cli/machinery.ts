@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { assetCache } from "../assets/extract.ts";
 import { type Machinery, settleMachinery } from "../dispatch/host.ts";
 import type { RunDirectory } from "../sys/directory.ts";
+import type { Identity } from "../sys/identity.ts";
 import type { AccelerationHost } from "../vmm/accel.ts";
 import type { RunOptions } from "./options.ts";
 
@@ -35,7 +36,8 @@ export const accelerationHost = (
   environment: NodeJS.ProcessEnv,
   cacheDir: string,
   helper: string,
-): AccelerationHost => ({ cacheDir, bootId: bootId(), env: environment, helper });
+  user?: Identity,
+): AccelerationHost => ({ cacheDir, bootId: bootId(), env: environment, helper, user });
 
 /** Acceleration and channel of the run; the local VMM needs neither. Throws `HostError`. */
 export const machineryOf = (options: RunOptions, host: AccelerationHost): Machinery =>

@@ -47,6 +47,8 @@ export interface RunOptions {
   readonly accel: Accel;
   readonly transport: "auto" | "vsock" | "serial";
   readonly network: NetworkWish;
+  /** The user that QEMU runs as; undefined: whoever runs this. */
+  readonly runAs: string | undefined;
   readonly jobs: number | undefined;
   readonly memoryBytes: number | undefined;
   readonly cpus: number | undefined;
@@ -131,6 +133,7 @@ export const runOptions = (
       networkFromEnvironment(environment) ??
       config.network ??
       "auto",
+    runAs: args.text("run-as") ?? config.runAs,
     jobs: countFlag(args, "jobs") ?? config.jobs,
     memoryBytes: sizeFlag(args, "mem"),
     cpus: countFlag(args, "cpus"),

@@ -6,7 +6,7 @@ import type { Arguments } from "./arguments.ts";
 import { RUN_FLAGS } from "./flags.ts";
 
 /** What a test may notice. How the work is spread does not matter to one test; whoever tells of a failure adds the seed. */
-const KEPT: ReadonlySet<string> = new Set(["vmm", "accel", "transport", "network", "include-slow"]);
+const KEPT: ReadonlySet<string> = new Set(["vmm", "accel", "transport", "network", "run-as", "include-slow"]);
 
 /** Words, with `{file}` where the file belongs. */
 export const rerunWords = (args: Arguments, form: Form): readonly string[] => {

@@ -12,6 +12,7 @@ import type { ResourceAmount } from "../events/types.ts";
 import type { Places } from "../fixture/names.ts";
 import type { Job } from "../runner/protocol.ts";
 import type { RunDirectory } from "../sys/directory.ts";
+import { identityOf } from "../sys/identity.ts";
 import { bootService, guestProfiles } from "./boot.ts";
 import { fixturePlan } from "./fixture-plan.ts";
 import { accelerationHost, machineryOf } from "./machinery.ts";
@@ -58,7 +59,8 @@ export const openWorkshop = (
     wrapper: assetPath("wrapper", directory.path, environment),
     helper: assetPath("helper", directory.path, environment),
   };
-  const settled = machineryOf(options, accelerationHost(environment, cacheDir, assets.helper));
+  const runAs = options.vmm === "qemu" && options.runAs !== undefined ? identityOf(options.runAs) : undefined;
+  const settled = machineryOf(options, accelerationHost(environment, cacheDir, assets.helper, runAs));
   if (options.preflight !== "off")
     for (const text of settled.notices) stream.emit("notice", { level: "info", text });
   const profiles = guestProfiles(options.config.profiles);
@@ -74,6 +76,7 @@ export const openWorkshop = (
     filter: options.tests,
     vmm: options.vmm,
     accel,
+    runAs,
     transport,
     seed: options.seed,
     network: options.network,

@@ -46,6 +46,7 @@ const readSettings = (section: Section, directory: string, environment: NodeJS.P
     accel: section.oneOf("accel", ACCELS),
     transport: section.oneOf("transport", TRANSPORTS),
     network: section.oneOf("network", NETWORKS),
+    runAs: section.text("run_as"),
     jobs: section.count("jobs", 1),
     retries: section.count("retries", 0),
     cpuPressure: section.number("cpu_pressure", 0, 100),

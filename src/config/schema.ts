@@ -76,6 +76,8 @@ export interface Config {
   readonly accel?: "auto" | "kvm" | "tcg" | undefined;
   readonly transport?: "auto" | "vsock" | "serial" | undefined;
   readonly network?: "auto" | "kernel" | "user" | undefined;
+  /** The user that QEMU runs as. */
+  readonly runAs?: string | undefined;
   readonly jobs?: number | undefined;
   /** How often a file that failed is run again. */
   readonly retries?: number | undefined;

@@ -27,7 +27,9 @@ const LINK_FD = 3;
 
 const vmmOf = (job: Job, reactor: Reactor): Vmm => {
   const host = { reactor, env: process.env, helper: job.assets.helper };
-  return job.vmm === "qemu" ? new QemuVmm(host) : createLocalVmm({ ...host, agent: job.assets.agent });
+  return job.vmm === "qemu"
+    ? new QemuVmm({ ...host, user: job.runAs })
+    : createLocalVmm({ ...host, agent: job.assets.agent });
 };
 
 /** Disks of a job: each one a process, which says in the report when the host's storage fails it. */

@@ -8,6 +8,7 @@ import type { ProviumEvent } from "../events/types.ts";
 import type { Dependency } from "../fixture/recorder.ts";
 import type { FixtureKind } from "../fixture/store.ts";
 import type { BootArtefacts, BootRequest, FixtureAnswer, FixtureRequest } from "../lab/ports.ts";
+import type { Identity } from "../sys/identity.ts";
 import type { Errand, Reply, Word } from "./talk.ts";
 
 /** Which tests of a file run; the rest is reported as skipped with the filter as reason. */
@@ -36,6 +37,8 @@ export interface Job {
   readonly filter: TestFilter;
   readonly vmm: "qemu" | "local";
   readonly accel: "kvm" | "tcg";
+  /** Who QEMU runs as, where not as the runner does. */
+  readonly runAs?: Identity | undefined;
   /** auto is settled by the dispatcher. */
   readonly transport: "vsock" | "serial";
   /** Of the run: where each file's random sequence starts, together with its path. */

@@ -7,6 +7,7 @@
  */
 
 import { HostError } from "../errors/errors.ts";
+import { type Identity, identityText } from "./identity.ts";
 import {
   check,
   closeFd,
@@ -53,6 +54,8 @@ export interface SpawnOptions {
   readonly asked?: boolean;
   /** With `helper`: it runs under SCHED_BATCH (sched(7)), so that whoever waits for an answer comes first. */
   readonly batch?: boolean;
+  /** With `helper`: it is not whom we are. */
+  readonly as?: Identity | undefined;
   /** A process group of its own, so that Ctrl-C in the terminal does not reach it. */
   readonly ownGroup?: boolean;
   /** Where unnamed stdout and stderr go: to the bounded tail (default), to ours, or to /dev/null. */
@@ -328,6 +331,7 @@ export const spawn = (options: SpawnOptions, reactor: Reactor): Child => {
             String(process.pid),
             ...(options.asked ? ["--ask"] : []),
             ...(options.batch ? ["--batch"] : []),
+            ...(options.as === undefined ? [] : ["--as", identityText(options.as)]),
             "--",
             ...argv,
           ],

@@ -60,7 +60,8 @@ export const readAt = (fd: number, into: Uint8Array, offset: number): void => {
   into.fill(0, done);
 };
 
-const writeAt = (fd: number, bytes: Uint8Array, offset: number): void => {
+/** Writes all of `bytes`. */
+export const writeAt = (fd: number, bytes: Uint8Array, offset: number): void => {
   for (let done = 0; done < bytes.byteLength; )
     done += writeSync(fd, bytes, done, bytes.byteLength - done, offset + done);
 };

@@ -8,6 +8,7 @@ import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { join } from "node:path";
 import { HostError, ProviumError } from "../errors/errors.ts";
 import { HOST_ARCHITECTURE } from "../sys/architecture.ts";
+import type { Identity } from "../sys/identity.ts";
 import { closeFd, socketPair } from "../sys/libc.ts";
 import { after, type Op } from "../sys/op.ts";
 import { type Child, spawn } from "../sys/process.ts";
@@ -25,6 +26,8 @@ export interface AccelerationHost {
   readonly bootId: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly helper?: string | undefined;
+  /** Who QEMU runs as, where not as we do: /dev/kvm may be closed to that user. */
+  readonly user?: Identity | undefined;
   /** `/dev/kvm`, unless a test has another. */
   readonly device?: string;
 }
@@ -73,7 +76,11 @@ const kvmFault = (host: AccelerationHost): string | undefined => {
   return fault;
 };
 
-const cacheFile = (host: AccelerationHost): string => join(host.cacheDir, `${CACHE_PREFIX}${host.bootId}`);
+const cacheFile = (host: AccelerationHost): string =>
+  join(
+    host.cacheDir,
+    `${CACHE_PREFIX}${host.bootId}${host.user === undefined ? "" : `-as-${host.user.uid}`}`,
+  );
 
 /** The file holds the fault in one line, nothing when KVM works. */
 const remembered = (host: AccelerationHost): { readonly fault: string | undefined } | undefined => {
@@ -114,6 +121,7 @@ const tryKvm = (host: AccelerationHost): string | undefined => {
         descriptors: [{ from: theirs, to: MONITOR_FD }],
         helper: host.helper,
         ownGroup: true,
+        as: host.user,
       },
       reactor,
     );

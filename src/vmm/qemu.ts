@@ -11,6 +11,7 @@ import { HostError } from "../errors/errors.ts";
 import type { LaunchSpec, Machine, Vmm } from "../lab/ports.ts";
 import { SERIAL_CONSOLE } from "../sys/architecture.ts";
 import { openFifo } from "../sys/fifo.ts";
+import type { Identity } from "../sys/identity.ts";
 import { closeFd, dupFd, socketPair } from "../sys/libc.ts";
 import { after, type Deadline, type Op } from "../sys/op.ts";
 import { type Child, exitText, spawn } from "../sys/process.ts";
@@ -20,6 +21,7 @@ import { reserveCid } from "./cid.ts";
 import { consoleDevice, type Ends, MachineConsole } from "./console.ts";
 import { EntropyServer } from "./entropy.ts";
 import { writeFirmware } from "./guest-memory.ts";
+import { handOver } from "./handing.ts";
 import { checkImage } from "./image.ts";
 import { QemuMachine } from "./machine.ts";
 import { type Gate, Mailbox } from "./mailbox.ts";
@@ -34,6 +36,8 @@ export interface QemuHost {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Path of `provium-helper`, which makes QEMU end with this process. */
   readonly helper?: string | undefined;
+  /** Who QEMU runs as, where not as we do; with `helper` only. */
+  readonly user?: Identity | undefined;
 }
 
 /** First descriptor number that QEMU inherits beyond the standard three. */
@@ -177,10 +181,18 @@ export class QemuVmm implements Vmm {
       const box =
         files === undefined ? undefined : wiring.mailbox(files.mailbox, reactor, () => console?.drain());
       if (box !== undefined) release.push(() => box.mailbox.close());
+      const opened = {
+        spec,
+        ram: saved && join(saved.directory, RAM_FILE),
+        files,
+        pipes: hypervisor && hypervisorPath,
+      };
+      const given =
+        this.host.user === undefined ? opened : yield* handOver(opened, base, (fd) => wiring.give(fd));
       const descriptors: Descriptors = {
         monitor: monitor.number,
         serial: serial?.number,
-        hypervisor: hypervisor && hypervisorPath,
+        hypervisor: given.pipes,
         agent: agent?.number,
         vsock,
         entropy: seeded?.number,
@@ -209,18 +221,13 @@ export class QemuVmm implements Vmm {
       const child = spawn(
         {
           program,
-          args: qemuArguments(
-            spec,
-            descriptors,
-            { sandbox: this.sandbox },
-            saved && join(saved.directory, RAM_FILE),
-            files,
-          ),
+          args: qemuArguments(given.spec, descriptors, { sandbox: this.sandbox }, given.ram, given.files),
           env: this.host.env,
           descriptors: wiring.map,
           helper: this.host.helper,
           ownGroup: true,
           batch: true,
+          as: this.host.user,
         },
         reactor,
       );
@@ -290,10 +297,15 @@ export class QemuVmm implements Vmm {
     if (tree?.end !== undefined) return new HostError(tree.end, { cause: error });
     if (exit === undefined) return error;
     const said = child.output().trim();
+    const { user } = this.host;
     if (this.sandbox && /sandbox|seccomp/i.test(said)) return new NoSandboxError(said);
     return new HostError(
       `QEMU ended at once with ${exitText(exit)}: ${said === "" ? "it said nothing" : said}`,
-      { where: program, cause: error },
+      {
+        where: program,
+        cause: error,
+        hint: user && `it runs as \`${user.name}\` (run_as), who has to be allowed what it opens itself`,
+      },
     );
   }
 }

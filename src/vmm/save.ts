@@ -51,9 +51,25 @@ export function* saveMachine(machine: Running, directory: string): Op<MachineIma
   const ram = yield* saveRam(machine, join(directory, RAM_FILE));
   // Last and small: where there is no space, what we write ourselves has told so.
   const devices = join(directory, DEVICES_FILE);
-  yield* qmp.execute("xen-save-devices-state", { filename: devices, live: false }, after(SAVE_MS));
+  yield* saveDevices(qmp, devices);
   const files = [ram, yield* described(directory, DEVICES_FILE), yield* described(directory, FIRMWARE_FILE)];
   return { qemu: qmp.version, files, entropyRead: machine.entropyRead };
+}
+
+/** QEMU writes where we point it: it may run as somebody who can open no file of ours. */
+function* saveDevices(qmp: Qmp, path: string): Op<void> {
+  const fd = openSync(path, "wx", 0o600);
+  try {
+    const set = (yield* qmp.execute("add-fd", {}, after(SAVE_MS), fd)) as { readonly "fdset-id": number };
+    const filename = `/dev/fdset/${set["fdset-id"]}`;
+    try {
+      yield* qmp.execute("xen-save-devices-state", { filename, live: false }, after(SAVE_MS));
+    } finally {
+      qmp.post("remove-fd", { "fdset-id": set["fdset-id"] });
+    }
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** A device that QEMU could not move to another process it could not save either. */

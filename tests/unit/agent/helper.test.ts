@@ -69,6 +69,39 @@ describe("provium-helper exec", () => {
     expect(policy(["--batch"])).toBe("3");
   });
 
+  test("--as takes users, groups and nothing else", () => {
+    for (const text of [
+      "",
+      "1",
+      "1:",
+      ":1",
+      "1:2,",
+      "1:2,x",
+      "-1:2",
+      "1:4294967295",
+      "99999999999:1",
+      "nobody:1",
+    ])
+      expect([text, run(["exec", "--as", text, "--", "true"])]).toEqual([
+        text,
+        { exitCode: 125, stdout: "", stderr: "provium-helper exec: --as: Invalid argument\n" },
+      ]);
+    const many = Array.from({ length: 300 }, () => "1").join(",");
+    expect(run(["exec", "--as", `1:${many}`, "--", "true"]).stderr).toContain("Invalid argument");
+  });
+
+  // Only root may become somebody else; everybody else is refused by the kernel.
+  test("with --as the program is that user for good, or does not start", () => {
+    const script = "id -u; id -g; id -G; grep -E '^(CapEff|CapPrm)' /proc/self/status";
+    const { exitCode, stdout, stderr } = run(["exec", "--as", "12345:23456,3,4", "--", "sh", "-c", script]);
+    if (process.geteuid?.() === 0)
+      expect([exitCode, stdout]).toEqual([
+        0,
+        "12345\n23456\n23456 3 4\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n",
+      ]);
+    else expect([exitCode, stderr]).toEqual([125, "provium-helper exec: --as: Operation not permitted\n"]);
+  });
+
   test("what cannot be executed is named", () => {
     expect(run(["exec", "no-such-program"])).toMatchObject({
       exitCode: 127,

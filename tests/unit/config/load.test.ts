@@ -146,6 +146,9 @@ describe("provium.toml", () => {
     expect(failure('[provium]\naccel = "warp"\n').message).toContain(
       'must be "auto" or "kvm" or "tcg"; it is "warp"',
     );
+    expect(failure("[provium]\nrun_as = 65534\n").message).toContain(
+      "`provium.run_as` must be a string; it is 65534",
+    );
     expect(failure('[provium]\ntimeout = "5 parsecs"\n').message).toContain(
       '"500ms", "5s", "2m", "1h"; it is "5 parsecs"',
     );
