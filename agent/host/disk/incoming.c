@@ -139,6 +139,8 @@ static int divert(struct connection *connection) {
   size_t wanted = request->length - connection->filled;
   int waiting = 0;
   if (request->error != 0 || write_log_runs(&disk->log) || buffer_length(&connection->in) > 0) return 0;
+  /* An answer that waits for its reader is in there. */
+  if (connection->conduit.held > 0) return 0;
   if (ioctl(connection->watch.fd, FIONREAD, &waiting) < 0 || waiting < SECTOR_SIZE) return 0;
   size_t size = (size_t)waiting < wanted ? (size_t)waiting - (size_t)waiting % SECTOR_SIZE : wanted;
   size_t taken = 0;
@@ -163,7 +165,10 @@ int incoming_pull(struct connection *connection) {
   if (wanted > 0) parts[count++] = (struct iovec){request->data + connection->filled, wanted};
   buffer_compact(&connection->in);
   if (!buffer_reserve(&connection->in, 1)) return -1;
-  parts[count++] = (struct iovec){buffer_end(&connection->in), connection->in.capacity - connection->in.size};
+  size_t room = connection->in.capacity - connection->in.size;
+  /* No more than the rest of the sector that has begun: what is behind it need not come this way. */
+  if (piped && connection->in.size > 0 && connection->in.size < SECTOR_SIZE) room = SECTOR_SIZE - connection->in.size;
+  parts[count++] = (struct iovec){buffer_end(&connection->in), room};
   ssize_t n = readv(connection->watch.fd, parts, count);
   if (n < 0) return errno == EINTR ? 1 : errno == EAGAIN ? 0 : -1;
   if (n == 0) return -1;

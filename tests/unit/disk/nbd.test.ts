@@ -228,6 +228,26 @@ describe("large requests, whose pages are handed on", () => {
     client.close();
   });
 
+  test("a write that comes while answers wait for their reader does not mix with them", () => {
+    bench.open(undefined, 4 * LARGE);
+    const [kept, data] = [filled(LARGE, "k"), filled(LARGE, "w")];
+    bench.ask("WRITE", { offset: 0, data: kept });
+    const client = bench.connect();
+    client.go();
+    for (let round = 0; round < 5; round++) {
+      for (let i = 0; i < 3; i++) client.request(READ, 0, LARGE);
+      // Nobody reads meanwhile, so that the first answer gets stuck in the middle.
+      Bun.sleepSync(30);
+      client.send(writeHead(2 * LARGE, LARGE), data);
+      const replies = [1, 2, 3].map(() => client.reply(LARGE));
+      for (const reply of replies) expect(reply.data.equals(kept)).toBe(true);
+      expect(client.reply().error).toBe(0);
+      expect(stored(2 * LARGE, LARGE).equals(data)).toBe(true);
+      bench.ask("WRITE", { offset: 2 * LARGE, data: kept });
+    }
+    client.close();
+  });
+
   test("a write that breaks off leaves its whole sectors", () => {
     bench.open();
     const client = bench.connect();
