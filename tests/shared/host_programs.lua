@@ -33,6 +33,8 @@ end
 
 return function(vm, programs)
   local paths = {}
+  local machine = vm:run("uname -m").stdout:trim()
+  if machine ~= "x86_64" then return "programs for " .. machine end
   if not host_file({ "" }, LOADER) then return LOADER end
   for _, program in ipairs(programs) do
     paths[program] = host_file(PROGRAMS, program)
