@@ -82,7 +82,7 @@ local crowd = {}
 ${MILLISECONDS}
 for n = 1, ${CROWD} do crowd[n] = provium:vm("m" .. n, "default", { memory = "96M" }):restore(image) end
 for n, vm in ipairs(crowd) do
-  test("attach", function() lan:attach(vm) end)
+  test("attach " .. n, function() lan:attach(vm) end)
 end
 test("ring", function(t)
   local pings = {}
@@ -97,7 +97,7 @@ end)
 interface Figures {
   /** By what they are of, as in "wire rtt": lines of the tests' logs, numbers behind two words. */
   readonly logged: ReadonlyMap<string, number[]>;
-  /** Milliseconds of tests by their title. */
+  /** Milliseconds of tests by the first word of their title. */
   readonly tests: ReadonlyMap<string, number[]>;
 }
 
@@ -123,7 +123,7 @@ const run = (file: string, backend: string): Figures | undefined => {
   readRecording(recording, (event) => {
     if (event.kind !== "test_passed") return;
     const { name, duration_ns, log } = event.payload;
-    noted(tests, name, [duration_ns / 1e6]);
+    noted(tests, name.split(" ")[0] as string, [duration_ns / 1e6]);
     for (const line of log) {
       const [way, what, ...values] = line.trim().split(/\s+/);
       noted(logged, `${way} ${what}`, values.map(Number));
