@@ -102,10 +102,14 @@ end)
 
 test("latency of the bridge counts once each way, that of a direction once", function(t)
   local base = rtt(a, "b.lan")
+  -- A busy host makes a round trip longer, now and then, and never shorter.
   local function adds(expected)
-    local got = rtt(a, "b.lan") - base
+    local got
+    wait_until(function()
+      got = rtt(a, "b.lan") - base
+      return math.abs(got - expected) <= 1 + 0.05 * expected + base
+    end, { timeout = "60s", desc = ("a round trip that is %g ms longer than %g"):format(expected, base) })
     t:log(("expected %g ms more, got %g (base %g)"):format(expected, got, base))
-    t:assert(math.abs(got - expected) <= 1 + 0.05 * expected + base, ("%g ms more instead of %g"):format(got, expected))
   end
   if not possible(t, function() lan:add_latency(40) end) then return end
   adds(80)
