@@ -125,7 +125,7 @@ build: dist/provium
 demo: build
 	dist/provium demo
 
-ARM64_SUITES := $(filter-out tests/vm/vsock/%,$(wildcard tests/vm/*/*.test.lua)) tests/shared
+ARM64_SUITES := $(filter-out tests/vm/vsock/% tests/vm/net/kernel_rules.test.lua,$(wildcard tests/vm/*/*.test.lua)) tests/shared
 
 # --- proof --------------------------------------------------------------------------------------------------
 
@@ -163,8 +163,8 @@ compat: build
 analyze: build/agent/generated/messages.h
 	tests/lint/analyze.sh
 
-# An executable with the arm64 guest inside, then all that is not about a PC: vsock/ runs this host's executable in the
-# guest, and what is tagged `pc` speaks of devices and sizes of the x86-64 guest.
+# An executable with the arm64 guest inside, then all that is not about a PC: vsock/ and kernel_rules run this host's
+# programs in the guest, and what is tagged `pc` speaks of devices and sizes of the x86-64 guest.
 test-arm64:
 	@command -v qemu-system-aarch64 >/dev/null || { echo 'make test-arm64 needs QEMU for arm64: apt-get install --no-install-recommends qemu-system-arm' >&2; exit 1; }
 	@command -v aarch64-linux-gnu-gcc >/dev/null || { echo 'make test-arm64 needs a compiler for arm64: apt-get install --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross' >&2; exit 1; }
