@@ -24,13 +24,14 @@ TOOLS := build/tools/bun-$(BUN_VERSION)
 BUN := $(CURDIR)/$(TOOLS)/node_modules/.bin/bun
 export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
 
-.PHONY: help build demo test test-arm64 test-distribution bench lint dist install deb clean setup unit local vm net chaos test-install fuzz chaos-matrix soak analyze compat
+.PHONY: help build demo test test-arm64 test-arm64-executable test-distribution bench lint dist install deb clean setup unit local vm net chaos test-install fuzz chaos-matrix soak analyze compat
 
 help:
 	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest; GUEST_ARM64=1: with agent and guest for arm64 too)'
 	@echo 'make demo     build, then run the example suite in real virtual machines'
 	@echo 'make test     build, lint, and every test'
 	@echo 'make test-arm64  the suites of machines in emulated arm64 ones'
+	@echo 'make test-arm64-executable  the arm64 file of a release (make dist) in such a machine'
 	@echo 'make test-distribution  a Debian image with systemd, made by debootstrap (as root), in a machine'
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make test-install  installs into bare roots and runs the demo there, as root and not (needs root, debootstrap)'
@@ -170,6 +171,11 @@ test-arm64:
 	@command -v aarch64-linux-gnu-gcc >/dev/null || { echo 'make test-arm64 needs a compiler for arm64: apt-get install --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross' >&2; exit 1; }
 	$(MAKE) build GUEST_ARM64=1
 	dist/provium --config tests/vm/arm64.toml --no-tag pc $(ARM64_SUITES)
+
+test-arm64-executable:
+	$(MAKE) build GUEST_ARM64=1
+	tests/install/arm64/build.sh build/arm64-root
+	dist/provium tests/install/arm64/executable.test.lua --config tests/install/arm64/provium.toml
 
 build/debian.img: tests/distribution/build.sh
 	@mkdir -p build
