@@ -28,6 +28,6 @@ end)
 
 test("files for the initramfs and snapshots are refused with the reason", function(t)
   local other = provium:vm("other", "debian", { files = { { path = "/etc/x", content = "x" } } })
-  t:assert_contains(tostring(t:assert_raises(function() other:boot() end)), "a disk image takes the place of")
+  t:assert_contains(tostring(t:assert_raises(function() other:boot() end)), "a disk of the profile takes the place of")
   t:assert_contains(tostring(t:assert_raises(function() g:snapshot() end)), "boots from a disk image")
 end)
