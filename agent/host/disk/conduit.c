@@ -92,7 +92,9 @@ int conduit_store(struct conduit *conduit, int socket, int file, uint64_t offset
   while (*taken < size && error == 0) {
     ssize_t n = splice(socket, NULL, conduit->in, NULL, size - *taken, SPLICE_F_NONBLOCK);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return n < 0 ? errno : EIO;
+    /* This host's sockets hand no pages on: nothing fits any more. */
+    if (n < 0 && errno != EAGAIN) conduit->pages = 0;
+    if (n <= 0) break;
     conduit->held = (size_t)n;
     error = pour(conduit, file, offset + *taken);
     *taken += (size_t)n;

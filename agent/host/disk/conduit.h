@@ -32,7 +32,10 @@ int conduit_load(struct conduit *conduit, int file, uint64_t offset, size_t size
 /** Sends some of what it holds: how much, or -1 with errno. */
 ssize_t conduit_send(struct conduit *conduit, int socket);
 
-/** Puts `size` bytes, which wait at the socket, into the file. 0 or an errno; `*taken` says how many it has taken. */
+/**
+ * Puts `size` bytes, which wait at the socket, into the file. 0 or an errno; `*taken` says how many it has taken, which
+ * are fewer where that cannot be done.
+ */
 int conduit_store(struct conduit *conduit, int socket, int file, uint64_t offset, size_t size, size_t *taken);
 
 #endif

@@ -139,8 +139,8 @@ static int divert(struct connection *connection) {
   size_t wanted = request->length - connection->filled;
   int waiting = 0;
   if (request->error != 0 || write_log_runs(&disk->log) || buffer_length(&connection->in) > 0) return 0;
-  /* An answer that waits for its reader is in there. */
-  if (connection->conduit.held > 0) return 0;
+  /* An answer that waits for its reader may be in there. */
+  if (connection->conduit.held > 0 || !conduit_fits(&connection->conduit, 0, SECTOR_SIZE)) return 0;
   if (ioctl(connection->watch.fd, FIONREAD, &waiting) < 0 || waiting < SECTOR_SIZE) return 0;
   size_t size = (size_t)waiting < wanted ? (size_t)waiting - (size_t)waiting % SECTOR_SIZE : wanted;
   size_t taken = 0;
@@ -151,7 +151,7 @@ static int divert(struct connection *connection) {
         request, conduit_store(&connection->conduit, connection->watch.fd, disk->image.fd, offset, size, &taken));
   request->error = error;
   connection->filled += taken;
-  return 1;
+  return taken > 0 || error != 0;
 }
 
 /** The rest of an incoming write goes to where it belongs, and what follows it into the buffer. */

@@ -93,6 +93,28 @@ test("a snapshot keeps the content of its moment, and restore brings it back", f
   t:assert_eq(v:run("dd if=" .. c:guest_path() .. " bs=512 skip=3 count=1 2>/dev/null"):assert_ok().stdout:sub(1, 6), "before")
 end)
 
+test("large reads and writes of several processes at once do not mix", function(t)
+  local d = g:attach_disk{ id = "busy", size = "32M" }
+  local dev = d:guest_path()
+  g:write_file("/tmp/busy.sh", [[
+    head -c 4194304 /dev/urandom > /tmp/busy
+    dd if=/tmp/busy of=$1 bs=1M oflag=direct
+    for reader in 1 2; do
+      (for i in 1 2 3; do dd if=$1 bs=1M count=4 iflag=direct | md5sum; done > /tmp/read$reader) &
+    done
+    for place in 1 2 3; do dd if=/tmp/busy of=$1 bs=1M seek=$((place * 4)) oflag=direct & done
+    wait
+    md5sum < /tmp/busy
+    sort -u /tmp/read1 /tmp/read2
+  ]])
+  local sums = g:run("sh /tmp/busy.sh " .. dev .. " 2>/dev/null"):assert_ok().stdout
+  local sum, read = sums:match("^(%x+)%s+%-\n(%x+)%s+%-\n$")
+  t:assert_eq(read, sum, sums)
+  local whole = d:read_sectors(0, 8192)
+  for place = 1, 3 do t:assert(d:read_sectors(place * 8192, 8192) == whole, "copy " .. place .. " differs") end
+  t:assert_contains(g:run("md5sum < /tmp/busy").stdout, sum)
+end)
+
 test("one disk after another comes and goes", function(t)
   -- An arm64 guest thinks for five seconds before it lets go of one.
   for i = 1, g:arch() == "x86_64" and 50 or 5 do
