@@ -55,6 +55,8 @@ export class Session {
   private channel: Channel | undefined;
   private opened: Guest | undefined;
   private ended: "asked" | "broken" | undefined;
+  /** Why the machine is about to end, where that is wished. */
+  private leaving: Error | undefined;
 
   constructor(
     readonly vm: string,
@@ -124,6 +126,7 @@ export class Session {
       const running = this.machine.attend?.(op(guest)) ?? op(guest);
       return yield* attended(running, guest, this.awake, (reason) => this.breakDown(reason));
     } catch (error) {
+      if (this.leaving !== undefined && error instanceof VmDeadError) throw this.leaving;
       if (this.ended === "asked" || this.broken === undefined || error instanceof InterruptedError)
         throw error;
       throw this.deathError(operation, yield* this.story());
@@ -142,6 +145,12 @@ export class Session {
       if (death === undefined) throw error;
       throw this.deathError(operation, death);
     }
+  }
+
+  /** The machine is on its way out by wish: what still waits on the guest fails with `reason`. */
+  leave(reason: Error): void {
+    this.leaving = reason;
+    this.machine.expectExit();
   }
 
   /** Ends the session by wish: quietly, and what still waits on the guest fails with `reason`. Idempotent. */

@@ -213,7 +213,7 @@ export class Vm implements Resource {
   /** Ends the machine at once, like a pulled plug. Leaves `dead`. Idempotent. */
   kill(): void {
     const session = this.session;
-    this.starting?.end(new VmDeadError(`${this.label} was killed meanwhile`, ""));
+    this.starting?.end(this.gone("killed"));
     if (session !== undefined) this.finish(session, "dead", "killed");
     else if (this.phase !== "dead") this.enter("dead", "killed");
   }
@@ -348,7 +348,7 @@ export class Vm implements Resource {
 
   private *powerOff(session: Session, deadline: number): Op<void> {
     const machine = session.machine;
-    machine.expectExit();
+    session.leave(this.gone("shut down"));
     try {
       // A paused guest can hear nothing.
       if (this.phase === "paused") yield* machine.resume();
@@ -370,10 +370,13 @@ export class Vm implements Resource {
   /** The session is over, by wish. */
   private finish(session: Session, state: VmState, reason?: string): void {
     this.session = undefined;
-    session.end(
-      new VmDeadError(`${this.label} was ${reason === "killed" ? "killed" : "shut down"} meanwhile`, ""),
-    );
+    session.end(this.gone(reason === "killed" ? "killed" : "shut down"));
     this.closed(session, state, reason);
+  }
+
+  /** What a call finds that waited on the guest. */
+  private gone(how: "killed" | "shut down"): VmDeadError {
+    return new VmDeadError(`${this.label} was ${how} meanwhile`, "");
   }
 
   /** The session is over, by itself. */
