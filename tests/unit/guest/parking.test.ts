@@ -6,7 +6,7 @@ import { StreamChannel } from "../../../src/channel/stream.ts";
 import { ApiError } from "../../../src/errors/errors.ts";
 import { openGuest, resumeGuest } from "../../../src/guest/session.ts";
 import type { Command, Guest, GuestProcess } from "../../../src/lab/ports.ts";
-import { AF_UNIX, closeFd, libc, SOCK_STREAM } from "../../../src/sys/libc.ts";
+import { AF_UNIX, closeFd, libc, SOCK_CLOEXEC, SOCK_STREAM } from "../../../src/sys/libc.ts";
 import { after, monotonic, NEVER, type Op, sleep, until } from "../../../src/sys/op.ts";
 import { type Child, spawn } from "../../../src/sys/process.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
@@ -27,7 +27,7 @@ const connect = (): StreamChannel => {
   const address = new Uint8Array(110);
   new DataView(address.buffer).setUint16(0, AF_UNIX, true);
   address.set(path, 2);
-  const fd = libc.socket(AF_UNIX, SOCK_STREAM, 0);
+  const fd = libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const deadline = after(SOON);
   while (libc.connect(fd, address, 2 + path.byteLength) !== 0) {
     if (monotonic() > deadline) {
