@@ -13,6 +13,7 @@
 #include "parking.h"
 #include "power.h"
 #include "process.h"
+#include "rehearsal.h"
 #include "session.h"
 #include "worker.h"
 
@@ -118,6 +119,9 @@ void service_request(struct session *session, const struct message *message, con
       break;
     case MESSAGE_PARK:
       park(session, head);
+      break;
+    case MESSAGE_REHEARSE:
+      rehearse(session, head);
       break;
     case MESSAGE_RESUME:
       resume(session, head, &fields.resume);

@@ -174,7 +174,7 @@ static struct bytes text_bytes(const char *text) {
 }
 
 void session_send_ready(struct session *session, int64_t request_id) {
-  static const char *const features[] = {"processes", "files", "syscall", "clock", "mount_vfs", "streams", "workers", "pending_calls", "network"};
+  static const char *const features[] = {"processes", "files", "syscall", "clock", "mount_vfs", "streams", "workers", "pending_calls", "network", "rehearsal"};
   const uint8_t preamble[] = SYNC_PREAMBLE;
   const struct agent *agent = session->agent;
   uint8_t memory[128];

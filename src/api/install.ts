@@ -7,7 +7,15 @@ import type { Profile } from "../config/schema.ts";
 import type { Emit } from "../events/types.ts";
 import type { Recorder } from "../fixture/recorder.ts";
 import type { NetworkHost } from "../lab/network-host.ts";
-import type { OpenDisk, OpenGuest, ResumeGuest, Services, SnapshotFiles, Vmm } from "../lab/ports.ts";
+import type {
+  OpenDisk,
+  OpenGuest,
+  Rehearse,
+  ResumeGuest,
+  Services,
+  SnapshotFiles,
+  Vmm,
+} from "../lab/ports.ts";
 import { Scopes } from "../lab/scopes.ts";
 import { consoleText } from "../lab/session.ts";
 import { LuaFunction } from "../lua/function.ts";
@@ -51,6 +59,7 @@ export interface ApiContext {
   readonly openGuest: OpenGuest;
   readonly openDisk: OpenDisk;
   readonly resumeGuest: ResumeGuest;
+  readonly rehearse: Rehearse;
   readonly snapshots: SnapshotFiles;
   readonly services: Services;
   readonly network: Pick<NetworkHost, "openBackend" | "openUplink" | "openDhcp">;
@@ -110,6 +119,8 @@ export const installApi = (context: ApiContext): Surface => {
       openGuest: context.openGuest,
       openDisk: context.openDisk,
       resumeGuest: context.resumeGuest,
+      rehearse: context.rehearse,
+      tend: (tended) => context.reactor.tend(tended),
       snapshots: context.snapshots,
       services: context.services,
       emit: context.emit,

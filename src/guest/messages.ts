@@ -128,6 +128,12 @@ export const MESSAGES = define({
    */
   RESUME: { kind: 14, fields: { token: "int" }, reply: {}, served: "io" },
 
+  /**
+   * To a parked session, which stays parked: runs a command that does nothing, and answers when it is over. Of agents
+   * with the feature `rehearsal`.
+   */
+  REHEARSE: { kind: 15, fields: {}, reply: { token: "int" }, served: "io" },
+
   // --- workers: further actors, each a task of its own -------------------------------------------------------
   /**
    * Makes actor `worker` (2 and up, chosen by the host, unique in the session) from the task that this frame's

@@ -12,6 +12,7 @@ import type {
   InterfaceSetup,
   OpenGuest,
   ParkedSession,
+  Rehearse,
   ResumeGuest,
 } from "../lab/ports.ts";
 import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
@@ -234,6 +235,20 @@ export const resumeGuest: ResumeGuest = function* (channel, mark, identity, dead
   } catch (error) {
     client.close();
     throw error;
+  }
+};
+
+/** Has the agent of a parked session, on a serial port, run a command that does nothing. The channel is closed then. */
+export const rehearse: Rehearse = function* (channel, mark, deadline) {
+  const client = new Client(channel, mark);
+  channel.listen({ frame: (body) => client.frame(body), closed: (reason) => client.closed(reason) });
+  try {
+    const request = client.begin("REHEARSE", {}, { actor: ACTOR_IO, subject: { call: "restore" } });
+    if (!(yield* until(() => request.settled, deadline)))
+      throw new TimeoutError("the agent did not come back from a command that does nothing");
+    request.take();
+  } finally {
+    client.close();
   }
 };
 

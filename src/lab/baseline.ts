@@ -3,7 +3,6 @@
  * after each. The machines that the next test gets are started while this one runs.
  */
 
-import { InterruptedError } from "../errors/errors.ts";
 import { all, type Op } from "../sys/op.ts";
 import { saveTogether } from "./lab-snapshot.ts";
 import type { Network } from "./network.ts";
@@ -60,9 +59,8 @@ export class Baseline {
   /** Ends what waits and removes the files. Idempotent. */
   close(): void {
     for (const place of this.places) {
-      const next = place.next;
+      place.next?.waiting?.discard();
       place.next = undefined;
-      next?.launch?.abandon(new InterruptedError("no further test needs this machine"))?.close();
     }
     for (const directory of this.directories) this.files.remove(directory);
   }

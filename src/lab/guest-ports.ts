@@ -287,3 +287,12 @@ export type ResumeGuest = (
   identity: GuestIdentity,
   deadline: Deadline,
 ) => Op<Guest>;
+
+/** The feature of agents that can `Rehearse`. */
+export const REHEARSAL = "rehearsal";
+
+/**
+ * Has the agent of a parked session, over a channel that has no connections, do once for nothing what a command takes.
+ * The session stays parked, and the channel is closed.
+ */
+export type Rehearse = (channel: Channel, mark: SessionMark, deadline: Deadline) => Op<void>;

@@ -1,17 +1,21 @@
 /** What the VMs of one test file share: the ports, and what the run has decided. */
 
 import type { Emit } from "../events/types.ts";
-import type { OpenDisk, OpenGuest, ResumeGuest, Services, SnapshotFiles, Vmm } from "./ports.ts";
+import type { Tended } from "../sys/reactor.ts";
+import type { OpenDisk, OpenGuest, Rehearse, ResumeGuest, Services, SnapshotFiles, Vmm } from "./ports.ts";
 
 export interface VmHost {
   readonly vmm: Vmm;
   readonly openGuest: OpenGuest;
   readonly openDisk: OpenDisk;
   readonly resumeGuest: ResumeGuest;
+  readonly rehearse: Rehearse;
   readonly snapshots: SnapshotFiles;
   readonly services: Services;
   /** Snapshots are made to be restored often, so they are of guests at rest. */
   readonly settles?: boolean;
+  /** Lets something go on while anybody waits; what is returned ends that. */
+  tend(tended: Tended): () => void;
   readonly emit: Emit;
   /** Every operation in a guest becomes an event. */
   readonly operations?: boolean;

@@ -1,18 +1,19 @@
 /** Snapshots of one VM: taking them, and going on from one. */
 
 import { ApiError } from "../errors/errors.ts";
-import { Begun, monotonic, NEVER, type Op } from "../sys/op.ts";
+import { monotonic, type Op } from "../sys/op.ts";
 import type { VmDisks } from "./disks.ts";
 import type { VmHost } from "./host.ts";
 import { restoreSpec } from "./launch.ts";
 import type { Lineage } from "./lineage.ts";
 import type { SavedNic } from "./link.ts";
 import type { BootOptions } from "./options.ts";
-import type { LaunchSpec, Machine } from "./ports.ts";
+import type { LaunchSpec } from "./ports.ts";
 import type { Session } from "./session.ts";
 import { settled } from "./settled.ts";
 import { readSnapshot, type SavedVm, Saving, type Snapshot, sameImage } from "./snapshot.ts";
 import type { VmStory } from "./vm-story.ts";
+import { WaitingMachine } from "./waiting-machine.ts";
 import { restoreWay, type WayUp } from "./way-up.ts";
 
 /** What taking and restoring snapshots needs of the VM. */
@@ -37,11 +38,11 @@ export interface SnapshotKeeper {
   start(way: WayUp, there: (session: Session) => void): Op<void>;
 }
 
-/** A machine that waits to go on from a snapshot. Whoever does not use it abandons the launch. */
+/** The way back to a snapshot, as far as it has been prepared. Whoever does not go it discards the machine. */
 export interface Prepared {
   readonly snapshot: Snapshot;
   /** Undefined where it cannot be started beside the one that runs: its ports and disks are taken. */
-  readonly launch: Begun<Machine> | undefined;
+  readonly waiting: WaitingMachine | undefined;
 }
 
 export class VmSnapshots {
@@ -133,16 +134,20 @@ export class VmSnapshots {
   prepare(snapshot: Snapshot): Prepared {
     const { vm, host } = this.keeper;
     const { nics, disks } = snapshot.manifest;
-    if (nics.length + disks.length > 0) return { snapshot, launch: undefined };
+    if (nics.length + disks.length > 0) return { snapshot, waiting: undefined };
     const spec = restoreSpec(vm.name, this.keeper.options(), host, snapshot, [], []);
-    return { snapshot, launch: new Begun(host.vmm.launch(spec, NEVER)) };
+    return { snapshot, waiting: new WaitingMachine(host, spec, snapshot.manifest) };
   }
 
   /** Goes back from any state; a machine that still runs is ended. */
-  *returnTo({ snapshot, launch }: Prepared): Op<void> {
-    this.keeper.drop();
-    yield* this.keeper.allowed("restore");
-    yield* this.goOnFrom(snapshot, launch);
+  *returnTo({ snapshot, waiting }: Prepared): Op<void> {
+    try {
+      this.keeper.drop();
+      yield* this.keeper.allowed("restore");
+      yield* this.goOnFrom(snapshot, waiting);
+    } finally {
+      waiting?.discard();
+    }
   }
 
   /** Ends the machine if there is one. */
@@ -150,12 +155,12 @@ export class VmSnapshots {
     this.keeper.drop();
   }
 
-  private *goOnFrom(snapshot: Snapshot, begun?: Begun<Machine>): Op<void> {
+  private *goOnFrom(snapshot: Snapshot, waiting?: WaitingMachine): Op<void> {
     const { vm, host, story, lineage } = this.keeper;
     const started = monotonic();
     const { origin } = snapshot;
     yield* this.keeper.relink(snapshot.manifest.nics);
-    const way = restoreWay(host, vm.name, this.keeper.options(), snapshot, this.keeper.disks, begun);
+    const way = restoreWay(host, vm.name, this.keeper.options(), snapshot, this.keeper.disks, waiting);
     yield* this.keeper.start(way, (session) => {
       if (origin?.vm !== vm) lineage.begin();
       else {

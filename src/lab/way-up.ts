@@ -2,7 +2,7 @@
 
 import type { Profile } from "../config/schema.ts";
 import { InterruptedError, TimeoutError } from "../errors/errors.ts";
-import type { Begun, Deadline, Op } from "../sys/op.ts";
+import type { Deadline, Op } from "../sys/op.ts";
 import type { VmDisks } from "./disks.ts";
 import type { VmHost } from "./host.ts";
 import { bootSpec, isEmulated, restoreSpec } from "./launch.ts";
@@ -11,6 +11,7 @@ import { type BootBound, bootBound, bootRequest, cpusOf, memoryOf } from "./plan
 import type { BootArtefacts, DiskLink, LaunchSpec, Machine, NicSpec } from "./ports.ts";
 import { consoleLines, type Session } from "./session.ts";
 import type { Snapshot } from "./snapshot.ts";
+import type { WaitingMachine } from "./waiting-machine.ts";
 
 /** One of the ways to a running machine. */
 export interface WayUp {
@@ -48,14 +49,14 @@ export const bootWay = (
   open: (session, deadline) => session.open(deadline),
 });
 
-/** The way from a snapshot; with `begun` the machine waits already. */
+/** The way from a snapshot; `waiting`: the machine that goes it is there already. */
 export const restoreWay = (
   host: VmHost,
   name: string,
   options: BootOptions,
   snapshot: Snapshot,
   disks: VmDisks,
-  begun?: Begun<Machine>,
+  waiting?: WaitingMachine,
 ): WayUp => {
   const { launch, disks: saved } = snapshot.manifest;
   return {
@@ -65,7 +66,7 @@ export const restoreWay = (
     bound: bootBound(options, isEmulated(host, launch.architecture, options)),
     disks: () => disks.goBack(saved, host.snapshots, snapshot.directory),
     spec: (_artefacts, nics, links) => restoreSpec(name, options, host, snapshot, nics, links),
-    launch: (spec, deadline) => begun?.finish() ?? host.vmm.launch(spec, deadline),
+    launch: (spec, deadline) => waiting?.take() ?? host.vmm.launch(spec, deadline),
     open: function* (session, deadline) {
       yield* session.machine.resume();
       yield* session.goOn(snapshot.manifest, host.resumeGuest, deadline);

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { installApi } from "../api/install.ts";
 import { ServedDisk } from "../disk/disk.ts";
-import { openGuest, resumeGuest } from "../guest/session.ts";
+import { openGuest, rehearse, resumeGuest } from "../guest/session.ts";
 import type { OpenDisk, Vmm } from "../lab/ports.ts";
 import { Reactor } from "../sys/reactor.ts";
 import { createLocalVmm } from "../vmm/local.ts";
@@ -61,6 +61,7 @@ const runJob = (job: Job, link: Link, reactor: Reactor): void => {
         network: networkOf(job, reactor),
         openDisk: disksOf(job, link, reactor),
         resumeGuest,
+        rehearse,
         snapshots: createSnapshotFiles(job.staging ?? join(job.directory, "snapshots")),
         services,
         emit,

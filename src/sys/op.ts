@@ -99,34 +99,77 @@ export const interrupt = (op: Op<unknown>, order: InterruptedError): void => {
   }
 };
 
-/** An operation that has been begun, up to its first wait, and is finished later. */
+/** An operation that has been begun, up to its first wait, and is finished later; a failure is told then. */
 export class Begun<T> {
-  private step: IteratorResult<Wait, T>;
+  private wait: Wait | undefined;
+  private result: { readonly value: T } | { readonly error: unknown } | undefined;
+  /** Its code is on the stack, or somebody waits for the end of it. */
+  private taken = false;
 
   constructor(private readonly op: Op<T>) {
-    this.step = op.next();
+    this.step(() => op.next());
+  }
+
+  /** When it wants to go on at the latest. */
+  get deadline(): Deadline {
+    return this.taken ? NEVER : (this.wait?.deadline ?? NEVER);
+  }
+
+  /** Whether it can go on now. */
+  get due(): boolean {
+    const { wait } = this;
+    return wait !== undefined && !this.taken && (wait.ready() || monotonic() >= wait.deadline);
+  }
+
+  /** Lets it go on, up to its next wait, where it can. */
+  advance(): void {
+    const { wait } = this;
+    if (wait === undefined || !this.due) return;
+    this.taken = true;
+    this.step(() => this.op.next(wait.ready()));
+    this.taken = false;
   }
 
   /** Waits for the rest of it. Once only. */
   *finish(): Op<T> {
-    while (!this.step.done) {
+    this.taken = true;
+    while (this.wait !== undefined) {
       let ready: boolean;
       try {
-        ready = yield this.step.value;
+        ready = yield this.wait;
       } catch (error) {
-        this.step = this.op.throw(error);
+        this.step(() => this.op.throw(error));
         continue;
       }
-      this.step = this.op.next(ready);
+      this.step(() => this.op.next(ready));
     }
-    return this.step.value;
+    return this.take();
   }
 
   /** Ends it where it stands; its result, if it has come to one already. */
   abandon(order: InterruptedError): T | undefined {
-    if (this.step.done) return this.step.value;
-    interrupt(this.op, order);
-    return undefined;
+    const { result, wait } = this;
+    this.wait = undefined;
+    if (wait !== undefined) interrupt(this.op, order);
+    return result !== undefined && "value" in result ? result.value : undefined;
+  }
+
+  private take(): T {
+    const { result } = this;
+    if (result === undefined) throw new Error("an operation was finished after it had been abandoned");
+    if ("error" in result) throw result.error;
+    return result.value;
+  }
+
+  private step(go: () => IteratorResult<Wait, T>): void {
+    this.wait = undefined;
+    try {
+      const step = go();
+      if (step.done) this.result = { value: step.value };
+      else this.wait = step.value;
+    } catch (error) {
+      this.result = { error };
+    }
   }
 }
 

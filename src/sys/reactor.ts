@@ -28,12 +28,22 @@ interface Entry extends Watch {
 /** A function that ends every wait by throwing, asked at each turn; undefined for none. */
 export type Interrupt = () => Error | undefined;
 
+/** Something that goes on beside what is waited for. */
+export interface Tended {
+  /** Whether it can go on now. */
+  readonly due: boolean;
+  /** When it wants to go on at the latest. */
+  readonly deadline: Deadline;
+  advance(): void;
+}
+
 const POLLFD_BYTES = 8;
 
 export class Reactor {
   private entries: Entry[] = [];
   private pollfds = new DataView(new ArrayBuffer(POLLFD_BYTES * 16));
   private idle: (() => void)[] = [];
+  private readonly tended = new Set<Tended>();
   private interrupt: { check: Interrupt; deadline: () => Deadline } | undefined;
 
   /** Calls `handler(revents)` whenever poll(2) reports `events` (or an error or hang-up) on `fd`. */
@@ -50,6 +60,12 @@ export class Reactor {
     };
     this.entries = [...this.entries, entry];
     return entry;
+  }
+
+  /** Lets something go on whenever anybody waits, until what is returned is called. */
+  tend(tended: Tended): () => void {
+    this.tended.add(tended);
+    return () => void this.tended.delete(tended);
   }
 
   /** Calls `act` once, as soon as nothing is ready and an operation still waits. */
@@ -102,6 +118,13 @@ export class Reactor {
 
   /** Waits once for any descriptor, at most until the deadline, and serves those that are ready. */
   turn(deadline: Deadline): void {
+    let soonest = deadline;
+    for (const one of this.tended) soonest = one.due ? 0 : Math.min(soonest, one.deadline);
+    this.serve(soonest);
+    for (const one of [...this.tended]) if (one.due) one.advance();
+  }
+
+  private serve(deadline: Deadline): void {
     const entries = this.entries;
     if (this.pollfds.byteLength < entries.length * POLLFD_BYTES)
       this.pollfds = new DataView(new ArrayBuffer(entries.length * 2 * POLLFD_BYTES));
@@ -132,6 +155,6 @@ export class Reactor {
 
   /** Serves what is ready now without waiting. */
   poll(): void {
-    if (this.entries.length > 0) this.turn(0);
+    if (this.entries.length + this.tended.size > 0) this.turn(0);
   }
 }

@@ -49,6 +49,7 @@ export const world = (actor: Partial<Actor> = {}, dialect: "classic" | "lab" = "
     },
     openDisk: own.host.openDisk,
     resumeGuest: own.host.resumeGuest,
+    rehearse: own.host.rehearse,
     snapshots: own.host.snapshots,
     services: own.host.services,
     network: own.network,

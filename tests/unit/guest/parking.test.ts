@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StreamChannel } from "../../../src/channel/stream.ts";
 import { ApiError } from "../../../src/errors/errors.ts";
-import { openGuest, resumeGuest } from "../../../src/guest/session.ts";
+import { openGuest, rehearse, resumeGuest } from "../../../src/guest/session.ts";
 import type { Command, Guest, GuestProcess } from "../../../src/lab/ports.ts";
 import { AF_UNIX, closeFd, libc, SOCK_CLOEXEC, SOCK_STREAM } from "../../../src/sys/libc.ts";
 import { after, monotonic, NEVER, type Op, sleep, until } from "../../../src/sys/op.ts";
@@ -134,6 +134,22 @@ test("what was not parked cannot be gone on with, and a session of another name 
   expect(() => run(resumeGuest(connect(), mark, { ...identity, protocol: 99 }, after(SOON)))).toThrow(
     "the agent in the snapshot speaks protocol 99",
   );
+});
+
+test("a parked session can rehearse, says nothing meanwhile, and goes on as if nothing had been", () => {
+  const echo = run(guest.main.start(sh("read x; echo $x; sleep 0.1; echo later; read x; echo $x")));
+  run(echo.stdinWrite(bytes("before\n")));
+  said(echo, "before\n");
+  const { identity } = guest;
+  const parked = run(guest.park(after(SOON)));
+  run(rehearse(channel, parked.mark, after(SOON)));
+  guest.close(new Error("the machine was stopped"));
+  const again = connect();
+  guest = run(resumeGuest(again, parked.mark, identity, after(SOON)));
+  parked.revive(guest);
+  run(echo.stdinWrite(bytes("after\n")));
+  expect(text(run(echo.wait(after(SOON)))!.stdout)).toBe("before\nlater\nafter\n");
+  expect(() => run(rehearse(again, parked.mark, after(SOON)))).toThrow("the session is not parked");
 });
 
 test("a command whose input is still on its way keeps the session from being parked", () => {

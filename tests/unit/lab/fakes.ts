@@ -27,8 +27,8 @@ import type {
 import { networkOf, type Subnet } from "../../../src/lab/subnet.ts";
 import type { Backend, BackendBridge, Counters, Plan } from "../../../src/net/backend.ts";
 import { closeFd, pipePair, writeSome } from "../../../src/sys/libc.ts";
-import { type Op, Pending, until } from "../../../src/sys/op.ts";
-import { Reactor } from "../../../src/sys/reactor.ts";
+import { NEVER, type Op, Pending, until } from "../../../src/sys/op.ts";
+import { Reactor, type Tended } from "../../../src/sys/reactor.ts";
 
 /** An operation that has its result at once. */
 export function* at<T>(make: () => T): Op<T> {
@@ -177,7 +177,7 @@ export class FakeGuest implements Guest {
     agentVersion: "0",
     kernelRelease: "6",
     arch: "x86_64",
-    features: [],
+    features: [] as string[],
     boottimeNs: 0,
   };
   readonly calls: string[] = [];
@@ -358,6 +358,11 @@ export interface Fakes {
   readonly requests: BootRequest[];
   /** Manifests by directory. */
   readonly files: Map<string, string>;
+  /** Tokens of the sessions whose agents have rehearsed. */
+  readonly rehearsals: number[];
+  rehearsalFails: boolean;
+  /** What goes on beside; a test lets it. */
+  readonly tended: Set<Tended>;
   /** Memory that the pool has lent and not got back. */
   lent: number;
   /** Carries no frames, and notes what it is asked for. */
@@ -374,6 +379,9 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
     events: [],
     requests: [],
     files: new Map(),
+    rehearsals: [],
+    rehearsalFails: false,
+    tended: new Set(),
     lent: 0,
     disks: [],
     refusal: undefined,
@@ -381,13 +389,14 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
     host: {
       vmm: {
         kind,
-        launch: (spec) =>
-          at(() => {
-            if (all.refusal !== undefined) throw all.refusal;
-            const machine = new FakeMachine(spec);
-            all.machines.push(machine);
-            return machine;
-          }),
+        *launch(spec) {
+          if (all.refusal !== undefined) throw all.refusal;
+          // As a real one it takes its time.
+          yield { ready: () => true, deadline: NEVER };
+          const machine = new FakeMachine(spec);
+          all.machines.push(machine);
+          return machine;
+        },
       },
       openDisk: (spec) =>
         at(() => {
@@ -401,6 +410,16 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
           all.guests.push(guest);
           return guest;
         }),
+      rehearse: (channel, mark) =>
+        at(() => {
+          channel.close();
+          if (all.rehearsalFails) throw new HostError("the agent is gone");
+          all.rehearsals.push(mark.token);
+        }),
+      tend: (tended) => {
+        all.tended.add(tended);
+        return () => void all.tended.delete(tended);
+      },
       resumeGuest: (channel, mark) =>
         at(() => {
           const guest = new FakeGuest(channel, mark);
