@@ -200,7 +200,7 @@ export const openGuest: OpenGuest = function* (channel, deadline) {
  * Goes on with the session that was parked when the machine was saved. Over vsock the agent greets first, as on any
  * connection; on a serial port the session is where it was, and both directions are empty.
  */
-export const resumeGuest: ResumeGuest = function* (channel, mark, identity, deadline) {
+export const resumeGuest: ResumeGuest = function* (channel, mark, identity, deadline, revive) {
   if (identity.protocol !== PROTOCOL_VERSION)
     throw new ProtocolError(
       `the agent in the snapshot speaks protocol ${identity.protocol} and this provium speaks protocol ${PROTOCOL_VERSION}`,
@@ -209,6 +209,10 @@ export const resumeGuest: ResumeGuest = function* (channel, mark, identity, dead
   let greeted = channel.resync !== undefined;
   let closed: Error | undefined;
   const client = new Client(channel, mark);
+  const guest = new RemoteGuest(client, identity);
+  const done = (refusal: Error | undefined): void => {
+    if (refusal === undefined) revive?.(guest);
+  };
   channel.listen({
     frame(body) {
       if (greeted) client.frame(body);
@@ -226,12 +230,12 @@ export const resumeGuest: ResumeGuest = function* (channel, mark, identity, dead
   try {
     yield* until(() => greeted || closed !== undefined, deadline);
     const request = greeted
-      ? client.begin("RESUME", { token: mark.token }, { actor: ACTOR_IO, subject: { call: "restore" } })
+      ? client.begin("RESUME", { token: mark.token }, { actor: ACTOR_IO, subject: { call: "restore" }, done })
       : undefined;
     yield* until(() => request?.settled !== false || closed !== undefined, deadline);
     if (request?.settled !== true) throw noSession(closed, monotonic() - started);
     request.take();
-    return new RemoteGuest(client, identity);
+    return guest;
   } catch (error) {
     client.close();
     throw error;

@@ -280,12 +280,16 @@ export interface Guest {
 /** Opens the session on a fresh channel: SYNC where the transport needs it, READY, version check. */
 export type OpenGuest = (channel: Channel, deadline: Deadline) => Op<Guest>;
 
-/** Goes on with a session that was parked when the machine was saved. `identity`: what its agent said then. */
+/**
+ * Goes on with a session that was parked when the machine was saved. `identity`: what its agent said then. `revive` is
+ * called between the agent's consent and what it says next, which is for the handles of old.
+ */
 export type ResumeGuest = (
   channel: Channel,
   mark: SessionMark,
   identity: GuestIdentity,
   deadline: Deadline,
+  revive?: (guest: Guest) => void,
 ) => Op<Guest>;
 
 /** The feature of agents that can `Rehearse`. */

@@ -97,8 +97,10 @@ export class Session {
     saved: { readonly session: SessionMark; readonly guest: GuestIdentity },
     resumeGuest: ResumeGuest,
     deadline: Deadline,
+    revive?: (guest: Guest) => void,
   ): Op<void> {
-    yield* this.connect(deadline, (channel) => resumeGuest(channel, saved.session, saved.guest, deadline));
+    const { session, guest } = saved;
+    yield* this.connect(deadline, (channel) => resumeGuest(channel, session, guest, deadline, revive));
   }
 
   private *connect(deadline: Deadline, open: (channel: Channel) => Op<Guest>): Op<void> {

@@ -35,7 +35,7 @@ export interface SnapshotKeeper {
   /** Ends the machine if there is one, because the VM goes back to a snapshot. */
   drop(): void;
   /** From no machine to one that runs; `there`: its agent answers. */
-  start(way: WayUp, there: (session: Session) => void): Op<void>;
+  start(way: WayUp, there: () => void): Op<void>;
 }
 
 /** The way back to a snapshot, as far as it has been prepared. Whoever does not go it discards the machine. */
@@ -158,15 +158,20 @@ export class VmSnapshots {
   private *goOnFrom(snapshot: Snapshot, waiting?: WaitingMachine): Op<void> {
     const { vm, host, story, lineage } = this.keeper;
     const started = monotonic();
-    const { origin } = snapshot;
+    const own = snapshot.origin?.vm === vm ? snapshot.origin : undefined;
     yield* this.keeper.relink(snapshot.manifest.nics);
-    const way = restoreWay(host, vm.name, this.keeper.options(), snapshot, this.keeper.disks, waiting);
-    yield* this.keeper.start(way, (session) => {
-      if (origin?.vm !== vm) lineage.begin();
-      else {
-        lineage.goBack(origin.line);
-        origin.parked.revive(session.guest);
-      }
+    const way = restoreWay(
+      host,
+      vm.name,
+      this.keeper.options(),
+      snapshot,
+      this.keeper.disks,
+      waiting,
+      own && ((guest) => own.parked.revive(guest)),
+    );
+    yield* this.keeper.start(way, () => {
+      if (own === undefined) lineage.begin();
+      else lineage.goBack(own.line);
     });
     story.restored(monotonic() - started);
   }

@@ -294,7 +294,7 @@ export class Vm implements Resource {
     }
   }
 
-  private *start(way: WayUp, there: (session: Session) => void): Op<void> {
+  private *start(way: WayUp, there: () => void): Op<void> {
     const { host } = this;
     const grant = yield* host.services.draw(this.name, way.memoryBytes, way.cpus);
     let session: Session | undefined;
@@ -320,7 +320,7 @@ export class Vm implements Resource {
       );
       this.starting = session;
       yield* way.open(session, deadline);
-      there(session);
+      there();
       this.spec = spec;
       for (const link of this.links) yield* link.ready(session.guest);
       this.begin(session, way.memoryBytes, monotonic() - started);

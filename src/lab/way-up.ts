@@ -8,7 +8,7 @@ import type { VmHost } from "./host.ts";
 import { bootSpec, isEmulated, restoreSpec } from "./launch.ts";
 import type { BootOptions } from "./options.ts";
 import { type BootBound, bootBound, bootRequest, cpusOf, memoryOf } from "./plan.ts";
-import type { BootArtefacts, DiskLink, LaunchSpec, Machine, NicSpec } from "./ports.ts";
+import type { BootArtefacts, DiskLink, Guest, LaunchSpec, Machine, NicSpec } from "./ports.ts";
 import { consoleLines, type Session } from "./session.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { WaitingMachine } from "./waiting-machine.ts";
@@ -49,7 +49,7 @@ export const bootWay = (
   open: (session, deadline) => session.open(deadline),
 });
 
-/** The way from a snapshot; `waiting`: the machine that goes it is there already. */
+/** The way from a snapshot. `waiting`: the machine that goes it is there already. `revive`: see ResumeGuest. */
 export const restoreWay = (
   host: VmHost,
   name: string,
@@ -57,6 +57,7 @@ export const restoreWay = (
   snapshot: Snapshot,
   disks: VmDisks,
   waiting?: WaitingMachine,
+  revive?: (guest: Guest) => void,
 ): WayUp => {
   const { launch, disks: saved } = snapshot.manifest;
   return {
@@ -69,7 +70,7 @@ export const restoreWay = (
     launch: (spec, deadline) => waiting?.take() ?? host.vmm.launch(spec, deadline),
     open: function* (session, deadline) {
       yield* session.machine.resume();
-      yield* session.goOn(snapshot.manifest, host.resumeGuest, deadline);
+      yield* session.goOn(snapshot.manifest, host.resumeGuest, deadline, revive);
     },
   };
 };

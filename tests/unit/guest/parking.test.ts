@@ -98,8 +98,7 @@ test("a session outlives its connection when it is parked: commands, workers and
   guest.close(new Error("the machine was saved"));
   expect(worker.gone).toBeDefined();
 
-  guest = run(resumeGuest(connect(), parked.mark, identity, after(SOON)));
-  parked.revive(guest);
+  guest = run(resumeGuest(connect(), parked.mark, identity, after(SOON), parked.revive));
   expect(worker.gone).toBeUndefined();
   expect(run(worker.syscall(GETPID)).ret).toBe(worker.pid);
   expect(pause.done).toBe(false);
@@ -131,9 +130,11 @@ test("what was not parked cannot be gone on with, and a session of another name 
   expect(() => run(resumeGuest(connect(), mark, identity, after(SOON)))).toThrow(
     "no parked session has token 1",
   );
-  expect(() => run(resumeGuest(connect(), mark, { ...identity, protocol: 99 }, after(SOON)))).toThrow(
+  const unheard = connect();
+  expect(() => run(resumeGuest(unheard, mark, { ...identity, protocol: 99 }, after(SOON)))).toThrow(
     "the agent in the snapshot speaks protocol 99",
   );
+  unheard.close();
 });
 
 test("a parked session can rehearse, says nothing meanwhile, and goes on as if nothing had been", () => {
@@ -145,8 +146,7 @@ test("a parked session can rehearse, says nothing meanwhile, and goes on as if n
   run(rehearse(channel, parked.mark, after(SOON)));
   guest.close(new Error("the machine was stopped"));
   const again = connect();
-  guest = run(resumeGuest(again, parked.mark, identity, after(SOON)));
-  parked.revive(guest);
+  guest = run(resumeGuest(again, parked.mark, identity, after(SOON), parked.revive));
   run(echo.stdinWrite(bytes("after\n")));
   expect(text(run(echo.wait(after(SOON)))!.stdout)).toBe("before\nlater\nafter\n");
   expect(() => run(rehearse(again, parked.mark, after(SOON)))).toThrow("the session is not parked");

@@ -420,10 +420,11 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
         all.tended.add(tended);
         return () => void all.tended.delete(tended);
       },
-      resumeGuest: (channel, mark) =>
+      resumeGuest: (channel, mark, _identity, _deadline, revive) =>
         at(() => {
           const guest = new FakeGuest(channel, mark);
           all.guests.push(guest);
+          revive?.(guest);
           return guest;
         }),
       snapshots: {
