@@ -69,6 +69,19 @@ test("a mounted disk is not detached, and the error says where it is mounted", f
   d:detach()
 end)
 
+test("a disk that is swapped on is not detached, unless it is pulled out", function(t)
+  local d = g:attach_disk{ id = "swap", size = "16M" }
+  local path = d:guest_path()
+  g:run("mkswap " .. path .. " && swapon " .. path):assert_ok()
+  t:assert_contains(tostring(t:assert_raises(function() d:detach() end)), path .. " is swap")
+  g:run("swapoff " .. path):assert_ok()
+  g:run("mkfs.ext2 -q " .. path .. " && mkdir -p /mnt/pulled && mount " .. path .. " /mnt/pulled"):assert_ok()
+  d:detach{ force = true }
+  t:assert(not g:run("test -e " .. path):ok(), path .. " is still there")
+  t:assert(not g:run("echo x > /mnt/pulled/x && sync && dd if=/mnt/pulled/x of=/dev/null iflag=direct"):ok(), "it is written to a disk that is gone")
+  g:run("umount -l /mnt/pulled"):assert_ok()
+end)
+
 test("a readonly disk refuses what the guest writes", function(t)
   local image = g:attach_disk{ id = "source", size = "1M" }
   image:write_sectors(0, "content")
