@@ -16,7 +16,7 @@ import { closeFd, describe, errnoName, socketPair } from "../sys/libc.ts";
 import type { Op } from "../sys/op.ts";
 import { MAX_TRANSFER_BYTES } from "./messages.ts";
 import { DiskProcess, type DiskProcessHost } from "./process.ts";
-import { findStorageDaemon, storageDaemonArguments } from "./storage-daemon.ts";
+import { daemonReason, findStorageDaemon, storageDaemonArguments } from "./storage-daemon.ts";
 
 export interface DiskHost extends DiskProcessHost {
   /** Something about the host's storage that a reader of the report should know. */
@@ -225,11 +225,9 @@ export class ServedDisk implements HostDisk {
 
 /** Why an image cannot be used: what the daemon said about it, or our own check. */
 const openError = (what: string, path: string, error: DiskError, said: string): Error => {
-  const reason =
-    said === ""
-      ? error.message
-      : `cannot be used: ${(said.split("\n").at(-1) as string).replace(/^.*?qemu-storage-daemon: /, "")}`;
-  return new ApiError(`${what}: \`${path}\` ${reason}`, { hint: remedy(error.errno, said), cause: error });
+  const hint = remedy(error.errno, said);
+  if (said === "") return new ApiError(`${what}: \`${path}\` ${error.message}`, { hint, cause: error });
+  return new ApiError(`${what}: \`${path}\` cannot be used: ${daemonReason(said)}`, { hint });
 };
 
 const remedy = (errno: number, said: string): string | undefined => {

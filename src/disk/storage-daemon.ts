@@ -51,3 +51,14 @@ export const storageDaemonArguments = (
     ...["--export", `nbd,id=disk,node-name=disk,name=disk,writable=${image.readonly ? "off" : "on"}`],
   ];
 };
+
+/** Its name, and the option that it speaks of with the whole value, which nobody has typed. */
+const PREFIX = /^.*?qemu-storage-daemon: (?:--[a-z-]+ (?:\{.*\}|\S+): )?/;
+
+/** The reason in what it has said. Pure. */
+export const daemonReason = (said: string): string => {
+  const lines = said.split("\n");
+  // Hints of QEMU's stand behind it.
+  const line = lines.find((text) => PREFIX.test(text)) ?? (lines.at(-1) as string);
+  return line.replace(PREFIX, "");
+};

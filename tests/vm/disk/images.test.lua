@@ -18,13 +18,15 @@ local function refused(t, attach, ...)
 end
 
 test("an image that cannot be used is refused with what is wrong with it", function(t)
+  sh(("qemu-img create -q -f qcow2 -b %s -F raw %slost.qcow2 && rm %s"):format(image("gone", "1M"), shelf, shelf .. "gone"))
   for _, case in ipairs{
     { { image = shelf .. "missing" }, "attach_disk: image of disk `attached-v`: `" .. shelf .. "missing` does not exist" },
     { { image = "/tmp" }, "`/tmp` is a directory" },
     { { image = "/dev/null" }, "`/dev/null` is no regular file" },
     { { image = image("empty", 0) }, "empty` is empty" },
     { { image = image("cut", 1000) }, "cut` has a size that is no multiple of 512 bytes (is it truncated?)" },
-    { { image = image("plain", "1M"), format = "qcow2" }, "plain` cannot be used: ", "not in qcow2 format" },
+    { { image = image("plain", "1M"), format = "qcow2" }, "plain` cannot be used: Image is not in qcow2 format" },
+    { { image = shelf .. "lost.qcow2", format = "qcow2" }, "lost.qcow2` cannot be used: Could not open backing file: " },
     { { image = image("plain", "1M"), size = "2M", id = "other" },
       "disk `other` is to have 2097152 bytes, its image `" .. shelf .. "plain` has 1048576", "Leave `size` out" },
     { { size = 1000 }, "attach_disk: opts.size must be a multiple of 512 bytes above 0, got 1000" },
@@ -53,6 +55,7 @@ test("two VMs write no image together; readers share it", function(t)
     refused(t, function() b:attach_disk{ image = path, readonly = readonly } end, "is used by somebody else",
       "An image is written by one VM at a time; several may share it when all of them attach it with readonly = true.")
   end
+  t:assert(not os.execute("qemu-io -f raw -c 'write 0 512' " .. path .. " >/dev/null 2>&1"), "QEMU itself writes to it")
   mine:write_sectors(0, "left by a")
   mine:detach()
   for _, vm in ipairs{ a, b } do
