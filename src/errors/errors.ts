@@ -121,6 +121,11 @@ export class InterruptedError extends ProviumError {
     this.message = `${this.order} inside ${this.place}`;
   }
 
+  /** What went on beside the call, in tasks that end with it. */
+  beside(calls: readonly string[]): void {
+    if (calls.length > 0) this.message += `; tasks beside it were inside ${calls.join(", ")}`;
+  }
+
   /** It has come out of the test's own code: the calls around that did not wait, the code did or computed. */
   leftCode(): void {
     this.told = true;

@@ -137,20 +137,23 @@ export class Tasks {
     }
   }
 
-  /** Cancels what still runs; returns the failures that nobody has asked for. */
-  close(): unknown[] {
+  /** Cancels what still runs; returns the failures that nobody has asked for, and the calls that this has ended. */
+  close(): { readonly failures: readonly unknown[]; readonly calls: readonly string[] } {
     const tasks = this.open;
     this.open = [];
     const failures: unknown[] = [];
+    const calls: string[] = [];
     for (const task of tasks) {
+      const running = !task.done;
       if (task.done && task.failed && !task.observed) failures.push(task.error);
       try {
         task.cancel();
       } catch {
         // The interruption that ends the test; it is already on its way.
       }
+      if (running && task.interrupted !== undefined) calls.push(task.interrupted);
     }
-    return failures;
+    return { failures, calls };
   }
 
   /** The operation, with a turn for every task that is due at each of its waits. */

@@ -50,7 +50,7 @@ export const buildFixture = (job: Job, staging: string, host: SessionHost): Fixt
     recordReads(chunk.state, recorder);
     refuseTests(chunk.state);
     const values = chunk.load().call();
-    const [lost] = chunk.state.tasks.close();
+    const [lost] = chunk.state.tasks.close().failures;
     if (lost !== undefined) throw lost;
     const made = host.reactor.run(chunk.surface.fixtureResult(values, staging));
     for (const file of chunk.state.sources.values()) recorder.reads(file);

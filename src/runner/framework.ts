@@ -7,7 +7,7 @@
 
 import { basename } from "node:path";
 import type { Surface } from "../api/install.ts";
-import { ApiError } from "../errors/errors.ts";
+import { ApiError, InterruptedError } from "../errors/errors.ts";
 import { isExpected } from "../errors/render.ts";
 import type { Emit, Meta } from "../events/types.ts";
 import { duration } from "../lab/quantities.ts";
@@ -218,7 +218,8 @@ export class Framework implements ContextHost {
       failure = this.lostTask();
     } catch (error) {
       // What it has left running must not go on in the next test; the failure that is there speaks for all.
-      state.tasks.close();
+      const { calls } = state.tasks.close();
+      if (error instanceof InterruptedError) error.beside(calls);
       this.note(error);
       if (!(running.skipped !== undefined && error instanceof Error && isSkip(error)))
         failure = failureOf(state, error);
@@ -268,7 +269,7 @@ export class Framework implements ContextHost {
 
   /** Ends the tasks that a body has left running; the failure of one that nobody waited for is the test's. */
   private lostTask(): Failure | undefined {
-    const [error] = this.host.state.tasks.close();
+    const [error] = this.host.state.tasks.close().failures;
     return error === undefined ? undefined : failureOf(this.host.state, error);
   }
 

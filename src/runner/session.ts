@@ -97,7 +97,7 @@ class Session {
   private runLabFile(body: LuaFunction): void {
     try {
       body.call();
-      const [lost] = this.chunk.state.tasks.close();
+      const [lost] = this.chunk.state.tasks.close().failures;
       if (lost !== undefined) throw lost;
       this.host.reactor.run(this.chunk.surface.reset.begin());
     } catch (error) {

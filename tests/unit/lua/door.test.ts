@@ -224,7 +224,7 @@ test("a cancelled task releases what its call holds", () => {
   task.cancel();
   expect(released).toBe(true);
   expect(task.done).toBe(true);
-  expect(state.tasks.close()).toEqual([]);
+  expect(state.tasks.close().failures).toEqual([]);
 });
 
 test("an error in a task has the position inside the task", () => {

@@ -67,7 +67,7 @@ test("a wait inside a task advances the others but never the task itself", () =>
   tasks.run(until(() => task.done));
   expect(task.take()).toBe("out");
   expect(entered).toBe(1);
-  expect(tasks.close()).toEqual([]);
+  expect(tasks.close().failures).toEqual([]);
 });
 
 test("a deadline of a wait passes although tasks keep going", () => {
@@ -139,7 +139,7 @@ test("all: the first failure cancels the others, which release what they hold", 
   };
   expect(() => tasks.run(tasks.all([hold(), fail(), hold()]))).toThrow("first");
   expect(released).toEqual(["held", "held"]);
-  expect(tasks.close()).toEqual([]);
+  expect(tasks.close().failures).toEqual([]);
 });
 
 test("a failure that nobody asks for comes out at the end; one that was asked for does not", () => {
@@ -152,7 +152,7 @@ test("a failure that nobody asks for comes out at the end; one that was asked fo
   tasks.start(fail());
   tasks.run(sleep(2));
   expect(() => seen.take()).toThrow("lost");
-  expect(tasks.close().map(String)).toEqual(["Error: lost"]);
+  expect(tasks.close().failures.map(String)).toEqual(["Error: lost"]);
 });
 
 test("an interruption of the whole test passes through the task that it hits", () => {
@@ -175,7 +175,7 @@ test("an interruption of the whole test passes through the task that it hits", (
     interrupted = error instanceof InterruptedError;
   }
   expect(interrupted).toBe(true);
-  expect(tasks.close()).toEqual([]);
+  expect(tasks.close().failures).toEqual([]);
 });
 
 test("of two that fail at the same time one failure is thrown and none is left over", () => {
@@ -190,7 +190,7 @@ test("of two that fail at the same time one failure is thrown and none is left o
     dead = true;
   };
   expect(() => tasks.run(tasks.all([call("first"), call("second"), die()]))).toThrow("first");
-  expect(tasks.close()).toEqual([]);
+  expect(tasks.close().failures).toEqual([]);
 });
 
 test("a cancelled task cleans up to the end even when its clean-up waits", () => {

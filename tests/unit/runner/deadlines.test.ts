@@ -139,6 +139,10 @@ test("next", function() nap(0.3) end)`,
       },
     );
     expect(told.results.at(-1)).toBe("next: passed");
+    if (title === "a deadline")
+      expect(told.reason("first")).toBe(
+        "the test's deadline of 100 ms has passed inside nap; tasks beside it were inside nap",
+      );
     expect(told.printed).toBe("");
   });
 
