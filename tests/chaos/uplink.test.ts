@@ -25,6 +25,14 @@ const test = (title: string, claim: () => Promise<void>): void =>
 const on = (project: Project, settings: Readonly<Record<string, string>> = {}) =>
   project.start(["--network", "kernel", "-v", "a.test.lua"], settings, [HOST]);
 
+/** Tells everybody who calls as whom. */
+const CALLER = `Bun.listen({
+  hostname: "198.51.100.7",
+  port: 80,
+  socket: { open: (socket) => socket.end(socket.remoteAddress), data: () => undefined },
+});
+`;
+
 const REACHES = `local a = provium:vm("a", "default", { memory = "128M" })
 local lan = provium:bridge("lan")
 lan:attach(a)
@@ -37,6 +45,7 @@ test("out and back, as long as it is wished for", function(t)
   lan:enable_uplink()
   t:assert_eq(lan:uplink(), "masquerade")
   t:assert(wait_until(function() return reaches("198.51.100.7") end, { timeout = "30s" }), "the far end of the world")
+  t:assert_eq(a:run("nc -w 20 198.51.100.7 80").stdout, "203.0.113.2")
   t:assert(reaches("203.0.113.2"), "the host by its own address")
   t:assert(reaches((lan:ip():gsub("%.1$", ".2"))), "the host by the uplink's")
   t:assert_raises(function() lan:enable_uplink("user") end)
@@ -54,7 +63,8 @@ end)
 
 test("a guest reaches the world as its host, and the host is afterwards as before", async () => {
   using project = new Project({ "a.test.lua": REACHES });
-  const { code, text } = await outcome(on(project));
+  const SERVER = `${process.execPath} ${project.write("caller.ts", CALLER)}`;
+  const { code, text } = await outcome(on(project, { SERVER }));
   expect({ code, text }).toMatchObject({ code: 0 });
   expect(text).toContain("left on the host: nothing");
 });

@@ -1,8 +1,8 @@
 #!/bin/sh
 # usage: host.sh COMMAND...
 # Runs the command on a host of its own: a network namespace that forwards packets (FORWARD=0: does not) and has a
-# default route into a world which knows nothing of any test's addresses. RULES are for its nft. At the end it says what
-# is left on it, after the moment that the dying take.
+# default route into a world which knows nothing of any test's addresses. RULES are for its nft, SERVER is a command that
+# runs in the world meanwhile. At the end it says what is left on it, after the moment that the dying take.
 set -eu
 
 case ${PLACE:-outside} in
@@ -19,7 +19,15 @@ world)
   host=$!
   until [ "$(readlink /proc/$host/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do sleep 0.02; done
   ip link set uplink netns $host
-  wait $host
+  server=
+  if [ -n "${SERVER:-}" ]; then
+    $SERVER &
+    server=$!
+  fi
+  code=0
+  wait $host || code=$?
+  [ -z "$server" ] || kill "$server"
+  exit $code
   ;;
 host)
   until ip link show uplink >/dev/null 2>&1; do sleep 0.02; done
