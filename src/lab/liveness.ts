@@ -3,7 +3,8 @@
  * interrupts off, a stopped QEMU. Only while a call waits: nobody asks an idle guest.
  *
  * The question is an ECHO to the agent's I/O process, which never blocks: a command or a system call that takes
- * for ever is no silence.
+ * for ever is no silence. Nor is it one while the guest still takes what stands before the question in the channel:
+ * megabytes for an emulated guest on a loaded host take their time.
  */
 
 import { ProviumError } from "../errors/errors.ts";
@@ -26,17 +27,33 @@ const QUESTION = new Uint8Array([63]);
 class Question {
   private readonly op: Op<Uint8Array>;
   private readonly wait: Wait | undefined;
-  readonly expires: Deadline;
+  expires: Deadline;
+  /** Bytes that the channel had not taken when it was last looked at. */
+  private left: number;
 
-  constructor(guest: Guest, silenceMs: number) {
+  constructor(
+    guest: Guest,
+    private readonly silenceMs: number,
+    private readonly queued: () => number,
+  ) {
     this.expires = after(silenceMs);
     this.op = guest.echo(QUESTION);
+    this.left = queued();
     const step = this.op.next();
     this.wait = step.done ? undefined : step.value;
   }
 
   get answered(): boolean {
     return this.wait?.ready() ?? true;
+  }
+
+  /** True, with a new time for the answer, where the guest has taken something since this was last asked. */
+  comesNearer(): boolean {
+    const left = this.queued();
+    const nearer = left < this.left;
+    this.left = left;
+    if (nearer) this.expires = after(this.silenceMs);
+    return nearer;
   }
 
   /** Takes the answer, or gives the question up. */
@@ -52,13 +69,14 @@ class Question {
 
 /**
  * Runs a guest call. `silent` is told, once, when the agent turns out not to answer any more; `awake` is false
- * while it cannot (a paused machine).
+ * while it cannot (a paused machine). `queued`: bytes on their way to the guest that nobody has taken yet.
  */
 export function* attended<T>(
   op: Op<T>,
   guest: Guest,
   awake: () => boolean,
   silent: (reason: Error) => void,
+  queued: () => number,
   { askAfterMs, silenceMs }: Patience = PATIENCE,
 ): Op<T> {
   let askAt: Deadline = after(askAfterMs);
@@ -88,8 +106,8 @@ export function* attended<T>(
             current?.end();
             question = undefined;
             askAt = after(askAfterMs);
-          } else if (due && current === undefined) question = new Question(guest, silenceMs);
-          else if (due) {
+          } else if (due && current === undefined) question = new Question(guest, silenceMs, queued);
+          else if (due && !current?.comesNearer()) {
             silent(new ProviumError(`the agent has not answered for ${silenceMs / 1000} s: the guest hangs`));
             question = undefined;
             askAt = NEVER;

@@ -126,7 +126,8 @@ export class Session {
     try {
       const guest = this.guest;
       const running = this.machine.attend?.(op(guest)) ?? op(guest);
-      return yield* attended(running, guest, this.awake, (reason) => this.breakDown(reason));
+      const queued = (): number => this.channel?.queued ?? 0;
+      return yield* attended(running, guest, this.awake, (reason) => this.breakDown(reason), queued);
     } catch (error) {
       if (this.leaving !== undefined && error instanceof VmDeadError) throw this.leaving;
       if (this.ended === "asked" || this.broken === undefined || error instanceof InterruptedError)

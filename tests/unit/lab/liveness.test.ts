@@ -4,6 +4,7 @@ import type { Guest } from "../../../src/lab/ports.ts";
 import { after, type Op, Pending, until } from "../../../src/sys/op.ts";
 import { at, run } from "./fakes.ts";
 
+const NOTHING = (): number => 0;
 const PATIENCE = { askAfterMs: 5, silenceMs: 20 };
 
 /** A guest that only echoes: at once, or never. */
@@ -35,10 +36,37 @@ describe("liveness", () => {
           guest,
           () => true,
           (why) => session.fail(why),
+          NOTHING,
           PATIENCE,
         ),
       ),
     ).toThrow(/has not answered for 0.02 s/);
+  });
+
+  test("an agent that has still to take what stands before the question is not silent, until it takes no more", () => {
+    const session = new Pending<never>();
+    const { guest } = echoing(false);
+    let left = 1000;
+    let looks = 0;
+    const taken = (): number => {
+      looks++;
+      left = Math.max(700, left - 100);
+      return left;
+    };
+    expect(() =>
+      run(
+        attended(
+          hanging(session),
+          guest,
+          () => true,
+          (why) => session.fail(why),
+          taken,
+          PATIENCE,
+        ),
+      ),
+    ).toThrow(/has not answered for 0.02 s/);
+    // 900 with the question, 800 and 700 are progress, the second 700 is none.
+    expect(looks).toBe(4);
   });
 
   test("a long call on an agent that answers is left alone, and the agent is asked again and again", () => {
@@ -52,6 +80,7 @@ describe("liveness", () => {
       () => {
         silent = true;
       },
+      NOTHING,
       PATIENCE,
     );
     expect(run(op)).toBe(false);
@@ -67,6 +96,7 @@ describe("liveness", () => {
         told.guest,
         () => false,
         () => {},
+        NOTHING,
         PATIENCE,
       ),
     );
@@ -82,6 +112,7 @@ describe("liveness", () => {
           told.guest,
           () => true,
           () => {},
+          NOTHING,
           PATIENCE,
         ),
       ),
