@@ -3,7 +3,7 @@
  * after each. The machines that the next test gets are started while this one runs.
  */
 
-import { all, type Op } from "../sys/op.ts";
+import { all, monotonic, type Op } from "../sys/op.ts";
 import { saveTogether } from "./lab-snapshot.ts";
 import type { Network } from "./network.ts";
 import type { SnapshotFiles } from "./ports.ts";
@@ -19,7 +19,13 @@ interface Place {
   next?: Prepared | undefined;
 }
 
+/** A test that lasts so long leaves the next machine time to rehearse; those that follow it may last as long. */
+const LASTING_MS = 300;
+
 export class Baseline {
+  private since = monotonic();
+  private lasting = true;
+
   private constructor(
     private readonly files: SnapshotFiles,
     private readonly directories: readonly string[],
@@ -44,12 +50,15 @@ export class Baseline {
 
   /** Starts the machines for the next way back. */
   prepare(): void {
+    this.since = monotonic();
     for (const place of this.places)
-      if (place.snapshot !== undefined) place.next ??= place.vm.snapshots.prepare(place.snapshot);
+      if (place.snapshot !== undefined)
+        place.next ??= place.vm.snapshots.prepare(place.snapshot, this.lasting);
   }
 
   /** Puts every VM back, side by side. */
   *restore(): Op<void> {
+    this.lasting = monotonic() - this.since >= LASTING_MS;
     this.prepare();
     yield* all(this.places.map((place) => this.back(place)));
     // Now that the guests answer again: their routes may have to change.

@@ -130,13 +130,13 @@ export class VmSnapshots {
     yield* this.goOnFrom(typeof from === "string" ? this.known(from) : from);
   }
 
-  /** Starts a machine that waits to go on from a snapshot: for a `returnTo` that is to be quick. */
-  prepare(snapshot: Snapshot): Prepared {
+  /** Starts a machine that waits to go on from a snapshot, for a `returnTo` that is to be quick. `lasting`: not at once. */
+  prepare(snapshot: Snapshot, lasting: boolean): Prepared {
     const { vm, host } = this.keeper;
     const { nics, disks } = snapshot.manifest;
     if (nics.length + disks.length > 0) return { snapshot, waiting: undefined };
     const spec = restoreSpec(vm.name, this.keeper.options(), host, snapshot, [], []);
-    return { snapshot, waiting: new WaitingMachine(host, spec, snapshot.manifest) };
+    return { snapshot, waiting: new WaitingMachine(host, spec, snapshot.manifest, lasting) };
   }
 
   /** Goes back from any state; a machine that still runs is ended. */

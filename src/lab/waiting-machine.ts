@@ -25,6 +25,8 @@ export class WaitingMachine {
     private readonly host: VmHost,
     private readonly spec: LaunchSpec,
     private readonly saved: Pick<Manifest, "guest" | "session">,
+    /** It will not be wanted at once, as far as anybody can tell. */
+    private readonly lasting: boolean,
   ) {
     this.start = new Begun(this.ready());
     this.untend = host.tend(this.start);
@@ -62,10 +64,11 @@ export class WaitingMachine {
     return yield* host.vmm.launch(spec, NEVER);
   }
 
-  /** Nobody is waiting yet, what runs is translated, and the agent can. */
+  /** There is time, what runs is translated, and the agent can. */
   private get gains(): boolean {
     const { accel, transport } = this.spec;
     return (
+      this.lasting &&
       !this.wanted &&
       accel === "tcg" &&
       transport === "serial" &&

@@ -56,6 +56,15 @@ describe("the way back between tests", () => {
     expect([own.rehearsals, last().calls]).toEqual([[1], ["resume"]]);
   });
 
+  test("has none behind a test that was over at once, but again behind one that was not", () => {
+    const { own, turn } = start();
+    turn();
+    turn(() => Bun.sleepSync(350), 20);
+    expect(own.rehearsals).toEqual([]);
+    turn(() => {}, 20);
+    expect(own.rehearsals).toEqual([1]);
+  });
+
   test("has none with hardware acceleration, nor where the agent cannot", () => {
     const fast = start("kvm");
     fast.turn(() => {}, 20);
