@@ -5,6 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/** A shell that is none must not hold up the agent. */
+#define PATIENCE_S 2
+
 /**
  * Nobody waits for anything else of an agent whose session is parked, so it may wait itself. Whether there is a shell,
  * or room for another process, is all the same: what could be run has been run.
@@ -19,6 +22,8 @@ void rehearse(struct session *session, const struct frame_head *head) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGALRM, SIG_DFL);
+    alarm(PATIENCE_S);
     execl("/bin/sh", "sh", "-c", ":", (char *)NULL);
     _exit(0);
   }

@@ -14,7 +14,7 @@ import type { Manifest } from "./manifest.ts";
 import type { LaunchSpec, Machine } from "./ports.ts";
 
 /** A quarter of a second of work, on a host that may have other things to do. */
-const REHEARSAL_MS = 20_000;
+const REHEARSAL_MS = 10_000;
 
 export class WaitingMachine {
   private readonly start: Begun<Machine>;
