@@ -87,8 +87,9 @@ static bool enter_root(const char *line) {
 static void start_agent(int program) {
   static char name[] = "provium-agent";
   char *argv[] = {name, NULL};
-  /* Not fork: the agent's program runs before this one goes on to init. */
-  pid_t pid = vfork();
+  /* A fork that the agent's program comes before: this one goes on to init when that runs. With memory of its own,
+     so that the child may do more than vfork(2) lets it. */
+  pid_t pid = (pid_t)syscall(SYS_clone, CLONE_VFORK | SIGCHLD, NULL, NULL, NULL, NULL);
   if (pid < 0) fprintf(stderr, "provium: cannot fork the agent: %s\n", strerror(errno));
   if (pid != 0) return;
   setsid();
