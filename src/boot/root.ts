@@ -1,11 +1,12 @@
 /** Guests whose root is not the initramfs: a disk image with a distribution inside, or a tree of this host. Pure but for a look at the files. */
 
-import { statSync } from "node:fs";
+import { lstatSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { type Profile, ROOT_DISK_SERIAL } from "../config/schema.ts";
 import { ApiError, ConfigError, HostError } from "../errors/errors.ts";
 import type { InjectedFile, TreeProtocol } from "../lab/ports.ts";
 
-export type RootProfile = Pick<Profile, "name" | "initrd" | "injectAgent" | "disk" | "root">;
+export type RootProfile = Pick<Profile, "name" | "initrd" | "init" | "injectAgent" | "disk" | "root">;
 
 /** Every distribution has it there, systemd or not. */
 const DISTRIBUTION_INIT = "/sbin/init";
@@ -28,14 +29,20 @@ export const rootWords = (profile: RootProfile, protocol: TreeProtocol | undefin
   ...(protocol === undefined ? [] : [`provium.tree=${protocol}`]),
 ];
 
+/** Also a link, wherever it leads: in the guest it leads elsewhere. */
+const isIn = (root: string, path: string): boolean =>
+  lstatSync(join(root, path), { throwIfNoEntry: false }) !== undefined;
+
 /** Throws ConfigError where the root is not there, and ApiError for files that it would hide. */
 export const checkRoot = (profile: RootProfile, files: readonly InjectedFile[]): void => {
-  const { name, disk, root } = profile;
+  const { name, init, disk, root } = profile;
   if (disk === undefined && root === undefined) return;
   if (disk !== undefined && statSync(disk.path, { throwIfNoEntry: false })?.isFile() !== true)
     throw new ConfigError(`profile \`${name}\`: there is no disk image \`${disk.path}\``);
   if (root !== undefined && statSync(root.path, { throwIfNoEntry: false })?.isDirectory() !== true)
     throw new ConfigError(`profile \`${name}\`: root \`${root.path}\` is no directory`);
+  if (root !== undefined && init !== undefined && init !== NO_INIT && !isIn(root.path, init))
+    throw new ConfigError(`profile \`${name}\`: there is no init \`${init}\` in root \`${root.path}\``);
   const what = disk === undefined ? "a root" : "a disk";
   if (!profile.injectAgent && profile.initrd === undefined)
     throw new ConfigError(

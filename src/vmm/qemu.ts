@@ -28,7 +28,7 @@ import { type Gate, Mailbox } from "./mailbox.ts";
 import { findQemu } from "./program.ts";
 import { Qmp } from "./qmp.ts";
 import { DEVICES_FILE, firmwareOf, openSaved, RAM_FILE, verifyFiles } from "./save.ts";
-import { TreeServer } from "./virtiofsd.ts";
+import { TreeServer, virtiofsdHint } from "./virtiofsd.ts";
 
 export interface QemuHost {
   readonly reactor: Reactor;
@@ -294,7 +294,7 @@ export class QemuVmm implements Vmm {
     error: unknown,
   ): Op<unknown> {
     const exit = yield* child.wait(after(EXIT_MS));
-    if (tree?.end !== undefined) return new HostError(tree.end, { cause: error });
+    if (tree?.end !== undefined) return new HostError(tree.end, { hint: virtiofsdHint(tree.end) });
     if (exit === undefined) return error;
     const said = child.output().trim();
     const { user } = this.host;

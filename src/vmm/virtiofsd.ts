@@ -19,6 +19,12 @@ export const findVirtiofsd = (env: Readonly<Record<string, string | undefined>>)
   throw new HostError(`PROVIUM_VIRTIOFSD is ${named}, which is not a program`);
 };
 
+/** What to do about an end, in its own words, that has a remedy. */
+export const virtiofsdHint = (end: string): string | undefined =>
+  end.includes("setgroups")
+    ? "the virtiofsd of QEMU 7.2 runs for root only: take a later one (PROVIUM_VIRTIOFSD), or a kernel with 9p, which does without"
+    : undefined;
+
 export interface TreeHost {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly helper?: string | undefined;

@@ -49,6 +49,9 @@ test("a root that is no directory, an agent that is not injected and files for t
   expect(() => checkRoot({ ...host, injectAgent: false }, [])).toThrow(
     "inject_agent = false with a root cannot work",
   );
+  expect(() => checkRoot({ ...host, init: "/nosuch" }, [])).toThrow("there is no init `/nosuch` in root `/`");
+  expect(() => checkRoot({ ...host, init: "/bin/sh" }, [])).not.toThrow();
+  expect(() => checkRoot({ ...host, init: "none" }, [])).not.toThrow();
   const file = { path: "/etc/a", content: new Uint8Array() };
   expect(() => checkRoot(host, [file])).toThrow("a root of the profile takes the place of");
   expect(() => checkRoot(host, [])).not.toThrow();

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { closeFd } from "../../../src/sys/libc.ts";
 import { after, until } from "../../../src/sys/op.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
-import { findVirtiofsd, TreeServer } from "../../../src/vmm/virtiofsd.ts";
+import { findVirtiofsd, TreeServer, virtiofsdHint } from "../../../src/vmm/virtiofsd.ts";
 
 const helper = resolve(import.meta.dir, "../../../build/agent/provium-helper");
 let directory: string;
@@ -48,6 +48,11 @@ test("an end is told in the words of virtiofsd", () => {
   const { tree, end } = server("echo no such luck >&2; exit 3");
   expect(end()).toBe("virtiofsd, which serves the root, ended with exit status 3; it said: no such luck");
   tree.close();
+});
+
+test("who may not run it is told what to do", () => {
+  expect(virtiofsdHint("it said: setgroups() failed with error=1")).toContain("runs for root only");
+  expect(virtiofsdHint("it said: no such luck")).toBeUndefined();
 });
 
 test("closing ends it, and leaves a connection that was taken to its owner", () => {
