@@ -67,8 +67,8 @@ const ARM64: Board = {
   // The board has its PL011 in any case.
   serial: (chardev) => ["-serial", `chardev:${chardev}`],
   panic: ["-device", "pvpanic-pci,bus=pcie.0,addr=0x6"],
-  // It takes leave of every port of its bus.
-  goingDownMs: 2_000,
+  // It takes leave of every port of its bus, which lasts seconds where a busy host emulates it.
+  goingDownMs: 10_000,
   // Below are flash, interrupt controller and windows of devices.
   ramBase: 2 ** 30,
   plug: ROOT_PORTS,
