@@ -24,7 +24,7 @@ TOOLS := build/tools/bun-$(BUN_VERSION)
 BUN := $(CURDIR)/$(TOOLS)/node_modules/.bin/bun
 export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
 
-.PHONY: help build demo test test-arm64 test-arm64-executable test-distribution bench lint dist install deb clean setup unit local vm net chaos test-install fuzz chaos-matrix soak analyze compat
+.PHONY: help build demo test test-arm64 test-arm64-executable test-distribution bench lint dist install deb clean setup unit local vm net chaos test-nested test-install fuzz chaos-matrix soak analyze compat
 
 help:
 	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest; GUEST_ARM64=1: with agent and guest for arm64 too)'
@@ -33,6 +33,7 @@ help:
 	@echo 'make test-arm64  the suites of machines in emulated arm64 ones'
 	@echo 'make test-arm64-executable  the arm64 file of a release (make dist) in such a machine'
 	@echo 'make test-distribution  a Debian image with systemd, made by debootstrap (as root), in a machine'
+	@echo 'make test-nested  a guest that boots guests of its own over AF_VSOCK (some minutes under emulation)'
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make test-install  installs into bare roots and runs the demo there, as root and not (needs root, debootstrap)'
 	@echo 'make fuzz     TIME=10: every parser of ours fed with anything, so long each (10, 5m, 1h)'
@@ -183,6 +184,12 @@ build/debian.img: tests/distribution/build.sh
 
 test-distribution: build build/debian.img
 	dist/provium --config tests/distribution/provium.toml tests/distribution
+
+build/nested.img: dist/provium tests/nested/build.sh
+	tests/nested/build.sh $@
+
+test-nested: build build/nested.img
+	dist/provium --config tests/nested/provium.toml tests/nested
 
 bench: build
 	$(BUN) tests/bench/run.ts

@@ -15,39 +15,13 @@ for _, name in ipairs { "libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2
 end
 h:push_file("../../../dist/provium", "/inner/provium", { perm = "0755" })
 
-h:write_file("/inner/suite.test.lua", [[
-local vm = provium:vm("v", "default"):boot()
-
-test("a command runs over vsock", function(t)
-  local r = vm:run("echo out; echo err >&2; exit 3")
-  t:assert_eq(r.stdout, "out\n")
-  t:assert_eq(r.stderr, "err\n")
-  t:assert_eq(r.exit_code, 3)
-end)
-
-test("megabytes go both ways unharmed", function(t)
-  local data = ("0123456789abcdef"):rep(1 << 18)
-  vm:write_file("/inner/data", data)
-  t:assert(vm:read_file("/inner/data") == data)
-  t:assert_eq(#vm:run("head -c 5000000 /dev/zero").stdout, 5000000)
-end)
-
-test("syscalls come back", function(t)
-  t:assert(vm:syscall(39).ret > 0)
-end)
-
-test("a killed agent fails the pending call", function(t)
-  local w = provium:vm("w", "default"):boot()
-  local err = t:assert_raises(function() w:run("kill -9 $PPID; sleep 60") end)
-  t:assert_contains(err, "vm `w` died")
-end)
-]])
+h:push_file("smoke.lua", "/inner/smoke.test.lua")
 
 test("the executable passes its suite over AF_VSOCK", function(t)
   local loaded = h:run("grep -q '^vsock_loopback ' /proc/modules || modprobe vsock_loopback")
   t:assert(loaded:ok(), loaded.stderr)
   local r = h:run(
-    "cd /inner && LD_LIBRARY_PATH=/inner/lib HOME=/inner ./provium -v --vmm local --transport vsock suite.test.lua",
+    "cd /inner && LD_LIBRARY_PATH=/inner/lib HOME=/inner ./provium -v --vmm local --transport vsock smoke.test.lua",
     { timeout = "4m" })
   t:assert_contains(r.stdout, "(vsock)")
   t:assert_contains(r.stdout, "4 passed")
