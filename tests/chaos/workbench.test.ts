@@ -1,7 +1,7 @@
 /** The commands that are no runs: a prompt, a command in a machine of its own, a first project, builds, editors and shells. */
 
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { atTerminal, CTRL_C, CTRL_D, TAB } from "./person.ts";
 import { EXECUTABLE, eventually, outcome, Project } from "./run.ts";
@@ -247,7 +247,9 @@ test("init makes a project that passes, and leaves what is there alone", async (
   expect(made.stdout).toContain("wrote tests/hello.test.lua\n");
   const fresh = await project.run(["init", "sub"]);
   expect(fresh.stdout).toEndWith("\nNow: cd sub && provium\n");
+  // The example writes below /tmp, which is the host's own on the local VMM.
   const run = await project.run(["--vmm", "local", "--config", "sub/provium.toml"]);
+  rmSync("/tmp/greeting", { force: true });
   expect([run.code, run.stdout.split("\n")[0]]).toEqual([
     0,
     "PASS hello.test.lua (3 passed, 0 failed, 0 skipped)",

@@ -45,7 +45,12 @@ export class Browser {
         `--user-data-dir=${join(directory, "profile")}`,
         "about:blank",
       ],
-      { stdin: "ignore", stdout: "ignore", stderr: "pipe", env: { ...process.env, HOME: directory } },
+      {
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: "pipe",
+        env: { ...process.env, HOME: directory, TMPDIR: directory },
+      },
     );
     let said = "";
     const decoder = new TextDecoder();
