@@ -9,15 +9,15 @@ h:run("mount -o ro " .. inner:guest_path() .. " /inner"):assert_ok()
 h:mkdir("/lib64", { parents = true })
 h:run("ln -sf /inner/lib/ld-linux-x86-64.so.2 /lib64/"):assert_ok()
 h:run("modprobe vhost_vsock"):assert_ok()
-h:mkdir("/work")
+h:mkdir("/suite")
 
 local VHOST_VSOCK_SET_GUEST_CID = 0x4008af60
 
 -- What a run of FILE by the guest's own executable says; passed when `passed` tests did.
 local function check(t, file, passed)
-  h:push_file(file, "/work/suite.test.lua")
+  h:push_file(file, "/suite/suite.test.lua")
   local r = h:run(
-    "cd /work && PATH=/inner/usr/bin:$PATH LD_LIBRARY_PATH=/inner/lib HOME=/work"
+    "cd /suite && PATH=/inner/usr/bin:$PATH LD_LIBRARY_PATH=/inner/lib HOME=/suite"
       .. " /inner/provium -v --transport vsock --timeout 40m suite.test.lua",
     { timeout = "42m" })
   t:log(r.stdout .. r.stderr)
