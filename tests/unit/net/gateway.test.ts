@@ -3,27 +3,19 @@ import type { BackendBridge } from "../../../src/net/backend.ts";
 import { macText } from "../../../src/packet/addresses.ts";
 import { dissect } from "../../../src/packet/dissect.ts";
 import { arp, eth, icmp, ipv4, udp } from "../packet/frames.ts";
+import { Host } from "./host.ts";
 import { Lab, type Nic } from "./nics.ts";
 
 const NOBODY = "00:00:00:00:00:00";
 const ALL = "ff:ff:ff:ff:ff:ff";
+const IPV4 = 0x0800;
 const DONT_FRAGMENT = 0x4000;
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
-/** A host on a network card: answers ARP for its address. */
-class Host {
-  readonly mac: string;
-
-  constructor(
-    readonly lab: Lab,
-    readonly nic: Nic,
-    readonly ip: string,
-  ) {
-    this.mac = macText(nic.mac);
-  }
-
-  get packets() {
-    return this.nic.frames.map(dissect);
+/** Answers ARP for its address. */
+class Ipv4Host extends Host {
+  constructor(lab: Lab, nic: Nic, ip: string) {
+    super(lab, nic, ip, IPV4);
   }
 
   /** Asks the gateway for its address and returns it. */
@@ -33,29 +25,20 @@ class Host {
     return this.packets.find((found) => found.arp?.op === 2)?.arp?.sender_mac as string;
   }
 
-  send(to: string, packet: Uint8Array): void {
-    this.nic.send(eth(to, this.mac, 0x0800, packet));
-  }
-
   /** Answers the ARP request that comes for its address. */
   answerArp(): void {
     this.lab.until(() => this.packets.some((found) => found.arp?.target_ip === this.ip), "an ARP request");
     const { sender_mac, sender_ip } = this.packets.find((found) => found.arp?.target_ip === this.ip)!.arp!;
     this.nic.send(eth(sender_mac, this.mac, 0x0806, arp(2, this.mac, this.ip, sender_mac, sender_ip)));
   }
-
-  icmp(type: number) {
-    this.lab.until(() => this.packets.some((found) => found.icmp?.type === type), `ICMP ${type}`);
-    return this.packets.find((found) => found.icmp?.type === type)!;
-  }
 }
 
 /** Two networks, 10.1.0.0/24 and 10.2.0.0/24, with a host in each. */
-const twoNetworks = (lab: Lab, mtu = 1500): { a: Host; b: Host; other: BackendBridge } => {
+const twoNetworks = (lab: Lab, mtu = 1500): { a: Ipv4Host; b: Ipv4Host; other: BackendBridge } => {
   const other = lab.openBridge("other", mtu, "10.2.0.1/24");
   return {
-    a: new Host(lab, lab.nic("a"), "10.1.0.2"),
-    b: new Host(lab, lab.nic("b", other), "10.2.0.2"),
+    a: new Ipv4Host(lab, lab.nic("a"), "10.1.0.2"),
+    b: new Ipv4Host(lab, lab.nic("b", other), "10.2.0.2"),
     other,
   };
 };
@@ -63,11 +46,11 @@ const twoNetworks = (lab: Lab, mtu = 1500): { a: Host; b: Host; other: BackendBr
 describe("the bridge's own address", () => {
   test("it answers ARP and pings, and counts nothing that is not for it", () => {
     using lab = new Lab(1500, "10.1.0.1/24");
-    const host = new Host(lab, lab.nic(), "10.1.0.2");
+    const host = new Ipv4Host(lab, lab.nic(), "10.1.0.2");
     const to = host.gateway("10.1.0.1");
     expect(to).toBe("02:50:0a:01:00:01");
     host.send(to, ipv4("10.1.0.2", "10.1.0.1", 1, icmp(8, 5, 6, text("ping"))));
-    const reply = host.icmp(0);
+    const reply = host.told(0);
     expect(reply).toMatchObject({
       ip: { src: "10.1.0.1", dst: "10.1.0.2", checksum_ok: true },
       icmp: { id: 5, seq: 6, checksum_ok: true },
@@ -77,13 +60,13 @@ describe("the bridge's own address", () => {
 
   test("a packet with a wrong checksum gets no answer", () => {
     using lab = new Lab(1500, "10.1.0.1/24");
-    const host = new Host(lab, lab.nic(), "10.1.0.2");
+    const host = new Ipv4Host(lab, lab.nic(), "10.1.0.2");
     const to = host.gateway("10.1.0.1");
     const broken = ipv4("10.1.0.2", "10.1.0.1", 1, icmp(8, 1, 1, text("x")));
     broken[8]! ^= 1;
     host.send(to, broken);
     host.send(to, ipv4("10.1.0.2", "10.1.0.1", 1, icmp(8, 1, 2, text("x"))));
-    expect(host.icmp(0).icmp?.seq).toBe(2);
+    expect(host.told(0).icmp?.seq).toBe(2);
     expect(host.packets.filter((found) => found.icmp?.type === 0).length).toBe(1);
   });
 
@@ -117,7 +100,7 @@ describe("a route", () => {
       udp: { checksum_ok: true },
     });
     b.send("02:50:0a:02:00:01", ipv4(b.ip, "10.1.0.1", 1, icmp(8, 1, 1, text("over there"))));
-    expect(b.icmp(0).ip?.src).toBe("10.1.0.1");
+    expect(b.told(0).ip?.src).toBe("10.1.0.1");
   });
 
   test("without it the sender is told that the network cannot be reached", () => {
@@ -125,7 +108,7 @@ describe("a route", () => {
     const { a, b } = twoNetworks(lab);
     const to = a.gateway("10.1.0.1");
     a.send(to, ipv4(a.ip, b.ip, 17, udp(a.ip, 1, b.ip, 2, text("lost"))));
-    expect(a.icmp(3)).toMatchObject({ ip: { src: "10.1.0.1" }, icmp: { code: 0, checksum_ok: true } });
+    expect(a.told(3)).toMatchObject({ ip: { src: "10.1.0.1" }, icmp: { code: 0, checksum_ok: true } });
     expect(b.nic.frames).toEqual([]);
   });
 
@@ -135,10 +118,10 @@ describe("a route", () => {
     lab.run(lab.backend.route(lab.bridge, other, true));
     const to = a.gateway("10.1.0.1");
     a.send(to, ipv4(a.ip, b.ip, 17, udp(a.ip, 1, b.ip, 2, text("old")), { ttl: 1 }));
-    expect(a.icmp(11)).toMatchObject({ icmp: { code: 0, checksum_ok: true } });
+    expect(a.told(11)).toMatchObject({ icmp: { code: 0, checksum_ok: true } });
     const long = udp(a.ip, 1, b.ip, 2, new Uint8Array(2000));
     a.send(to, ipv4(a.ip, b.ip, 17, long, { flags: DONT_FRAGMENT }));
-    expect(a.icmp(3)).toMatchObject({ icmp: { code: 4, checksum_ok: true } });
+    expect(a.told(3)).toMatchObject({ icmp: { code: 4, checksum_ok: true } });
   });
 
   test("ends when it is ended, and with either bridge", () => {
@@ -150,7 +133,7 @@ describe("a route", () => {
       lab.run(end);
       a.nic.clear();
       a.send(to, ipv4(a.ip, b.ip, 17, udp(a.ip, 1, b.ip, 2, text("lost"))));
-      expect(a.icmp(3)).toMatchObject({ icmp: { code: 0 } });
+      expect(a.told(3)).toMatchObject({ icmp: { code: 0 } });
     }
     expect(b.nic.frames).toEqual([]);
   });

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { BackendBridge } from "../../../src/net/backend.ts";
-import { macText } from "../../../src/packet/addresses.ts";
-import { dissect } from "../../../src/packet/dissect.ts";
-import { eth, icmp6, ip6, ipv6, joined, macOf, u32 } from "../packet/frames.ts";
+import { icmp6, ip6, ipv6, joined, macOf, u32 } from "../packet/frames.ts";
+import { Host } from "./host.ts";
 import { Lab, type Nic } from "./nics.ts";
 
 const IPV6 = 0x86dd;
@@ -15,31 +14,9 @@ const GATEWAY = { ipv4: "10.1.0.1/24", ipv6: "fd00:0:0:1::1" };
 const OTHER = { ipv4: "10.2.0.1/24", ipv6: "fd00:0:0:2::1" };
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
-/** A host on a network card. */
-class Host {
-  readonly mac: string;
-
-  constructor(
-    readonly lab: Lab,
-    readonly nic: Nic,
-    readonly ip: string,
-  ) {
-    this.mac = macText(nic.mac);
-  }
-
-  get packets() {
-    return this.nic.frames.map(dissect);
-  }
-
-  send(to: string, packet: Uint8Array): void {
-    this.nic.send(eth(to, this.mac, IPV6, packet));
-  }
-
-  /** Waits for an ICMPv6 message. */
-  told(type: number) {
-    const found = () => this.packets.find(({ icmp }) => icmp?.type === type);
-    this.lab.until(() => found() !== undefined, `ICMPv6 ${type}`);
-    return found()!;
+class Ipv6Host extends Host {
+  constructor(lab: Lab, nic: Nic, ip: string) {
+    super(lab, nic, ip, IPV6);
   }
 
   /** Asks who has the address and returns who says so. */
@@ -63,22 +40,22 @@ class Host {
   }
 }
 
-const twoNetworks = (lab: Lab, mtu = 1500): { a: Host; b: Host; other: BackendBridge } => {
+const twoNetworks = (lab: Lab, mtu = 1500): { a: Ipv6Host; b: Ipv6Host; other: BackendBridge } => {
   const other = lab.openBridge("other", mtu, OTHER);
   return {
-    a: new Host(lab, lab.nic("a"), "fd00:0:0:1::2"),
-    b: new Host(lab, lab.nic("b", other), "fd00:0:0:2::2"),
+    a: new Ipv6Host(lab, lab.nic("a"), "fd00:0:0:1::2"),
+    b: new Ipv6Host(lab, lab.nic("b", other), "fd00:0:0:2::2"),
     other,
   };
 };
 
-const datagram = (a: Host, to: string, size: number, hops?: number): Uint8Array =>
+const datagram = (a: Ipv6Host, to: string, size: number, hops?: number): Uint8Array =>
   ipv6(a.ip, to, UDP, new Uint8Array(size), hops);
 
 describe("the bridge's own IPv6 address", () => {
   test("is found by its neighbours and answers their pings", () => {
     using lab = new Lab(1500, GATEWAY);
-    const a = new Host(lab, lab.nic(), "fd00:0:0:1::2");
+    const a = new Ipv6Host(lab, lab.nic(), "fd00:0:0:1::2");
     a.solicit(GATEWAY.ipv6);
     const { eth: ethernet, ip } = a.told(ADVERTISEMENT);
     expect([ethernet?.dst, ip?.src, ip?.dst]).toEqual([a.mac, "fd00:0:0:1::1", a.ip]);
@@ -92,7 +69,7 @@ describe("the bridge's own IPv6 address", () => {
 
   test("believes nobody whose question has passed a router", () => {
     using lab = new Lab(1500, GATEWAY);
-    const a = new Host(lab, lab.nic(), "fd00:0:0:1::2");
+    const a = new Ipv6Host(lab, lab.nic(), "fd00:0:0:1::2");
     a.solicit(GATEWAY.ipv6, 254);
     a.solicit("fd00:0:0:1::7");
     a.solicit(GATEWAY.ipv6);
