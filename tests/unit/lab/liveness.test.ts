@@ -25,22 +25,24 @@ const echoing = (answers: boolean): { readonly guest: Guest; asked: number } => 
 const hanging = (session: Pending<never>): Op<never> =>
   session.wait(after(5_000), () => new Error("too late"));
 
+/** Waits for a call that never ends, while the guest is asked whether it is there. */
+const attend = (session: Pending<never>, guest: ReturnType<typeof echoing>["guest"], taken: () => number) =>
+  run(
+    attended(
+      hanging(session),
+      guest,
+      () => true,
+      (why) => session.fail(why),
+      taken,
+      PATIENCE,
+    ),
+  );
+
 describe("liveness", () => {
   test("a call on an agent that answers nothing ends with the silence as its reason", () => {
     const session = new Pending<never>();
     const { guest } = echoing(false);
-    expect(() =>
-      run(
-        attended(
-          hanging(session),
-          guest,
-          () => true,
-          (why) => session.fail(why),
-          NOTHING,
-          PATIENCE,
-        ),
-      ),
-    ).toThrow(/has not answered for 0.02 s/);
+    expect(() => attend(session, guest, NOTHING)).toThrow(/has not answered for 0.02 s/);
   });
 
   test("an agent that has still to take what stands before the question is not silent, until it takes no more", () => {
@@ -53,18 +55,7 @@ describe("liveness", () => {
       left = Math.max(700, left - 100);
       return left;
     };
-    expect(() =>
-      run(
-        attended(
-          hanging(session),
-          guest,
-          () => true,
-          (why) => session.fail(why),
-          taken,
-          PATIENCE,
-        ),
-      ),
-    ).toThrow(/has not answered for 0.02 s/);
+    expect(() => attend(session, guest, taken)).toThrow(/has not answered for 0.02 s/);
     // 900 with the question, 800 and 700 are progress, the second 700 is none.
     expect(looks).toBe(4);
   });
