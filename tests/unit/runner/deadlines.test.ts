@@ -18,6 +18,18 @@ const withNap = {
   },
 };
 
+const withTasks = {
+  host: {
+    install: (state: LuaState) => {
+      state.setGlobal(
+        "go",
+        fn("go", "(f)", "", (args) => void state.tasks.start(args.func(1).run())),
+      );
+      return withNap.host.install(state);
+    },
+  },
+};
+
 /** What the test does, and what the report adds about it. */
 const LOOPS: readonly (readonly [string, string, string?])[] = [
   ["a bare loop", "while true do end"],
@@ -125,18 +137,7 @@ for (const [title, end] of [
     const told = run(
       `test("first", {timeout = "100ms"}, function(t) go(function() nap(0.15) print("late") end) ${end} end)
 test("next", function() nap(0.3) end)`,
-      {
-        host: {
-          install: (state) => {
-            withNap.host.install(state);
-            state.setGlobal(
-              "go",
-              fn("go", "(f)", "", (args) => void state.tasks.start(args.func(1).run())),
-            );
-            return stubSurface();
-          },
-        },
-      },
+      withTasks,
     );
     expect(told.results.at(-1)).toBe("next: passed");
     if (title === "a deadline")
@@ -147,17 +148,6 @@ test("next", function() nap(0.3) end)`,
   });
 
 test("the failure of a task that nobody waits for fails its test", () => {
-  const told = run(`test("a", function() go(function() error("lost") end) nap(0.01) end)`, {
-    host: {
-      install: (state) => {
-        withNap.host.install(state);
-        state.setGlobal(
-          "go",
-          fn("go", "(f)", "", (args) => void state.tasks.start(args.func(1).run())),
-        );
-        return stubSurface();
-      },
-    },
-  });
+  const told = run(`test("a", function() go(function() error("lost") end) nap(0.01) end)`, withTasks);
   expect(told.reason("a")).toBe("t.test.lua:1: lost");
 });
