@@ -10,8 +10,6 @@ import { type Deadline, monotonic, NEVER, type Op, type Wait } from "./op.ts";
 
 export const POLLIN = 1;
 export const POLLOUT = 4;
-export const POLLERR = 8;
-export const POLLHUP = 16;
 
 /** One watched descriptor. `events` may be changed at any time; `close` stops the watch, not the descriptor. */
 export interface Watch {

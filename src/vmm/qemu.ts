@@ -135,6 +135,7 @@ const filesOf = (directory: string): Files => ({
   mailbox: join(directory, "mailbox"),
 });
 
+/** The VMM that `--vmm qemu` names. Nothing is started or looked for before the first launch. */
 export class QemuVmm implements Vmm {
   readonly kind = "qemu";
   /** Until a build without seccomp says otherwise. */
@@ -312,6 +313,3 @@ export class QemuVmm implements Vmm {
 
 /** This build of QEMU has no seccomp filters. */
 class NoSandboxError extends HostError {}
-
-/** The VMM that `--vmm qemu` names. Nothing is started or looked for before the first launch. */
-export const createQemuVmm = (host: QemuHost): Vmm => new QemuVmm(host);

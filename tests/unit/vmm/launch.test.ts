@@ -17,7 +17,7 @@ import { after, until } from "../../../src/sys/op.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
 import { AGENT_DEVICE } from "../../../src/vmm/arguments.ts";
 import { findQemu } from "../../../src/vmm/program.ts";
-import { createQemuVmm } from "../../../src/vmm/qemu.ts";
+import { QemuVmm } from "../../../src/vmm/qemu.ts";
 
 const LONG = 20_000;
 const directory = mkdtempSync(join(tmpdir(), "provium-launch-"));
@@ -55,7 +55,7 @@ const launch = (
   over: Partial<LaunchSpec> = {},
 ): { machine: Machine; reactor: Reactor } => {
   const reactor = new Reactor();
-  return { reactor, machine: reactor.run(createQemuVmm({ reactor, env }).launch(spec(over), after(LONG))) };
+  return { reactor, machine: reactor.run(new QemuVmm({ reactor, env }).launch(spec(over), after(LONG))) };
 };
 const deathOf = (lines: string[]): string | undefined => {
   const { machine, reactor } = launch(qemu(GREET, ANSWER, ...lines));
@@ -90,7 +90,7 @@ test("a QEMU that dies at once fails the launch with its own words and leaves no
 test("a QEMU whose monitor stays silent fails the launch at the deadline", () => {
   const before = openDescriptors();
   const reactor = new Reactor();
-  const vmm = createQemuVmm({ reactor, env: qemu("exec sleep 1000") });
+  const vmm = new QemuVmm({ reactor, env: qemu("exec sleep 1000") });
   expect(() => reactor.run(vmm.launch(spec(), after(20)))).toThrow(
     "QEMU did not answer its greeting in time",
   );
