@@ -6,6 +6,7 @@ import { assetCache, assetPath } from "../assets/extract.ts";
 import { formatSize } from "../config/units.ts";
 import { chooseTransport, hostCpus, hostMemory } from "../dispatch/host.ts";
 import { palette } from "../report/colours.ts";
+import { visible } from "../report/text.ts";
 import { RunDirectory, runBase } from "../sys/directory.ts";
 import { chooseAcceleration } from "../vmm/accel.ts";
 import { readArguments } from "./arguments.ts";
@@ -122,7 +123,7 @@ export const doctor = async (raw: readonly string[]): Promise<number> => {
   };
   const findings = examine();
   for (const { what, health, found, remedy } of findings) {
-    process.stdout.write(`${mark[health]}  ${what.padEnd(14)} ${found}\n`);
+    process.stdout.write(`${mark[health]}  ${what.padEnd(14)} ${visible(found)}\n`);
     if (remedy !== undefined) process.stdout.write(`${" ".repeat(24)} ${colour.faint(remedy)}\n`);
   }
   return findings.some((finding) => finding.health === "missing") ? 1 : 0;

@@ -1,10 +1,10 @@
 /** Errands: a round of one runner without tests, with a person instead of reporters. */
 
-import { renderError } from "../errors/render.ts";
 import type { EventStream } from "../events/stream.ts";
 import { visible } from "../report/text.ts";
 import type { Errand, Reply, Word } from "../runner/talk.ts";
 import type { Arguments } from "./arguments.ts";
+import { complain } from "./complain.ts";
 import { type Flags, RUN_FLAGS } from "./flags.ts";
 import type { Given } from "./given.ts";
 import type { RunOptions } from "./options.ts";
@@ -58,9 +58,8 @@ export const runErrand = async (
   let done = false;
   reporting.stream.subscribe(({ kind, payload }) => {
     if (kind === "notice" && (payload.level === "warning" || args.has("verbose")))
-      reporting.complain(visible(payload.text));
-    else if (kind === "vm_spawned" && args.has("verbose"))
-      reporting.complain(`booting ${visible(payload.vm_name)}`);
+      reporting.complain(payload.text);
+    else if (kind === "vm_spawned" && args.has("verbose")) reporting.complain(`booting ${payload.vm_name}`);
     else if (kind === "output") person.output(payload.text);
     else if (kind === "file_completed") {
       done = payload.status === "passed";
@@ -79,7 +78,7 @@ export const runErrand = async (
     const round = await runRound({ ...options, timeoutMs: 0, visit }, environment, () => given, reporting);
     return { done, ...round };
   } catch (error) {
-    process.stderr.write(`provium ${name}: ${renderError(error)}\n`);
+    complain(error, `provium ${name}`);
     return { done: false, status: 2, interrupted: false };
   } finally {
     person.leave();

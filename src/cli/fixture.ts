@@ -8,7 +8,6 @@ import type { Fixtures } from "../dispatch/fixtures.ts";
 import { openRequests } from "../dispatch/open-requests.ts";
 import { Schedule } from "../dispatch/schedule.ts";
 import { HostError, UsageError } from "../errors/errors.ts";
-import { renderError } from "../errors/render.ts";
 import { suggestion } from "../errors/suggest.ts";
 import { EventStream } from "../events/stream.ts";
 import { fixturePath, fixtureTitle, type Places } from "../fixture/names.ts";
@@ -17,6 +16,7 @@ import { fixtureLine } from "../report/fixtures.ts";
 import { visible } from "../report/text.ts";
 import { RunDirectory, runBase, sweepDeadRuns } from "../sys/directory.ts";
 import { readArguments } from "./arguments.ts";
+import { complain } from "./complain.ts";
 import { EXIT_FAILED, EXIT_PASSED } from "./exit.ts";
 import { COMMON_FLAGS, CONFIG_FLAGS, type Flags, RUN_FLAGS } from "./flags.ts";
 import { renderHelp } from "./help.ts";
@@ -82,9 +82,6 @@ const clean = (store: Store): void => {
 /** The name behind what was typed: as in `vm_fixture`, but the suffix does no harm. */
 const nameOf = (typed: string): string => typed.replace(/^\.\//, "").replace(/(\.fixture)?\.lua$/, "");
 
-/** Says why a piece of work has failed. */
-const complain = (error: unknown): void => void process.stderr.write(`provium: ${renderError(error)}\n`);
-
 /** Prints the fixtures that are not in the cache. False: some could not be looked up. */
 const tellStale = async (fixtures: Fixtures, places: Places): Promise<boolean> => {
   let good = true;
@@ -116,7 +113,7 @@ const build = async (
     for (let path = queue.shift(); path !== undefined; path = queue.shift())
       try {
         const there = await fixtures.ensure({ name: nameOf(path), rule: "lab" }, asker, anew);
-        say(`${there ? "already built" : "built"}: ${path}`);
+        say(`${there ? "already built" : "built"}: ${visible(path)}`);
       } catch (error) {
         good = false;
         complain(error);

@@ -1,12 +1,12 @@
 /** The commands: which one is meant, and how its errors leave the process. */
 
-import { renderError } from "../errors/render.ts";
+import { complain } from "./complain.ts";
 import { EXIT_UNABLE } from "./exit.ts";
 import { LOADERS } from "./loaders.ts";
 import { routeCommand } from "./route.ts";
 
-const complain = (error: unknown): number => {
-  process.stderr.write(`provium: ${renderError(error)}\n`);
+const unable = (error: unknown): number => {
+  complain(error);
   return EXIT_UNABLE;
 };
 
@@ -16,7 +16,7 @@ export const runCli = async (raw: readonly string[]): Promise<number> => {
   process.stdout.on("error", () => {});
   process.stderr.on("error", () => {});
   // A bug of ours in a callback; runners and machines end with this process, the next run sweeps what it leaves.
-  const bug = (error: unknown): never => process.exit(complain(error));
+  const bug = (error: unknown): never => process.exit(unable(error));
   process.on("uncaughtException", bug);
   process.on("unhandledRejection", bug);
   try {
@@ -37,6 +37,6 @@ export const runCli = async (raw: readonly string[]): Promise<number> => {
     const { main } = await LOADERS[command]();
     return await main(rest);
   } catch (error) {
-    return complain(error);
+    return unable(error);
   }
 };

@@ -19,6 +19,7 @@ import { plainReporter } from "../report/plain.ts";
 import { Progress } from "../report/progress.ts";
 import type { Reporter, Write } from "../report/reporter.ts";
 import { tapReporter } from "../report/tap.ts";
+import { visible } from "../report/text.ts";
 import type { OutputOptions, ReporterChoice, ReporterName } from "./output.ts";
 
 type Terminal = NodeJS.WriteStream;
@@ -119,9 +120,9 @@ export class Reporting {
     }
   }
 
-  /** Tells people something that is no event: how to end the run now, what went wrong with a report. */
+  /** Tells people something that is no event: how to end the run now, what went wrong, which may quote a guest. */
   complain(text: string): void {
-    this.notice(`provium: ${text}\n`);
+    this.notice(`provium: ${visible(text)}\n`);
   }
 
   /** Text that waits for a slow terminal or pipe counts as backlog. */

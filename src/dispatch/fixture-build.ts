@@ -12,8 +12,9 @@ import type { Runner, StartRunner } from "./runner-process.ts";
 const STOP_GRACE_MS = 2000;
 /** How often its memory is looked at. */
 const MEMORY_CHECK_MS = 250;
-/** Of what the fixture printed, this much is told with its failure. */
+/** Of what the fixture printed, this much is told with its failure: it may be a guest's words, and any number of them. */
 const PRINTED_LINES = 20;
+const PRINTED_CHARACTERS = 16 * 1024;
 
 export interface BuildPlan {
   readonly job: Job;
@@ -33,7 +34,7 @@ export class FixtureBuild {
   private readonly outcome = Promise.withResolvers<BuiltFixture>();
   private readonly gone = Promise.withResolvers<void>();
   private readonly timers: ReturnType<typeof setTimeout>[] = [];
-  private readonly printed: string[] = [];
+  private printed = "";
   /** Why it is made to end. */
   private ending: ProviumError | undefined;
   private sent = false;
@@ -93,13 +94,9 @@ export class FixtureBuild {
 
   /** What its machines do is part of the build, and told as one. */
   private admit(event: ProviumEvent): void {
-    if (event.kind === "output") this.keep(event.payload.text);
+    if (event.kind === "output")
+      this.printed = (this.printed + event.payload.text).slice(-PRINTED_CHARACTERS);
     else if (event.kind === "notice") this.plan.stream.pass(event);
-  }
-
-  private keep(text: string): void {
-    this.printed.push(...text.replace(/\n$/, "").split("\n"));
-    this.printed.splice(0, this.printed.length - PRINTED_LINES);
   }
 
   private end(why: ProviumError): void {
@@ -127,7 +124,9 @@ export class FixtureBuild {
   }
 
   private withPrinted(error: string): string {
-    return this.printed.length === 0 ? error : `${error}\nIt printed:\n  ${this.printed.join("\n  ")}`;
+    if (this.printed === "") return error;
+    const lines = this.printed.replace(/\n$/, "").split("\n").slice(-PRINTED_LINES);
+    return `${error}\nIt printed:\n  ${lines.join("\n  ")}`;
   }
 
   private lost(how: string): void {

@@ -82,9 +82,11 @@ export function* saveLab(
   }
 }
 
+/** Its snapshot lies in the directory of the lab, nowhere else. */
 const isMember = (value: unknown): value is SavedMember => {
   const { name, profile, snapshot } = (value ?? {}) as Record<string, unknown>;
-  return [name, profile, snapshot].every((text) => typeof text === "string" && text !== "");
+  const texts = [name, profile, snapshot].every((text) => typeof text === "string" && text !== "");
+  return texts && !/^\.{1,2}$|\//.test(snapshot as string);
 };
 
 /** The index of a saved lab. HostError naming what is missing or wrong. */

@@ -1,7 +1,7 @@
 /** Coverage as text, JSON and HTML. */
 
 import type { Coverage, SectionCoverage } from "./coverage.ts";
-import { visible } from "./text.ts";
+import { harmlessJson, oneLine, visible } from "./text.ts";
 
 const counted = (coverage: Coverage): string => {
   const { sections, by } = coverage;
@@ -10,7 +10,7 @@ const counted = (coverage: Coverage): string => {
   const parts = [`${tested} of ${sections.length} section(s) tested`];
   if (failed > 0) parts.push(`${failed} with failures`);
   if (coverage.without > 0) parts.push(`${coverage.without} test(s) name none`);
-  return `coverage by ${visible(by)}: ${parts.join(", ")}`;
+  return `coverage by ${oneLine(by)}: ${parts.join(", ")}`;
 };
 
 const remark = ({ tests, listed }: SectionCoverage): string => {
@@ -24,18 +24,16 @@ const LABEL = { passed: "PASS", failed: "FAIL", untested: "----" } as const;
 
 /** A line a section; of a section with failures the tests that failed below it. */
 export const coverageText = (coverage: Coverage): string => {
-  const width = Math.max(0, ...coverage.sections.map(({ id }) => Bun.stringWidth(visible(id))));
+  const width = Math.max(0, ...coverage.sections.map(({ id }) => Bun.stringWidth(oneLine(id))));
   const lines = coverage.sections.flatMap((section) => {
-    const id = visible(section.id);
+    const id = oneLine(section.id);
     const pad = " ".repeat(width - Bun.stringWidth(id));
-    const title = section.title === "" ? "" : `  ${visible(section.title)}`;
+    const title = section.title === "" ? "" : `  ${oneLine(section.title)}`;
     const said = remark(section);
     const failed = section.tests.filter(({ status }) => status === "failed");
     return [
       `${LABEL[section.status]} ${id}${said === "" && title === "" ? "" : pad}${title}${said === "" ? "" : `  (${said})`}`,
-      ...failed.map(
-        ({ path, name }) => `         FAIL ${visible(path)}: ${visible(name).replaceAll("\n", " ")}`,
-      ),
+      ...failed.map(({ path, name }) => `         FAIL ${oneLine(path)}: ${oneLine(name)}`),
     ];
   });
   const run = coverage.run ?? "the events end before the run did";
@@ -44,7 +42,7 @@ export const coverageText = (coverage: Coverage): string => {
 
 /** One JSON object. */
 export const coverageJson = (coverage: Coverage): string =>
-  `${JSON.stringify({ ...coverage, run: coverage.run ?? null }, undefined, 2)}\n`;
+  `${harmlessJson(JSON.stringify({ ...coverage, run: coverage.run ?? null }, undefined, 2))}\n`;
 
 const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 const html = (text: string): string => visible(text).replace(/[&<>"]/g, (char) => ENTITIES[char] as string);

@@ -1,7 +1,7 @@
 /** What is said about fixtures while a run goes on. */
 
 import type { ProviumEvent } from "../events/types.ts";
-import { visible } from "./text.ts";
+import { oneLine } from "./text.ts";
 
 export type FixtureEvent = Extract<ProviumEvent, { kind: `fixture_${string}` }>;
 
@@ -10,7 +10,7 @@ const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} Mi
 
 /** One line. */
 export const fixtureLine = (event: FixtureEvent): string => {
-  const what = `fixture ${visible(event.payload.path)}`;
+  const what = `fixture ${oneLine(event.payload.path)}`;
   switch (event.kind) {
     case "fixture_build_started":
       return `${what} is being built`;
@@ -19,7 +19,7 @@ export const fixtureLine = (event: FixtureEvent): string => {
     case "fixture_build_failed":
       return `${what} failed after ${seconds(event.payload.duration_ns)}`;
     case "fixture_build_waiting":
-      return `${what} is awaited; it is being built for ${visible(event.payload.held_by_file)}`;
+      return `${what} is awaited; it is being built for ${oneLine(event.payload.held_by_file)}`;
     case "fixture_cache_hit":
       return `${what} restored from the cache`;
   }

@@ -5,6 +5,7 @@ import { type RunInfo, recordRun } from "./record.ts";
 import type { Reporter } from "./reporter.ts";
 import { rerunCommand } from "./rerun.ts";
 import { summarize } from "./summary.ts";
+import { harmlessJson, visible } from "./text.ts";
 
 /** Metadata in JSON: bytes as their base64, integers beyond what every reader holds exactly as text. */
 const jsonValue = (value: MetaValue): unknown => {
@@ -17,13 +18,6 @@ const jsonValue = (value: MetaValue): unknown => {
     : value;
 };
 
-/** JSON escapes the control characters below 32 itself; these may act on a terminal too. */
-const harmless = (json: string): string =>
-  json.replace(
-    /[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-
 /** A consumer that writes the JSON report. */
 export const jsonReporter: Reporter = (options) => {
   let info: RunInfo | undefined;
@@ -32,7 +26,7 @@ export const jsonReporter: Reporter = (options) => {
       info = given;
     },
     notice(level, text) {
-      options.writeNotice(`provium: ${level === "warning" ? "warning: " : ""}${text}\n`);
+      options.writeNotice(`provium: ${level === "warning" ? "warning: " : ""}${visible(text)}\n`);
     },
     file(record) {
       const object = {
@@ -60,7 +54,7 @@ export const jsonReporter: Reporter = (options) => {
         })),
         output: record.output,
       };
-      options.write(`${harmless(JSON.stringify(object))}\n`);
+      options.write(`${harmlessJson(JSON.stringify(object))}\n`);
     },
     run(record) {
       options.writeNotice(`${summarize(record)}\n`);

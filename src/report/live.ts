@@ -6,7 +6,7 @@
 import { eventTime } from "../events/stream.ts";
 import type { Palette } from "./colours.ts";
 import type { Progress, RunningFile } from "./progress.ts";
-import { visible } from "./text.ts";
+import { oneLine } from "./text.ts";
 
 /** The terminal below. `columns` and `rows` may change at any time. */
 export interface Screen {
@@ -46,8 +46,8 @@ const fitted = (line: string, columns: number): string => {
 
 const fileLine = (file: RunningFile, now: bigint): string => {
   const machines = file.machines === 0 ? "" : `, ${file.machines} vm${file.machines === 1 ? "" : "s"}`;
-  const name = visible(file.path).replaceAll("\n", " ");
-  const test = file.test === undefined ? "" : ` > ${visible(file.test).replaceAll("\n", " ")}`;
+  const name = oneLine(file.path);
+  const test = file.test === undefined ? "" : ` > ${oneLine(file.test)}`;
   return `  ${name} (${clock(Number(now - file.since))}${machines})${test}`;
 };
 

@@ -10,7 +10,7 @@ import { countTests, type FileRecord, type RunInfo, recordRun, type TestRecord }
 import type { Reporter, ReporterOptions } from "./reporter.ts";
 import { rerunCommand } from "./rerun.ts";
 import { summarize } from "./summary.ts";
-import { indent, visible } from "./text.ts";
+import { indent, oneLine, visible } from "./text.ts";
 
 const LABEL = { passed: "PASS", failed: "FAIL", timed_out: "TIME", crashed: "FAIL" } as const;
 
@@ -22,7 +22,7 @@ const renderTest = (
   rerun: string | undefined,
 ): string | undefined => {
   const { colour } = options;
-  const name = visible(test.name).replaceAll("\n", " ");
+  const name = oneLine(test.name);
   if (test.status === "failed") {
     const failure = renderFailure({ ...test, message: test.message ?? "", rerun }, "        ", colour);
     return `    ${colour.bad("FAIL")} ${name}\n${failure}`;
@@ -32,7 +32,7 @@ const renderTest = (
   if (test.status === "passed")
     return `    ${colour.good("PASS")} ${name} ${colour.faint(`(${seconds(test.durationNs)})`)}`;
   const reason =
-    test.message === undefined || test.message === "" ? "" : ` ${colour.faint(`(${visible(test.message)})`)}`;
+    test.message === undefined || test.message === "" ? "" : ` ${colour.faint(`(${oneLine(test.message)})`)}`;
   return `    ${colour.odd("SKIP")} ${name}${reason}`;
 };
 
@@ -44,13 +44,13 @@ const renderFile = (file: FileRecord, options: ReporterOptions, info: RunInfo | 
   const paint =
     file.status === "passed" ? colour.good : file.status === "timed_out" ? colour.odd : colour.bad;
   const lines = [
-    `${paint(label)} ${visible(file.path)} (${passed} passed, ${failed} failed, ${skipped} skipped)${attempts}`,
+    `${paint(label)} ${oneLine(file.path)} (${passed} passed, ${failed} failed, ${skipped} skipped)${attempts}`,
   ];
   if (options.detail === "verbose")
     for (const machine of file.machines)
       lines.push(
         colour.faint(
-          `    vm ${visible(machine.name)} booted in ${seconds(machine.bootNs)} (${machine.transport})`,
+          `    vm ${oneLine(machine.name)} booted in ${seconds(machine.bootNs)} (${machine.transport})`,
         ),
       );
   for (const test of file.tests) {

@@ -5,11 +5,10 @@ import { renderDifference } from "./difference.ts";
 import { type FileRecord, type RunInfo, recordRun, type TestRecord } from "./record.ts";
 import type { Reporter } from "./reporter.ts";
 import { rerunCommand } from "./rerun.ts";
-import { indent, visible } from "./text.ts";
+import { indent, oneLine, visible } from "./text.ts";
 
 /** A description on one line; `#` would begin a directive. */
-const description = (text: string): string =>
-  visible(text).replaceAll("\n", " ").replaceAll("\\", "\\\\").replaceAll("#", "\\#");
+const description = (text: string): string => oneLine(text).replaceAll("\\", "\\\\").replaceAll("#", "\\#");
 
 /** A YAML block; texts are written as JSON, which YAML contains. */
 const block = (fields: Readonly<Record<string, string | undefined>>): string => {

@@ -23,17 +23,32 @@ export const visible = (text: string): string =>
       );
     });
 
+/** The same on one line: a name or a reason cannot pretend to be a line of the report. */
+export const oneLine = (text: string): string => visible(text).replaceAll("\n", " ");
+
+/** JSON escapes the control characters below 32 itself; these may act on a terminal too. */
+export const harmlessJson = (json: string): string =>
+  json.replace(
+    /[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+
+/** The lines without the empty ones at the end. A pattern (`\n+$`) would take the square of a long run of line breaks. */
+const linesOf = (text: string): string[] => {
+  let end = text.length;
+  while (end > 0 && text[end - 1] === "\n") end--;
+  return text.slice(0, end).split("\n");
+};
+
 /** Every line behind `prefix`, without trailing line break. */
 export const indent = (text: string, prefix: string): string =>
-  text
-    .replace(/\n+$/, "")
-    .split("\n")
+  linesOf(text)
     .map((line) => (line === "" ? prefix.trimEnd() : prefix + line))
     .join("\n");
 
 /** The last `lines` lines; says how many are missing. */
 export const tail = (text: string, lines: number): string => {
-  const all = text.replace(/\n+$/, "").split("\n");
+  const all = linesOf(text);
   const hidden = all.length - lines;
   return hidden <= 0 ? all.join("\n") : [`… ${hidden} more line(s) above`, ...all.slice(hidden)].join("\n");
 };

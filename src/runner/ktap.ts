@@ -10,8 +10,11 @@ export interface SubResult {
   readonly reason: string;
 }
 
-const LINE = /^\s*(?:\[\s*\d+\.\d+\]\s*)?(not )?ok\b\s*(\d+)?\s*(?:-\s+)?(.*)$/;
-const DIRECTIVE = /\s*#\s*(SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b:?\s*(.*)$/i;
+// The lines come from a guest. Each pattern matches at one place only or begins with a word of its own, so that no
+// line takes more than its length; and "." is every character, so that no control character hides a result.
+const LINE = /^\s*(?:\[\s*\d+\.\d+\]\s*)?(not )?ok\b(.*)$/s;
+const NUMBER = /^\d+/;
+const DIRECTIVE = /#\s*(SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b:?(.*)$/is;
 
 /** Every result line, in order. A line that is no result is no concern of ours. */
 export const ktapResults = (text: string): readonly SubResult[] => {
@@ -19,15 +22,18 @@ export const ktapResults = (text: string): readonly SubResult[] => {
   for (const line of text.split(/\r?\n/)) {
     const match = LINE.exec(line);
     if (match === null) continue;
-    const [, not, number, rest] = match;
-    const directive = DIRECTIVE.exec(rest as string);
-    const name = (directive === null ? (rest as string) : (rest as string).slice(0, directive.index)).trim();
+    const not = match[1];
+    const numbered = (match[2] as string).trimStart();
+    const number = NUMBER.exec(numbered)?.[0] ?? "";
+    const rest = numbered.slice(number.length).trimStart().replace(/^-\s+/, "");
+    const directive = DIRECTIVE.exec(rest);
+    const name = rest.slice(0, directive?.index).trim();
     const word = directive?.[1]?.toUpperCase();
     const excused = word === "SKIP" || word === "TODO" || word === "XFAIL";
     found.push({
-      name: name === "" ? `#${number ?? found.length + 1}` : name,
+      name: name === "" ? `#${number || found.length + 1}` : name,
       outcome: excused ? "skipped" : not === undefined ? "passed" : "failed",
-      reason: excused ? directive?.[2] || word || "" : line.trim(),
+      reason: excused ? directive?.[2]?.trim() || word || "" : line.trim(),
     });
   }
   return found;

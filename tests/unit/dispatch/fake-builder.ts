@@ -5,6 +5,7 @@
  *     wait FILE     goes on when the file exists          draw MIB     draws memory from the pool
  *     fail TEXT     ends without a snapshot               die [ONCE]   is killed (once: unless the file exists)
  *     print TEXT    says something                        reads FILE   notes a dependency
+ *     flood N       says so many empty lines at once
  *     lab           the snapshot is one of a lab          elsewhere    the snapshot lies in another directory
  */
 
@@ -42,6 +43,11 @@ const ask = (request: Request): Down => {
 
 const build = (job: Job): Up => {
   const recorder = new Recorder(job.file);
+  const say = (text: string): void =>
+    send({
+      type: "event",
+      event: { ts: eventTime(), kind: "output", payload: { path: job.path, text } } as ProviumEvent,
+    });
   const failed = (error: string): Up => ({ type: "finished", status: "failed", clean: false, error });
   let content = "";
   let kind: "vm" | "lab" = "vm";
@@ -60,14 +66,10 @@ const build = (job: Job): Up => {
         snapshot = `${job.file}.mine`;
         break;
       case "print":
-        send({
-          type: "event",
-          event: {
-            ts: eventTime(),
-            kind: "output",
-            payload: { path: job.path, text: `${rest}\n` },
-          } as ProviumEvent,
-        });
+        say(`${rest}\n`);
+        break;
+      case "flood":
+        say("\n".repeat(Number(rest)));
         break;
       case "use": {
         recorder.fixture({ name: rest, rule: "lab" });

@@ -225,6 +225,14 @@ describe("what goes wrong", () => {
     expect(readdirSync(cache)).toEqual([]);
   });
 
+  test("a build that printed a million lines fails as any other, with the last of them", async () => {
+    put("bad", `flood ${1 << 20}`, "print last words", "fail boom");
+    await using run = open();
+    expect(await refusal(run.get("bad"))).toBe(
+      `fixture \`bad\` could not be built: boom\nIt printed:\n  ${"\n  ".repeat(19)}last words`,
+    );
+  });
+
   test("a fixture that builds on one that fails says so", async () => {
     put("top", "use bad");
     put("bad", "fail boom");

@@ -76,6 +76,10 @@ describe("the index of a lab's snapshot", () => {
     ['{"provium_lab_snapshot": 2}', "has format 2, and this provium reads 1"],
     ['{"provium_lab_snapshot": 1, "lab": "x", "vms": []}', "is incomplete"],
     ['{"provium_lab_snapshot": 1, "lab": "x", "vms": [{"name": "a"}]}', "is incomplete"],
+    ...["..", "../b.snap", "/b.snap", "b.snap/.."].map((snapshot): [string, string] => [
+      `{"provium_lab_snapshot": 1, "lab": "x", "vms": [{"name": "a", "profile": "p", "snapshot": "${snapshot}"}], "bridges": []}`,
+      "is incomplete",
+    ]),
   ])("%p is refused with its path", (text, words) => {
     expect(read(text)).toThrow(words);
   });
