@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ApiError, InterruptedError, ProviumError, RefusedError } from "../errors/errors.ts";
-import type { FixtureKind } from "../fixture/store.ts";
+import type { FixtureKind } from "../fixture/label.ts";
 import type { Lab } from "../lab/lab.ts";
 import { LAB_MANIFEST, readLab } from "../lab/lab-snapshot.ts";
 import { MANIFEST } from "../lab/manifest.ts";

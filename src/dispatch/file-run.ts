@@ -4,6 +4,7 @@ import { existsSync, rmSync } from "node:fs";
 import type { EventStream } from "../events/stream.ts";
 import type { FileStatus, ProviumEvent } from "../events/types.ts";
 import type { Job } from "../runner/protocol.ts";
+import { startDeadline } from "./deadline.ts";
 import type { TestFile } from "./discover.ts";
 import { FileLedger } from "./ledger.ts";
 
@@ -18,7 +19,7 @@ export class FileRun {
   stopped: Stop | undefined;
   private readonly ledger: FileLedger;
   private readonly started = performance.now();
-  private readonly timers: ReturnType<typeof setTimeout>[] = [];
+  private readonly timers: ReturnType<typeof startDeadline>[] = [];
 
   constructor(
     readonly file: TestFile,
@@ -33,7 +34,7 @@ export class FileRun {
 
   /** Calls `action` after `ms`, unless the file has ended by then. */
   after(ms: number, action: () => void): void {
-    this.timers.push(setTimeout(action, ms));
+    this.timers.push(startDeadline(ms, action));
   }
 
   /** Passes on an event that the runner sent. */

@@ -6,6 +6,7 @@ import { HostError, InterruptedError, ProviumError } from "../errors/errors.ts";
 import type { EventStream } from "../events/stream.ts";
 import type { ProviumEvent } from "../events/types.ts";
 import type { BuiltFixture, Down, Job, Request } from "../runner/protocol.ts";
+import { startDeadline } from "./deadline.ts";
 import type { Runner, StartRunner } from "./runner-process.ts";
 
 /** How long a runner may take to end its file after it was asked to. */
@@ -33,7 +34,7 @@ export class FixtureBuild {
   private readonly runner: Runner;
   private readonly outcome = Promise.withResolvers<BuiltFixture>();
   private readonly gone = Promise.withResolvers<void>();
-  private readonly timers: ReturnType<typeof setTimeout>[] = [];
+  private readonly timers: ReturnType<typeof startDeadline>[] = [];
   private printed = "";
   /** Why it is made to end. */
   private ending: ProviumError | undefined;
@@ -83,7 +84,7 @@ export class FixtureBuild {
   }
 
   private after(ms: number, action: () => void): void {
-    this.timers.push(setTimeout(action, ms));
+    this.timers.push(startDeadline(ms, action));
   }
 
   private send(): void {

@@ -20,6 +20,9 @@ export class DeadlineError extends InterruptedError {
 
 const seconds = (ms: number): string => (ms < 1000 ? `${ms} ms` : `${Number((ms / 1000).toFixed(3))} s`);
 
+/** What alarm(2) counts with has 32 bits, and more than this nobody waits for. */
+const LONGEST_SECONDS = 2 ** 31;
+
 /** How long a call that cannot be interrupted (one pattern match, one sort) may outlast the test's deadline. */
 const GRACE_MS = 2000;
 
@@ -56,9 +59,11 @@ export class Deadlines {
   set clock(clock: TestClock | undefined) {
     if (clock === this.running) return;
     this.running = clock;
-    this.lastResort(
-      clock === undefined ? 0 : Math.max(1, Math.ceil((clock.at - monotonic() + GRACE_MS) / 1000)),
-    );
+    if (clock === undefined) this.lastResort(0);
+    else {
+      const seconds = Math.ceil((clock.at - monotonic() + GRACE_MS) / 1000);
+      this.lastResort(Math.min(LONGEST_SECONDS, Math.max(1, seconds)));
+    }
   }
 
   /** Starts the clock of a test, undefined for no deadline. One that is running already goes on to count. */

@@ -5,8 +5,8 @@
 
 import type { Profile } from "../config/schema.ts";
 import type { ProviumEvent } from "../events/types.ts";
+import type { FixtureKind } from "../fixture/label.ts";
 import type { Dependency } from "../fixture/recorder.ts";
-import type { FixtureKind } from "../fixture/store.ts";
 import type { BootArtefacts, BootRequest, FixtureAnswer, FixtureRequest } from "../lab/ports.ts";
 import type { Identity } from "../sys/identity.ts";
 import type { Errand, Reply, Word } from "./talk.ts";

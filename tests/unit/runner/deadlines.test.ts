@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { fn } from "../../../src/lua/native.ts";
 import type { LuaState } from "../../../src/lua/state.ts";
+import { Deadlines } from "../../../src/runner/deadlines.ts";
 import { sleep } from "../../../src/sys/op.ts";
 import { run, stubSurface } from "./harness.ts";
 
@@ -88,6 +89,18 @@ print("end")`,
   );
   expect(told.results).toEqual(["stuck: failed", "next: passed"]);
   expect(told.printed).toBe("end\n");
+});
+
+test("the last resort of a deadline that nobody lives to see is bounded by what counts it", () => {
+  const asked: number[] = [];
+  const deadlines = new Deadlines(
+    0,
+    () => undefined,
+    (seconds) => void asked.push(seconds),
+  );
+  deadlines.armTest(2 ** 32 * 1000);
+  deadlines.clock = undefined;
+  expect(asked).toEqual([2 ** 31, 0]);
 });
 
 test("the file's deadline ends the running test and skips the rest", () => {
