@@ -33,6 +33,8 @@ export interface Channel {
   queue(...body: Uint8Array[]): void;
   /** Bytes queued and not yet taken by the kernel. */
   readonly queued: number;
+  /** Bytes that have arrived since the channel began, those of unfinished frames with them. */
+  readonly received: number;
   /** Waits until at most `bytes` are queued: how a sender of bulk data keeps its memory bounded. */
   drained(bytes: number): Op<void>;
   listen(listener: ChannelListener): void;

@@ -30,6 +30,8 @@ export class Incoming {
   private readonly buffer = new Uint8Array(BUFFER_BYTES);
   private start = 0;
   private end = 0;
+  /** Bytes taken from the descriptor so far. */
+  total = 0;
   /** The large body under way and how much of it has arrived. */
   private body: Uint8Array | undefined;
   private filled = 0;
@@ -69,6 +71,7 @@ export class Incoming {
       if (n === 0) return "end";
       if (n < 0) return n === -EAGAIN ? "more" : n;
       taken += n;
+      this.total += n;
       if (this.body !== undefined) {
         this.filled += n;
         if (this.filled === this.body.byteLength) this.completeBody(this.body);

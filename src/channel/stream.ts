@@ -56,6 +56,10 @@ export class StreamChannel implements Channel {
     return this.outgoing.size;
   }
 
+  get received(): number {
+    return this.incoming.total;
+  }
+
   send(...body: Uint8Array[]): void {
     if (this.ended !== undefined) return;
     this.outgoing.push(body);

@@ -3,8 +3,9 @@
  * interrupts off, a stopped QEMU. Only while a call waits: nobody asks an idle guest.
  *
  * The question is an ECHO to the agent's I/O process, which never blocks: a command or a system call that takes
- * for ever is no silence. Nor is it one while the guest still takes what stands before the question in the channel:
- * megabytes for an emulated guest on a loaded host take their time.
+ * for ever is no silence. Nor is it one while the guest still takes what stands before the question in the channel,
+ * or still sends what stands before the answer: megabytes from and to an emulated guest on a loaded host take their
+ * time.
  */
 
 import { ProviumError } from "../errors/errors.ts";
@@ -23,22 +24,30 @@ const PATIENCE: Patience = { askAfterMs: 5_000, silenceMs: 20_000 };
 
 const QUESTION = new Uint8Array([63]);
 
+/** What shows that a channel moves. */
+export interface Traffic {
+  /** Bytes on their way to the guest that nobody has taken yet. */
+  readonly queued: number;
+  /** Bytes that have come from the guest. */
+  readonly received: number;
+}
+
 /** One question under way. */
 class Question {
   private readonly op: Op<Uint8Array>;
   private readonly wait: Wait | undefined;
   expires: Deadline;
-  /** Bytes that the channel had not taken when it was last looked at. */
-  private left: number;
+  /** As of the last look. */
+  private seen: Traffic;
 
   constructor(
     guest: Guest,
     private readonly silenceMs: number,
-    private readonly queued: () => number,
+    private readonly traffic: () => Traffic,
   ) {
     this.expires = after(silenceMs);
     this.op = guest.echo(QUESTION);
-    this.left = queued();
+    this.seen = this.look();
     const step = this.op.next();
     this.wait = step.done ? undefined : step.value;
   }
@@ -47,13 +56,18 @@ class Question {
     return this.wait?.ready() ?? true;
   }
 
-  /** True, with a new time for the answer, where the guest has taken something since this was last asked. */
+  /** True, with a new time for the answer, where the guest has taken or sent something since this was last asked. */
   comesNearer(): boolean {
-    const left = this.queued();
-    const nearer = left < this.left;
-    this.left = left;
+    const now = this.look();
+    const nearer = now.queued < this.seen.queued || now.received > this.seen.received;
+    this.seen = now;
     if (nearer) this.expires = after(this.silenceMs);
     return nearer;
+  }
+
+  private look(): Traffic {
+    const { queued, received } = this.traffic();
+    return { queued, received };
   }
 
   /** Takes the answer, or gives the question up. */
@@ -69,14 +83,14 @@ class Question {
 
 /**
  * Runs a guest call. `silent` is told, once, when the agent turns out not to answer any more; `awake` is false
- * while it cannot (a paused machine). `queued`: bytes on their way to the guest that nobody has taken yet.
+ * while it cannot (a paused machine).
  */
 export function* attended<T>(
   op: Op<T>,
   guest: Guest,
   awake: () => boolean,
   silent: (reason: Error) => void,
-  queued: () => number,
+  traffic: () => Traffic,
   { askAfterMs, silenceMs }: Patience = PATIENCE,
 ): Op<T> {
   let askAt: Deadline = after(askAfterMs);
@@ -106,7 +120,7 @@ export function* attended<T>(
             current?.end();
             question = undefined;
             askAt = after(askAfterMs);
-          } else if (due && current === undefined) question = new Question(guest, silenceMs, queued);
+          } else if (due && current === undefined) question = new Question(guest, silenceMs, traffic);
           else if (due && !current?.comesNearer()) {
             silent(new ProviumError(`the agent has not answered for ${silenceMs / 1000} s: the guest hangs`));
             question = undefined;

@@ -8,13 +8,14 @@
 import type { Channel } from "../channel/channel.ts";
 import { ApiError, InterruptedError, ProviumError, VmDeadError } from "../errors/errors.ts";
 import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
-import { attended } from "./liveness.ts";
+import { attended, type Traffic } from "./liveness.ts";
 import type { Guest, GuestIdentity, Machine, OpenGuest, ResumeGuest, SessionMark } from "./ports.ts";
 
 /** How long a broken channel waits for the machine's own story (a panic event, the exit of QEMU). */
 const STORY_MS = 300;
 const TAIL_BYTES = 4096;
 const TAIL_LINES = 12;
+const NO_TRAFFIC: Traffic = { queued: 0, received: 0 };
 
 /** A line of the kernel log: its time stamp makes it the only one of its kind. */
 const KERNEL_LINE = /^\[ *\d+\.\d+\]/;
@@ -126,8 +127,8 @@ export class Session {
     try {
       const guest = this.guest;
       const running = this.machine.attend?.(op(guest)) ?? op(guest);
-      const queued = (): number => this.channel?.queued ?? 0;
-      return yield* attended(running, guest, this.awake, (reason) => this.breakDown(reason), queued);
+      const traffic = (): Traffic => this.channel ?? NO_TRAFFIC;
+      return yield* attended(running, guest, this.awake, (reason) => this.breakDown(reason), traffic);
     } catch (error) {
       if (this.leaving !== undefined && error instanceof VmDeadError) throw this.leaving;
       if (this.ended === "asked" || this.broken === undefined || error instanceof InterruptedError)

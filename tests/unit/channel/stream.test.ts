@@ -194,6 +194,13 @@ describe("receiving", () => {
     expect(frames).toBe(1);
   });
 
+  test("the bytes of a frame count as received before it is whole", () => {
+    open();
+    writeSome(peer, framed(pattern(100_000)).subarray(0, 70_000));
+    wait(() => channel.received === 70_000);
+    expect(heard.frames).toEqual([]);
+  });
+
   test("nothing is read before somebody listens", () => {
     const [ours, theirs] = socketPair();
     channel = openLocal(reactor, ours);

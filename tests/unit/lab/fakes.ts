@@ -42,6 +42,7 @@ export const run = <T>(op: Op<T>): T => new Reactor().run(op);
 export class FakeChannel implements Channel {
   readonly transport = "serial";
   readonly queued = 0;
+  readonly received = 0;
   listener: ChannelListener | undefined;
   closed = false;
   send(): void {}
