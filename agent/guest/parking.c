@@ -32,9 +32,13 @@ static struct session *find_parked(struct session *asking, int64_t token) {
 
 void resume(struct session *session, const struct frame_head *head, const struct resume_fields *request) {
   struct session *parked = find_parked(session, request->token);
-  if (parked == NULL || (parked != session && parked->watch.fd >= 0)) {
+  if (parked == NULL) {
     session_refuse(session, head->actor, head->request_id, 0, "RESUME", "no parked session has token %lld",
                    (long long)request->token);
+    return;
+  }
+  if (parked != session && parked->watch.fd >= 0) {
+    session_refuse(session, head->actor, head->request_id, EBUSY, "RESUME", "the parked session still has its connection");
     return;
   }
   if (parked != session && !session_adopt(parked, session)) {

@@ -123,8 +123,8 @@ export const MESSAGES = define({
   PARK: { kind: 13, fields: {}, reply: { token: "int" }, served: "io" },
   /**
    * Lets the parked session go on where it stood, with its processes and workers. Over vsock a parked session
-   * outlives its connection, and RESUME is the first request of a new one, which takes its place. Token 0 is the
-   * session that asks; a PARK that is still waiting is given up.
+   * outlives its connection, and RESUME is the first request of a new one, which takes its place (EBUSY: the old one
+   * has not broken yet). Token 0 is the session that asks; a PARK that is still waiting is given up.
    */
   RESUME: { kind: 14, fields: { token: "int" }, reply: {}, served: "io" },
 

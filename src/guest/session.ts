@@ -12,8 +12,6 @@ import type {
   InterfaceSetup,
   OpenGuest,
   ParkedSession,
-  Rehearse,
-  ResumeGuest,
 } from "../lab/ports.ts";
 import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
 import { RemoteActor } from "./actor.ts";
@@ -28,7 +26,7 @@ const MAGIC = Uint8Array.from(SYNC_PREAMBLE);
 
 const encoded = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-class RemoteGuest implements Guest {
+export class RemoteGuest implements Guest {
   readonly main: RemoteActor;
 
   constructor(
@@ -123,7 +121,7 @@ const identityOf = (ready: Payload<"READY">): GuestIdentity => ({
 });
 
 /** The READY of a first frame. ProtocolError when it is something else or of another version. */
-const readReady = (body: Uint8Array): Payload<"READY"> => {
+export const readReady = (body: Uint8Array): Payload<"READY"> => {
   const frame = new Frame(body);
   if (frame.kind !== MESSAGES.READY.kind)
     throw new ProtocolError(`the agent's first message must be READY, and ${frame.name} came`);
@@ -196,67 +194,8 @@ export const openGuest: OpenGuest = function* (channel, deadline) {
   }
 };
 
-/**
- * Goes on with the session that was parked when the machine was saved. Over vsock the agent greets first, as on any
- * connection; on a serial port the session is where it was, and both directions are empty.
- */
-export const resumeGuest: ResumeGuest = function* (channel, mark, identity, deadline, revive) {
-  if (identity.protocol !== PROTOCOL_VERSION)
-    throw new ProtocolError(
-      `the agent in the snapshot speaks protocol ${identity.protocol} and this provium speaks protocol ${PROTOCOL_VERSION}`,
-      { hint: "take the snapshot anew" },
-    );
-  let greeted = channel.resync !== undefined;
-  let closed: Error | undefined;
-  const client = new Client(channel, mark);
-  const guest = new RemoteGuest(client, identity);
-  const done = (refusal: Error | undefined): void => {
-    if (refusal === undefined) revive?.(guest);
-  };
-  channel.listen({
-    frame(body) {
-      if (greeted) client.frame(body);
-      else {
-        readReady(body);
-        greeted = true;
-      }
-    },
-    closed(reason) {
-      closed = reason;
-      client.closed(reason);
-    },
-  });
-  const started = monotonic();
-  try {
-    yield* until(() => greeted || closed !== undefined, deadline);
-    const request = greeted
-      ? client.begin("RESUME", { token: mark.token }, { actor: ACTOR_IO, subject: { call: "restore" }, done })
-      : undefined;
-    yield* until(() => request?.settled !== false || closed !== undefined, deadline);
-    if (request?.settled !== true) throw noSession(closed, monotonic() - started);
-    request.take();
-    return guest;
-  } catch (error) {
-    client.close();
-    throw error;
-  }
-};
-
-/** Has the agent of a parked session, on a serial port, run a command that does nothing. The channel is closed then. */
-export const rehearse: Rehearse = function* (channel, mark, deadline) {
-  const client = new Client(channel, mark);
-  channel.listen({ frame: (body) => client.frame(body), closed: (reason) => client.closed(reason) });
-  try {
-    const request = client.begin("REHEARSE", {}, { actor: ACTOR_IO, subject: { call: "restore" } });
-    if (!(yield* until(() => request.settled, deadline)))
-      throw new TimeoutError("the agent did not come back from a command that does nothing");
-    request.take();
-  } finally {
-    client.close();
-  }
-};
-
-const noSession = (closed: Error | undefined, waitedMs: number): Error => {
+/** Why there is no session, in an error. */
+export const noSession = (closed: Error | undefined, waitedMs: number): Error => {
   if (closed instanceof ProtocolError) return closed;
   if (closed !== undefined)
     return new VmDeadError(`the agent went away before it was ready: ${closed.message}`, "", {

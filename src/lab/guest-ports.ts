@@ -281,11 +281,12 @@ export interface Guest {
 export type OpenGuest = (channel: Channel, deadline: Deadline) => Op<Guest>;
 
 /**
- * Goes on with a session that was parked when the machine was saved. `identity`: what its agent said then. `revive` is
- * called between the agent's consent and what it says next, which is for the handles of old.
+ * Goes on with a session that was parked when the machine was saved, on what `connect` brings; it may be called again.
+ * `identity`: what its agent said then. `revive` is called between the agent's consent and what it says next, which is
+ * for the handles of old.
  */
 export type ResumeGuest = (
-  channel: Channel,
+  connect: () => Op<Channel>,
   mark: SessionMark,
   identity: GuestIdentity,
   deadline: Deadline,

@@ -90,10 +90,10 @@ export class Session {
   /** Connects to the agent and waits for READY. */
   *open(deadline: Deadline): Op<void> {
     const { openGuest } = this;
-    yield* this.connect(deadline, (channel) => openGuest(channel, deadline));
+    yield* this.begin(openGuest(yield* this.connect(deadline), deadline));
   }
 
-  /** Connects to the agent of a restored machine and goes on with the session that was parked there. */
+  /** Goes on with the session that was parked in the machine when it was saved. */
   *goOn(
     saved: { readonly session: SessionMark; readonly guest: GuestIdentity },
     resumeGuest: ResumeGuest,
@@ -101,17 +101,19 @@ export class Session {
     revive?: (guest: Guest) => void,
   ): Op<void> {
     const { session, guest } = saved;
-    yield* this.connect(deadline, (channel) => resumeGuest(channel, session, guest, deadline, revive));
+    yield* this.begin(resumeGuest(() => this.connect(deadline), session, guest, deadline, revive));
   }
 
-  private *connect(deadline: Deadline, open: (channel: Channel) => Op<Guest>): Op<void> {
-    const channel = yield* this.machine.connect(deadline);
-    this.channel = channel;
+  private *connect(deadline: Deadline): Op<Channel> {
+    this.channel = yield* this.machine.connect(deadline);
+    return this.channel;
+  }
+
+  private *begin(opening: Op<Guest>): Op<void> {
     try {
-      const opening = open(channel);
       this.opened = yield* this.machine.attend?.(opening) ?? opening;
     } catch (error) {
-      channel.close();
+      this.channel?.close();
       throw error;
     }
   }

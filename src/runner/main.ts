@@ -3,7 +3,8 @@
 import { join } from "node:path";
 import { installApi } from "../api/install.ts";
 import { ServedDisk } from "../disk/disk.ts";
-import { openGuest, rehearse, resumeGuest } from "../guest/session.ts";
+import { rehearse, resumeGuest } from "../guest/parked.ts";
+import { openGuest } from "../guest/session.ts";
 import type { OpenDisk, Vmm } from "../lab/ports.ts";
 import { Reactor } from "../sys/reactor.ts";
 import { createLocalVmm } from "../vmm/local.ts";

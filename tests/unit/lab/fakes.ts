@@ -421,13 +421,12 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
         all.tended.add(tended);
         return () => void all.tended.delete(tended);
       },
-      resumeGuest: (channel, mark, _identity, _deadline, revive) =>
-        at(() => {
-          const guest = new FakeGuest(channel, mark);
-          all.guests.push(guest);
-          revive?.(guest);
-          return guest;
-        }),
+      resumeGuest: function* (connect, mark, _identity, _deadline, revive) {
+        const guest = new FakeGuest(yield* connect(), mark);
+        all.guests.push(guest);
+        revive?.(guest);
+        return guest;
+      },
       snapshots: {
         fresh: (name) => `/run/${name}.snap`,
         create: (directory) => {

@@ -4,12 +4,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StreamChannel } from "../../../src/channel/stream.ts";
 import { ApiError } from "../../../src/errors/errors.ts";
-import { openGuest, rehearse, resumeGuest } from "../../../src/guest/session.ts";
+import { rehearse, resumeGuest } from "../../../src/guest/parked.ts";
+import { openGuest } from "../../../src/guest/session.ts";
 import type { Command, Guest, GuestProcess } from "../../../src/lab/ports.ts";
-import { AF_UNIX, closeFd, libc, SOCK_CLOEXEC, SOCK_STREAM } from "../../../src/sys/libc.ts";
+import {
+  AF_UNIX,
+  closeFd,
+  libc,
+  readSome,
+  SOCK_CLOEXEC,
+  SOCK_STREAM,
+  socketPair,
+} from "../../../src/sys/libc.ts";
 import { after, monotonic, NEVER, type Op, sleep, until } from "../../../src/sys/op.ts";
 import { type Child, spawn } from "../../../src/sys/process.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
+import { at } from "../lab/fakes.ts";
 import { bytes, SOON, text } from "./fake-agent.ts";
 import { AGENT } from "./local-guest.ts";
 
@@ -37,6 +47,19 @@ const connect = (): StreamChannel => {
     reactor.run(sleep(2));
   }
   return new StreamChannel(reactor, fd, { transport: "vsock" });
+};
+
+/** What a restored machine is reached by, one after another, the last one again and again. */
+const reached = (...ways: (() => StreamChannel)[]): (() => Op<StreamChannel>) => {
+  const left = ways.slice(0, -1);
+  const last = ways.at(-1) as () => StreamChannel;
+  return () => at(left.shift() ?? last);
+};
+
+/** A connection that nobody at the other end knows of. */
+const forgotten = (): { readonly channel: StreamChannel; readonly peer: number } => {
+  const [ours, peer] = socketPair();
+  return { channel: new StreamChannel(reactor, ours, { transport: "vsock" }), peer };
 };
 
 const run = <T>(op: Op<T>): T => reactor.run(op);
@@ -98,7 +121,7 @@ test("a session outlives its connection when it is parked: commands, workers and
   guest.close(new Error("the machine was saved"));
   expect(worker.gone).toBeDefined();
 
-  guest = run(resumeGuest(connect(), parked.mark, identity, after(SOON), parked.revive));
+  guest = run(resumeGuest(reached(connect), parked.mark, identity, after(SOON), parked.revive));
   expect(worker.gone).toBeUndefined();
   expect(run(worker.syscall(GETPID)).ret).toBe(worker.pid);
   expect(pause.done).toBe(false);
@@ -117,24 +140,55 @@ test("a host that knows nothing of them lets the commands of an earlier one run 
   const parked = run(guest.park(after(SOON)));
   channel.close();
   guest.close();
-  guest = run(resumeGuest(connect(), parked.mark, identity, after(SOON)));
+  guest = run(resumeGuest(reached(connect), parked.mark, identity, after(SOON)));
   const deadline = after(SOON);
   // More than the agent has credit for: it ends because somebody takes it.
   while (existsSync(`/proc/${loud.pid}`) && monotonic() < deadline) run(guest.echo(bytes("x")));
   expect(existsSync(`/proc/${loud.pid}`)).toBe(false);
 });
 
+test("a connection that the guest cuts, or forgets without a word, is followed by another", () => {
+  const { identity } = guest;
+  const parked = run(guest.park(after(SOON)));
+  channel.close();
+  guest.close();
+  const cut = forgotten();
+  closeFd(cut.peer);
+  const silent = forgotten();
+  const ways = reached(
+    () => silent.channel,
+    () => cut.channel,
+    connect,
+  );
+  guest = run(resumeGuest(ways, parked.mark, identity, after(SOON)));
+  expect(text(run(guest.echo(bytes("on"))))).toBe("on");
+  // The host has given it up.
+  expect(readSome(silent.peer, new Uint8Array(1))).toBe(0);
+  closeFd(silent.peer);
+});
+
+test("a parked session whose old connection has still to break is asked for again", () => {
+  const { identity } = guest;
+  const parked = run(guest.park(after(SOON)));
+  const ways = reached(connect, () => {
+    channel.close();
+    return connect();
+  });
+  const again = run(resumeGuest(ways, parked.mark, identity, after(SOON)));
+  guest.close();
+  guest = again;
+  expect(text(run(guest.echo(bytes("on"))))).toBe("on");
+});
+
 test("what was not parked cannot be gone on with, and a session of another name neither", () => {
   const { identity } = guest;
   const mark = { token: 1, lastRequest: 5, lastProcess: 0, lastWorker: 1 };
-  expect(() => run(resumeGuest(connect(), mark, identity, after(SOON)))).toThrow(
+  expect(() => run(resumeGuest(reached(connect), mark, identity, after(SOON)))).toThrow(
     "no parked session has token 1",
   );
-  const unheard = connect();
-  expect(() => run(resumeGuest(unheard, mark, { ...identity, protocol: 99 }, after(SOON)))).toThrow(
+  expect(() => run(resumeGuest(reached(connect), mark, { ...identity, protocol: 99 }, after(SOON)))).toThrow(
     "the agent in the snapshot speaks protocol 99",
   );
-  unheard.close();
 });
 
 test("a parked session can rehearse, says nothing meanwhile, and goes on as if nothing had been", () => {
@@ -145,8 +199,16 @@ test("a parked session can rehearse, says nothing meanwhile, and goes on as if n
   const parked = run(guest.park(after(SOON)));
   run(rehearse(channel, parked.mark, after(SOON)));
   guest.close(new Error("the machine was stopped"));
-  const again = connect();
-  guest = run(resumeGuest(again, parked.mark, identity, after(SOON), parked.revive));
+  let again = channel;
+  guest = run(
+    resumeGuest(
+      reached(() => (again = connect())),
+      parked.mark,
+      identity,
+      after(SOON),
+      parked.revive,
+    ),
+  );
   run(echo.stdinWrite(bytes("after\n")));
   expect(text(run(echo.wait(after(SOON)))!.stdout)).toBe("before\nlater\nafter\n");
   expect(() => run(rehearse(again, parked.mark, after(SOON)))).toThrow("the session is not parked");
