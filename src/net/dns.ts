@@ -3,6 +3,13 @@
 import { decode, encode, type Packet, type StringAnswer } from "dns-packet";
 import type { LeaseBook } from "../lab/network-host.ts";
 
+/** Labels of printable ASCII. dns-packet takes labels as UTF-8 and would say others again in other bytes, or too many. */
+const PLAIN = /^(?:\.|[!-\-/-~]+(?:\.[!-\-/-~]+)*)$/;
+const FORMAT_ERROR = 1;
+const NXDOMAIN = 3;
+const AUTHORITATIVE = 1 << 10;
+const RECURSION_DESIRED = 1 << 8;
+
 /** The answer to a question for names: the members', with and without the bridge's. Pure. */
 export const dnsAnswer = (message: Uint8Array, book: LeaseBook): Uint8Array | undefined => {
   let query: Packet;
@@ -13,6 +20,7 @@ export const dnsAnswer = (message: Uint8Array, book: LeaseBook): Uint8Array | un
   }
   const [question] = query.questions ?? [];
   if (query.type !== "query" || question === undefined) return undefined;
+  if (!PLAIN.test(question.name)) return encode({ type: "response", id: query.id ?? 0, flags: FORMAT_ERROR });
   const asked = question.name.toLowerCase().replace(/\.$/, "");
   const lease = book
     .leases()
@@ -21,9 +29,6 @@ export const dnsAnswer = (message: Uint8Array, book: LeaseBook): Uint8Array | un
     lease !== undefined && question.type === "A"
       ? [{ type: "A", name: question.name, ttl: 5, data: lease.address }]
       : [];
-  const NXDOMAIN = 3;
-  const AUTHORITATIVE = 1 << 10;
-  const RECURSION_DESIRED = 1 << 8;
   const flags =
     AUTHORITATIVE | ((query.flags ?? 0) & RECURSION_DESIRED) | (lease === undefined ? NXDOMAIN : 0);
   return encode({ type: "response", id: query.id ?? 0, flags, questions: [question], answers });

@@ -72,6 +72,15 @@ describe("the name server", () => {
       expect(ask(name).answers?.map((answer) => "data" in answer && answer.data)).toEqual(["10.1.2.10"]);
   });
 
+  test("a name that is no text is a format error, and the answer can be read", () => {
+    const query = Buffer.from(
+      encode({ type: "query", id: 7, questions: [{ type: "A", name: "x".repeat(60) }] }),
+    );
+    query.fill(0xff, 13, 73);
+    expect(rcode(decode(Buffer.from(dnsAnswer(query, book) as Uint8Array)))).toBe(1);
+    expect(rcode(ask("."))).toBe(3);
+  });
+
   test("a name without that kind of address has no answers; an unknown one does not exist", () => {
     expect(rcode(ask("web.lan", "AAAA"))).toBe(0);
     expect(ask("web.lan", "AAAA").answers).toEqual([]);
