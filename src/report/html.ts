@@ -79,7 +79,12 @@ const fileData = (file: FileRecord, timeline: Timeline, info: RunInfo | undefine
     rerun: rerun && visible(rerun),
     output: file.output === "" ? undefined : visible(file.output.slice(-OUTPUT_CHARACTERS)),
     tests: file.tests.map((test) => testData(file, test, timeline, info)),
-    machines: times?.machines.map((it) => ({ ...it, name: visible(it.name), end: visible(it.end) })),
+    machines: times?.machines.map((it) => ({
+      ...it,
+      name: visible(it.name),
+      profile: visible(it.profile),
+      end: visible(it.end),
+    })),
     changes: times?.changes.map(({ at, text }) => ({ at, text: visible(text) })),
   };
 };

@@ -41,7 +41,10 @@ const gauge = (part: number, whole: number): string => {
 const fitted = (line: string, columns: number): string => {
   const room = Math.max(1, columns - 1);
   if (Bun.stringWidth(line) <= room) return line;
-  return room === 1 ? "…" : `${Bun.sliceAnsi(line, 0, room - 1)}…`;
+  if (room === 1) return "…";
+  // A wide character that begins in the last column would be taken along.
+  const part = Bun.sliceAnsi(line, 0, room - 1);
+  return `${Bun.stringWidth(part) < room ? part : Bun.sliceAnsi(line, 0, room - 2)}…`;
 };
 
 const fileLine = (file: RunningFile, now: bigint): string => {

@@ -9,13 +9,14 @@ const NAMED: Readonly<Record<string, string>> = {
 
 /**
  * Control characters become visible: nothing that a guest prints moves the cursor, changes a title or hides text.
- * Line breaks and tabs stay; bidirectional overrides are shown too, since they reorder what people read.
+ * Line breaks and tabs stay; bidirectional overrides are shown too, since they reorder what people read, and Unicode's
+ * separators of lines and paragraphs, at which some readers of a report break lines.
  */
 export const visible = (text: string): string =>
   text
     .replaceAll("\r\n", "\n")
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this is about
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (char) => {
+    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, (char) => {
       const code = char.charCodeAt(0);
       return (
         NAMED[char] ??
@@ -23,13 +24,16 @@ export const visible = (text: string): string =>
       );
     });
 
-/** The same on one line: a name or a reason cannot pretend to be a line of the report. */
-export const oneLine = (text: string): string => visible(text).replaceAll("\n", " ");
+/**
+ * The same on one line: a name or a reason cannot pretend to be a line of the report. Tabs are spaces, since what a
+ * tab takes on a terminal depends on where it stands.
+ */
+export const oneLine = (text: string): string => visible(text).replace(/[\n\t]/g, " ");
 
 /** JSON escapes the control characters below 32 itself; these may act on a terminal too. */
 export const harmlessJson = (json: string): string =>
   json.replace(
-    /[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 

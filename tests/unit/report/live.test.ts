@@ -49,6 +49,19 @@ test("no line of the view fills a row, however narrow the terminal", () => {
       expect(Bun.stringWidth(line)).toBeLessThan(Math.max(2, columns));
 });
 
+test("wide characters and tabs in names leave each line in one row", () => {
+  const progress = until(({ kind }) => kind === "test_started");
+  progress.consume({
+    ...{ ts: at(1), kind: "test_started" },
+    payload: { path: "a.test.lua", name: `\t${"\u{1f600}".repeat(40)}`, meta: {} },
+  });
+  for (const columns of [2, 3, 40, 41]) {
+    const rows = viewLines(progress, at(3), columns, 24, plainPalette);
+    expect(rows.join("")).not.toContain("\t");
+    for (const row of rows) expect(Bun.stringWidth(row)).toBeLessThan(columns);
+  }
+});
+
 test("of many running files the view shows as many as a third of the screen holds", () => {
   const progress = until(({ kind }) => kind === "stream_started");
   for (let i = 0; i < 100; i++)
