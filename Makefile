@@ -36,7 +36,7 @@ help:
 	@echo 'make test-nested  a guest that boots guests of its own over AF_VSOCK (some minutes under emulation)'
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make test-install  installs into bare roots and runs the demo there, as root and not (needs root, debootstrap)'
-	@echo 'make fuzz     TIME=10: every parser of ours fed with anything, so long each (10, 5m, 1h)'
+	@echo 'make fuzz     TIME=10: every parser of ours fed with anything, so long each (10, 5m, 1h; LANES=2 at a time)'
 	@echo 'make chaos-matrix  every fault on every process in every phase (ONLY=PATTERN, LANES=3)'
 	@echo 'make soak     N=100: boots, calls and machines on one bridge, with the size of every process'
 	@echo 'make analyze  the C programs through cppcheck and clang --analyze'
@@ -145,7 +145,7 @@ unit local vm net chaos: build $(AGENT_TEST_BINARIES)
 # Not part of `make test`: it makes root directories from packages, which takes minutes and root.
 test-install: build
 	tests/install/rooms.sh
-# TIME is for each target; TARGETS names some of them.
+# TIME is for each target; TARGETS names some of them, LANES is how many at a time.
 TIME ?= 10
 TARGETS ?=
 fuzz: node_modules/.stamp $(FUZZ_BINARIES)

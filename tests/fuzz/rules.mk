@@ -7,10 +7,10 @@ FUZZ_RUNTIME := $(shell clang -print-file-name=libclang_rt.fuzzer-$(shell uname 
 FUZZ_CHECKS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
 ifneq ($(wildcard $(FUZZ_RUNTIME)),)
 FUZZ_CC := clang $(FUZZ_CHECKS) -fsanitize=fuzzer -Wno-gnu-empty-initializer
-FUZZ_DRIVER :=
+FUZZ_DRIVER := tests/fuzz/c/patience.c
 else
 FUZZ_CC := gcc $(FUZZ_CHECKS)
-FUZZ_DRIVER := tests/fuzz/c/driver.c
+FUZZ_DRIVER := tests/fuzz/c/patience.c tests/fuzz/c/driver.c
 endif
 
 # The helper without its main().
@@ -23,4 +23,4 @@ build/fuzz/receive: agent/guest/receive.c
 
 build/fuzz/%: tests/fuzz/c/fuzz_%.c $(FUZZ_DRIVER) $(AGENT_HEADERS) $(FUZZ_HOST) build/agent/generated/messages.h
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(AGENT_CFLAGS) -Iagent/host/disk -Iagent/host/switch -o $@ $< $(FUZZ_DRIVER) $(or $(FUZZ_SOURCES_$*),$(FUZZ_HOST))
+	$(FUZZ_CC) -Wl,--wrap=LLVMFuzzerTestOneInput $(AGENT_CFLAGS) -Iagent/host/disk -Iagent/host/switch -o $@ $< $(FUZZ_DRIVER) $(or $(FUZZ_SOURCES_$*),$(FUZZ_HOST))

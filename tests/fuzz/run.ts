@@ -1,71 +1,87 @@
 /**
- * `make fuzz TIME=SECONDS`: every target for so long, one after another; `bun tests/fuzz/run.ts SECONDS NAME…` some.
+ * `make fuzz TIME=SECONDS`: every target for so long; `bun tests/fuzz/run.ts SECONDS NAME…` some. LANES=N takes N at a
+ * time, else as many as there are processors.
+ *
+ * A long time goes in rounds over all targets, so that a run which is broken off has fed each about as much. What each
+ * has been fed is entered in a ledger (tests/fuzz/ledger.ts).
  *
  * Targets in C (tests/fuzz/c) are built with libFuzzer where clang has it; elsewhere gcc builds them with a driver
  * that feeds them the corpus and changes of it. What libFuzzer learns stays in build/fuzz/corpus.
  */
 
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { parseDuration } from "../../src/config/units.ts";
-import { TARGETS } from "./ts/targets.ts";
+import { COMMANDS, type Command } from "./commands.ts";
+import { record, table } from "./ledger.ts";
 
-const [time = "10", ...wanted] = process.argv.slice(2);
-const ms = parseDuration(time);
-if (ms === undefined) {
-  console.error(`TIME=${time} is no duration; say 10 (seconds), 5m or 1h`);
+const ROUND_SECONDS = 300;
+
+const refuse = (why: string): never => {
+  console.error(why);
   process.exit(2);
-}
-const seconds = Math.max(1, Math.round(ms / 1000));
-
-const native = existsSync("tests/fuzz/c")
-  ? readdirSync("tests/fuzz/c").flatMap((file) => /^fuzz_(\w+)\.c$/.exec(file)?.[1] ?? [])
-  : [];
-
-const nativeCommand = (name: string): string[] => {
-  const learnt = `build/fuzz/corpus/${name}`;
-  mkdirSync(learnt, { recursive: true });
-  mkdirSync("build/fuzz/findings", { recursive: true });
-  return [
-    `build/fuzz/${name}`,
-    `-max_total_time=${seconds}`,
-    "-timeout=10",
-    "-rss_limit_mb=2048",
-    "-print_final_stats=1",
-    "-verbosity=0",
-    `-artifact_prefix=build/fuzz/findings/${name}-`,
-    learnt,
-    `tests/fuzz/corpus/${name}`,
-  ];
 };
 
-const commands = new Map<string, string[]>([
-  ...TARGETS.map(({ name }): [string, string[]] => [
-    name,
-    [process.execPath, "tests/fuzz/one.ts", name, String(seconds)],
-  ]),
-  ...native.map((name): [string, string[]] => [name, nativeCommand(name)]),
-]);
-
+const [time = "10", ...wanted] = process.argv.slice(2);
+const ms = parseDuration(time) ?? refuse(`TIME=${time} is no duration; say 10 (seconds), 5m or 1h`);
+const seconds = Math.max(1, Math.round(ms / 1000));
+const lanes = Number(process.env.LANES || availableParallelism());
+if (!Number.isInteger(lanes) || lanes < 1) refuse(`LANES=${process.env.LANES} is no number of lanes`);
+const known = COMMANDS.map(({ name }) => name);
 for (const name of wanted)
-  if (!commands.has(name)) {
-    console.error(`unknown target ${name} (known: ${[...commands.keys()].join(", ")})`);
-    process.exit(2);
-  }
+  if (!known.includes(name)) refuse(`unknown target ${name} (known: ${known.join(", ")})`);
+const chosen = COMMANDS.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
 
-const failed: string[] = [];
-let count = 0;
-for (const [name, command] of commands) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
-  count++;
-  const { exitCode, stdout, stderr } = Bun.spawnSync(command, {
+const roundCount = Math.ceil(seconds / ROUND_SECONDS);
+const queue: (readonly [Command, number])[] = [];
+for (let round = 0; round < roundCount; round++)
+  for (const command of chosen)
+    queue.push([command, Math.min(ROUND_SECONDS, seconds - round * ROUND_SECONDS)]);
+const turns = queue.length;
+
+const failed = new Set<string>();
+const running = new Set<Bun.Subprocess>();
+let done = 0;
+
+const take = async (command: Command, secondsOfRound: number): Promise<void> => {
+  const version = await command.version();
+  const child = Bun.spawn([...command.argv(secondsOfRound)], {
+    stdout: "pipe",
+    stderr: "pipe",
     env: { ...process.env, ASAN_OPTIONS: "detect_leaks=1" },
   });
-  const said = `${stdout}${stderr}`;
-  const runs = /number_of_executed_units:\s*(\d+)/.exec(said)?.[1];
-  if (exitCode !== 0) {
-    failed.push(name);
-    console.log(`${name}: FAILED\n${said.slice(-8_000)}`);
-  } else console.log(runs === undefined ? said.trim() : `${name}: ${runs} inputs, no finding`);
-}
-console.log(`${count - failed.length} target(s) of ${count} without a finding, ${seconds} s each`);
-process.exit(failed.length === 0 ? 0 : 1);
+  running.add(child);
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  running.delete(child);
+  const said = `${out}${err}`;
+  const inputs = Number(/number_of_executed_units:\s*(\d+)/.exec(said)?.[1] ?? 0);
+  const used = Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1e6;
+  record({ target: command.name, version, seconds: used, inputs });
+  const progress = `[${++done}/${turns}] ${command.name}:`;
+  if (code === 0) {
+    console.log(`${progress} ${inputs} inputs in ${used.toFixed(1)} s of processor, no finding`);
+    return;
+  }
+  failed.add(command.name);
+  console.log(`${progress} FAILED\n${said.slice(-8_000)}`);
+};
+
+/** A target that has failed is not fed again. */
+const lane = async (): Promise<void> => {
+  for (let turn = queue.shift(); turn !== undefined; turn = queue.shift()) {
+    if (failed.has(turn[0].name)) done++;
+    else await take(...turn);
+  }
+};
+
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.on(signal, () => {
+    for (const child of running) child.kill("SIGKILL");
+    process.exit(130);
+  });
+
+await Promise.all(Array.from({ length: lanes }, lane));
+console.log(`\nall runs so far:\n${table()}\n`);
+console.log(
+  `${chosen.length - failed.size} target(s) of ${chosen.length} without a finding, ${seconds} s each`,
+);
+process.exit(failed.size === 0 ? 0 : 1);

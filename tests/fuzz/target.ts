@@ -2,6 +2,8 @@
 
 export interface Target {
   readonly name: string;
+  /** The file that it stands in: that and what it imports is what is tested. */
+  readonly source: string;
   /** Good inputs, and inputs that once were findings. */
   readonly seeds: readonly (string | Uint8Array)[];
   /** Words of the input's language, which random bytes would never hit. */
@@ -16,4 +18,12 @@ export const bytesOf = (value: string | Uint8Array): Uint8Array =>
 /** Throws unless the condition holds: a rule of the code under test has been broken. */
 export const must: (condition: boolean, rule: string) => asserts condition = (condition, rule) => {
   if (!condition) throw new Error(`rule broken: ${rule}`);
+};
+
+const LONG = 100_000;
+
+/** A character before × stands so many times that anything which takes the square of that never ends. */
+export const stretched = (text: string): string => {
+  let room = 3;
+  return text.replace(/(.)×/gs, (both, char: string) => (room-- > 0 ? char.repeat(LONG) : both));
 };

@@ -32,6 +32,7 @@ const CAPTURE = joined(
 
 export const pcap: Target = {
   name: "pcap",
+  source: import.meta.file,
   seeds: [CAPTURE],
   words: [Uint8Array.of(0xd4, 0xc3, 0xb2, 0xa1), Uint8Array.of(0x4d, 0x3c, 0xb2, 0xa1), "\n\r\r\n"],
   run: (input) => {
@@ -48,6 +49,7 @@ export const pcap: Target = {
 
 export const dissector: Target = {
   name: "dissector",
+  source: import.meta.file,
   seeds: FRAMES,
   words: [
     Uint8Array.of(0x81, 0),

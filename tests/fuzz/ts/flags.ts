@@ -13,6 +13,7 @@ const CONFIG = defaultConfig("/project", { HOME: "/home/me" });
 
 export const flags: Target = {
   name: "flags",
+  source: import.meta.file,
   seeds: [
     "tests\0--tag\0net\0--no-tag=slow\0-vq\0--jobs\x004\0--timeout=5m",
     "--seed\x00123\0--mem\x0020GiB\0--cpus=2\0--cpu-overcommit\x001.5\0--\0-x",

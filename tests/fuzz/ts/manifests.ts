@@ -38,6 +38,7 @@ const signed = (body: string): string => {
 
 export const manifests: Target = {
   name: "manifests",
+  source: import.meta.file,
   seeds: [
     JSON.stringify(BODY),
     JSON.stringify({ ...BODY, image: { ...BODY.image, files: [{ name: "../../etc/passwd" }] } }),

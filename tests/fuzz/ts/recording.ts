@@ -17,6 +17,7 @@ const FRAMES = [
 
 export const recording: Target = {
   name: "recording",
+  source: import.meta.file,
   seeds: [joined(...FRAMES)],
   words: [
     ...["kind", "payload", "ts", "__proto__"],

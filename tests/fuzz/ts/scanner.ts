@@ -6,6 +6,7 @@ import { must, type Target } from "../target.ts";
 
 export const scanner: Target = {
   name: "scanner",
+  source: import.meta.file,
   seeds: [
     `local g = provium.fixture("base")\nrequire "lib.net"\nvm:push_file("a", "/b", { auto_dep = false })\n`,
     `provium:vm_fixture('a\\x41\\u{48}\\z\n  b')\nprovium:claim{ memory = "2G", cpus = 4 }\n`,

@@ -3,9 +3,13 @@
 import type { Target } from "../target.ts";
 import { dissector, pcap } from "./captures.ts";
 import { flags } from "./flags.ts";
+import { ktap } from "./ktap.ts";
 import { manifests } from "./manifests.ts";
 import { recording } from "./recording.ts";
+import { reports } from "./reports.ts";
 import { scanner } from "./scanner.ts";
+import { services } from "./services.ts";
+import { text } from "./text.ts";
 import { configuration } from "./toml.ts";
 import { wire } from "./wire.ts";
 
@@ -18,4 +22,8 @@ export const TARGETS: readonly Target[] = [
   recording,
   manifests,
   wire,
+  services,
+  ktap,
+  reports,
+  text,
 ];

@@ -6,6 +6,7 @@ import { must, type Target } from "../target.ts";
 
 export const configuration: Target = {
   name: "toml",
+  source: import.meta.file,
   seeds: [
     `[provium]\nroots = ["tests"]\ncache_max_size = "20GiB"\ntimeout = "5m"\njobs = 2\naccel = "tcg"\n`,
     `[profiles.mine]\nkernel = "bzImage"\ninitrd = "initrd"\ncmdline = "quiet rdinit=/sbin/init"\nmemory = "1G"\ncpus = 2\nmodules = "none"\nqemu_args = ["-s"]\n`,

@@ -12,7 +12,7 @@ import { plainReporter } from "../../../src/report/plain.ts";
 import type { Reporter, ReporterOptions } from "../../../src/report/reporter.ts";
 import { tapReporter } from "../../../src/report/tap.ts";
 
-const TEMPLATE = join(import.meta.dir, "../../../embed/report/template.html");
+export const TEMPLATE = join(import.meta.dir, "../../../embed/report/template.html");
 
 interface Case {
   readonly reporter: Reporter;
