@@ -1,6 +1,6 @@
 /** What reporters do with a text before they print it, however long it is: nothing in it acts on a terminal. */
 
-import { indent, inOneLine, tail, visible } from "../../../src/report/text.ts";
+import { indent, oneLine, tail, visible } from "../../../src/report/text.ts";
 import { must, stretched, type Target } from "../target.ts";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this is about
@@ -15,7 +15,7 @@ export const text: Target = {
     const shown = visible(stretched(new TextDecoder().decode(input)));
     must(!CONTROL.test(shown), "no control character is left");
     must(visible(shown) === shown, "what is visible stays as it is");
-    must(!/[\t\n]/.test(inOneLine(shown)), "one line is one line");
+    must(!/[\t\n]/.test(oneLine(shown)), "one line is one line");
     const lines = indent(shown, "| ").split("\n");
     must(
       lines.every((line) => line.startsWith("|")) && !lines.at(-1)?.endsWith("\n"),
