@@ -16,11 +16,12 @@ AGENT_HELPER := $(wildcard agent/host/*.c agent/host/*/*.c agent/common/*.c) bui
 AGENT_CODEC_TEST := tests/unit/agent/codec.c
 AGENT_NEWROOT_TEST := tests/unit/agent/newroot.c agent/host/userns.c agent/host/write_file.c \
 	$(patsubst %,agent/guest/%.c,newroot rootdisk roottree)
+AGENT_THREADS_TEST := tests/unit/agent/threads.c $(filter-out agent/guest/main.c,$(AGENT_GUEST)) $(AGENT_COMMON)
 
 AGENT_BINARIES := build/agent/provium-agent build/agent/provium-wrapper build/agent/provium-helper
 AGENT_BINARIES_ARM64 := $(AGENT_BINARIES:build/agent/%=build/agent-arm64/%)
 AGENT_TEST_BINARIES := build/agent-asan/provium-agent build/agent-asan/provium-helper build/agent-asan/codec \
-	build/agent-asan/newroot
+	build/agent-asan/newroot build/agent-tsan/threads
 
 build/agent/generated/messages.h: agent/common/generate.ts src/guest/messages.ts src/disk/messages.ts src/net/switch-messages.ts package.json | $(BUN)
 	$(BUN) agent/common/generate.ts build/agent/generated
@@ -69,3 +70,8 @@ build/agent-asan/codec: $(AGENT_CODEC_TEST) $(AGENT_COMMON) $(AGENT_HEADERS) bui
 build/agent-asan/newroot: $(AGENT_NEWROOT_TEST) $(AGENT_HEADERS)
 	@mkdir -p $(@D)
 	$(AGENT_SANITIZED) $(AGENT_CFLAGS) -Iagent/host -o $@ $(AGENT_NEWROOT_TEST)
+
+build/agent-tsan/threads: $(AGENT_THREADS_TEST) $(AGENT_HEADERS) build/agent/generated/messages.h
+	@mkdir -p $(@D)
+	gcc -g -O1 -fsanitize=thread -Wl,--wrap=arena_attach,--wrap=arena_detach,--wrap=read,--wrap=write \
+		$(AGENT_CFLAGS) -o $@ $(AGENT_THREADS_TEST)
