@@ -32,29 +32,32 @@ export class ByteOutlet {
   }
 }
 
-/** Standard input in pieces, each only after `next` was called. An empty piece is its end. */
+/**
+ * Standard input in pieces, each only after `next` was called. An empty piece is its end.
+ *
+ * Not `process.stdin`: under load that loses the end when it comes while the stream is paused.
+ */
 export class ByteSource {
-  private readonly input = process.stdin;
+  private closed = false;
+  private pieces: AsyncIterator<Uint8Array> | undefined;
 
   constructor(private readonly take: (data: Uint8Array) => void) {}
 
-  start(): void {
-    this.input.on("data", (data: Buffer) => {
-      this.input.pause();
+  async next(): Promise<void> {
+    let data: Uint8Array | undefined;
+    try {
+      this.pieces ??= Bun.stdin.stream()[Symbol.asyncIterator]();
       // An empty piece would be taken for the end.
-      if (data.byteLength === 0) this.next();
-      else this.take(new Uint8Array(data));
-    });
-    this.input.once("end", () => this.take(new Uint8Array()));
-    this.input.once("error", () => this.take(new Uint8Array()));
+      do data = (await this.pieces.next()).value;
+      while (data?.byteLength === 0);
+    } catch {
+      // What cannot be read (a directory, a terminal that is gone) has come to its end.
+    }
+    if (!this.closed) this.take(data ?? new Uint8Array());
   }
 
-  next(): void {
-    this.input.resume();
-  }
-
+  /** A read that waits ends with the process. */
   close(): void {
-    this.input.removeAllListeners("data");
-    this.input.pause();
+    this.closed = true;
   }
 }

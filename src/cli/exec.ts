@@ -50,8 +50,7 @@ class Pipes implements Person {
   hear(reply: Reply, answer: (word: Word) => void): void {
     this.answer = answer;
     if (reply.tell === "output") this.outlets?.[reply.to].write(reply.data);
-    else if (reply.tell === "ready") this.source.start();
-    else if (reply.tell === "taken") this.source.next();
+    else if (reply.tell === "ready" || reply.tell === "taken") void this.source.next();
     else if (reply.tell === "status") this.status = reply.status;
   }
 

@@ -41,8 +41,12 @@ cmdline = "quiet panic=-1 no_timer_check rdinit=/start"
 const START = `#!/bin/sh
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
 modprobe virtio_pci; modprobe virtio_console
-for each in /sys/class/virtio-ports/*; do
-  [ "$(cat $each/name)" = org.provium.agent ] && port=/dev/\${each##*/}
+# A port gets its name by a message of its own, after it has come.
+until [ -n "$port" ]; do
+  for each in /sys/class/virtio-ports/*; do
+    [ "$(cat $each/name 2>/dev/null)" = org.provium.agent ] && port=/dev/\${each##*/}
+  done
+  sleep 0.1
 done
 /attacker "$(cat /mode)" $port
 echo "the attacker ended with $?" > /dev/console
