@@ -23,7 +23,7 @@ const seconds = (ms: number): string => (ms < 1000 ? `${ms} ms` : `${Number((ms 
 /** What alarm(2) counts with has 32 bits, and more than this nobody waits for. */
 const LONGEST_SECONDS = 2 ** 31;
 
-/** How long a call that cannot be interrupted (one pattern match, one sort) may outlast the test's deadline. */
+/** How long a call that cannot be interrupted (one sort of a large table) may outlast the test's deadline. */
 const GRACE_MS = 2000;
 
 export interface TestClock {

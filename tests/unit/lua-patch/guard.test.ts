@@ -66,6 +66,11 @@ const ENDLESS: Record<string, string> = {
   "a metamethod": "local t = setmetatable({}, {__index = function() while true do end end}) return t.x",
   "a sort comparator": "table.sort({3, 1, 2, 5}, function() while true do end end)",
   "a gsub callback": "('x'):gsub('x', function() while true do end end)",
+  "a pattern that tries everything": "return ('a'):rep(2000):find(('.-'):rep(20) .. 'b')",
+  "a pattern that tries every length": "return ('a'):rep(1e6):find('a*b')",
+  "a pattern behind pcall":
+    "while true do pcall(string.gsub, ('a'):rep(2000), ('a*'):rep(20) .. 'b', '') end",
+  "brackets that never close": "return ('('):rep(1e6):find('%b()')",
   "a hook": "debug.sethook(function() while true do end end, '', 10) for i = 1, 1e6 do end",
 };
 

@@ -55,6 +55,7 @@ const LOOPS: readonly (readonly [string, string, string?])[] = [
   ],
   ["a loop in a sort comparator", "table.sort({3, 2, 1}, function() while true do end end)"],
   ["a loop in a gsub callback", "local s = ('x'):gsub('x', function() while true do end end)"],
+  ["a pattern match that tries everything", "local s = ('a'):rep(2000):find(('.-'):rep(20) .. 'b')"],
   [
     "a loop in __close",
     "do local x <close> = setmetatable({}, {__close = function() while true do end end}) end",
