@@ -8,6 +8,7 @@ import { readPressure } from "../dispatch/pressure.ts";
 import { renderError } from "../errors/render.ts";
 import { FEATURE_MODULES, probeFeatures } from "../net/kernel-features.ts";
 import { Namespace } from "../net/namespace.ts";
+import { foreignHand } from "../sys/custody.ts";
 import { Reactor } from "../sys/reactor.ts";
 import { messageOf } from "./doctor-guests.ts";
 import type { Finding } from "./finding.ts";
@@ -90,6 +91,15 @@ const place = (what: string, directory: string, remedy: string): Finding => {
   }
 };
 
+const cachePlace = (directory: string): Finding => {
+  const remedy =
+    "make it writable, for you alone: without it boots and fixtures are prepared anew in each run";
+  const reason = foreignHand(directory);
+  return reason === undefined
+    ? place("cache", directory, remedy)
+    : { what: "cache", health: "replaced", found: `${directory} is not used: ${reason}`, remedy };
+};
+
 /** What `provium.toml` here says, and whether the files of its profiles are there. */
 const project = (): Finding[] => {
   try {
@@ -122,10 +132,6 @@ export const hostFindings = (runs: string, cache: string | undefined): Finding[]
   place("runs", runs, "set PROVIUM_TMPDIR to a directory with more room"),
   cache === undefined
     ? { what: "cache", health: "plain", found: "no place for one: HOME is not set" }
-    : place(
-        "cache",
-        join(cache, ".."),
-        "make it writable: without it boots and fixtures are prepared anew in each run",
-      ),
+    : cachePlace(join(cache, "..")),
   ...project(),
 ];

@@ -4,12 +4,13 @@ import { accessSync, constants, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { assetCache } from "../assets/extract.ts";
 import { type Machinery, settleMachinery } from "../dispatch/host.ts";
+import { foreignHand } from "../sys/custody.ts";
 import type { RunDirectory } from "../sys/directory.ts";
 import type { Identity } from "../sys/identity.ts";
 import type { AccelerationHost } from "../vmm/accel.ts";
 import type { RunOptions } from "./options.ts";
 
-/** Where things are kept from run to run; the run's own directory where there is no cache that we may write to. */
+/** Where things are kept from run to run; the run's own directory where there is no cache that we, and only we, may write to. */
 export const cacheDirectory = (environment: NodeJS.ProcessEnv, directory: RunDirectory): string => {
   const assets = assetCache(environment);
   if (assets === undefined) return directory.path;
@@ -17,7 +18,7 @@ export const cacheDirectory = (environment: NodeJS.ProcessEnv, directory: RunDir
   try {
     mkdirSync(cache, { recursive: true, mode: 0o700 });
     accessSync(cache, constants.W_OK);
-    return cache;
+    return foreignHand(cache) === undefined ? cache : directory.path;
   } catch {
     return directory.path;
   }

@@ -11,6 +11,7 @@ import type { EventStream } from "../events/stream.ts";
 import type { ResourceAmount } from "../events/types.ts";
 import type { Places } from "../fixture/names.ts";
 import type { Job } from "../runner/protocol.ts";
+import { foreignHand } from "../sys/custody.ts";
 import type { RunDirectory } from "../sys/directory.ts";
 import { identityOf } from "../sys/identity.ts";
 import { bootService, guestProfiles } from "./boot.ts";
@@ -46,6 +47,14 @@ export interface Workshop {
   /** Everything about a file's job but its directory. */
   job(file: Pick<Job, "file" | "path" | "dialect">): Omit<Job, "directory">;
 }
+
+/** The directory of fixtures; the run's own where others could have put something into that of the configuration. */
+const fixtureCache = (wanted: string, directory: RunDirectory, warn: (text: string) => void): string => {
+  const reason = foreignHand(wanted);
+  if (reason === undefined) return wanted;
+  warn(`the fixture cache \`${wanted}\` is not used: ${reason}; fixtures are built for this run alone`);
+  return join(directory.path, "fixtures");
+};
 
 /** Says what it finds as notices. Throws `HostError` for what was asked for and cannot be had. */
 export const openWorkshop = (
@@ -97,7 +106,12 @@ export const openWorkshop = (
     fixtures:
       options.vmm === "qemu"
         ? fixturePlan(
-            options.config,
+            {
+              ...options.config,
+              cacheDir: fixtureCache(options.config.cacheDir, directory, (text) =>
+                stream.emit("notice", { level: "warning", text }),
+              ),
+            },
             { places: { roots, project }, profiles, accel, transport, assets, environment, jobs },
             job,
           )
