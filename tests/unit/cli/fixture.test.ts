@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Store } from "../../../src/fixture/store.ts";
@@ -68,6 +68,22 @@ describe("provium fixture", () => {
     expect(status).toBe(0);
     expect(out).toBe("fixtures/minimal\nnet/pair\n2 stale fixture(s)\n");
     expect(provium("list", "--fixtures").out).toBe("fixtures/minimal\nnet/pair\n");
+  });
+
+  test("a cache to which everybody may write is not used, and that is said", () => {
+    const cache = join(project, "cache");
+    mkdirSync(cache, { recursive: true });
+    chmodSync(cache, 0o777);
+    const { status, err } = provium("fixture", "stale");
+    chmodSync(cache, 0o700);
+    expect(status).toBe(0);
+    expect(err).toContain(`the fixture cache \`${cache}\` is not used: everybody may write to it;`);
+  });
+
+  test("a refusal that quotes what it was given shows its escape sequences as text", () => {
+    const { err } = provium("fixture", "build", "\u001b]0;evil\u0007");
+    expect(err).toContain("fixture `\\e]0;evil\\a` not found");
+    expect(err).not.toContain("\u001b");
   });
 
   test("the build of a fixture that is not there leaves with status 1 and says where it was looked for", () => {
