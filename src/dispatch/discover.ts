@@ -48,12 +48,17 @@ const inside = (directory: string, file: string): boolean => {
   return path !== "" && !path.startsWith("..") && !isAbsolute(path);
 };
 
+/** A name that is not UTF-8 reads as one with U+FFFD in it, which no file has. */
+const nameHint = (path: string): string | undefined =>
+  path.includes("\ufffd") ? "its name, or that of a directory above it, is not UTF-8: rename it" : undefined;
+
 /** What `read` gives, or a `UsageError` that names the path (permission denied, a circle of links). */
 const readable = <T>(path: string, read: () => T): T => {
   try {
     return read();
   } catch (cause) {
-    throw new UsageError(`${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new UsageError(`${path} cannot be read (${code})`, { cause, hint: nameHint(path) });
   }
 };
 
@@ -122,7 +127,7 @@ export const discover = (plan: DiscoveryPlan): TestFile[] => {
     const info = readable(path, () => statSync(path, { throwIfNoEntry: false }));
     if (info === undefined)
       throw new UsageError(`${path}: no such file or directory`, {
-        hint: plan.paths.length > 0 ? undefined : "correct `roots` in provium.toml",
+        hint: nameHint(path) ?? (plan.paths.length > 0 ? undefined : "correct `roots` in provium.toml"),
       });
     // Reading a pipe or a terminal here would wait for ever, and a runner could not read it once more.
     if (!info.isDirectory() && !info.isFile())

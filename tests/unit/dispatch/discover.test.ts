@@ -83,6 +83,14 @@ describe("discovery", () => {
     expect(() => find({ paths: ["gone"] })).toThrow(`${join(project, "gone")}: no such file or directory`);
   });
 
+  test("a name that is not UTF-8 is refused for that", () => {
+    const below = mkdtempSync(join(project, ".names-"));
+    writeFileSync(Buffer.concat([Buffer.from(`${below}/x`), Buffer.of(0xff), Buffer.from(".test.lua")]), "");
+    expect(() => find({ paths: [below] })).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining("is not UTF-8: rename it") }),
+    );
+  });
+
   test("what cannot be read, or not twice, is a usage error that names it", () => {
     expect(() => find({ paths: ["/dev/null"] })).toThrow("/dev/null is neither a file nor a directory");
     const circle = join(project, "circle.test.lua");
