@@ -37,7 +37,7 @@ help:
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make test-install  installs into bare roots and runs the demo there, as root and not (needs root, debootstrap)'
 	@echo 'make fuzz     TIME=10: every parser of ours fed with anything, so long each (10, 5m, 1h; LANES=2 at a time)'
-	@echo 'make chaos-matrix  every fault on every process in every phase (ONLY=PATTERN, LANES=3)'
+	@echo 'make chaos-matrix  every fault on every process in every phase (ONLY=PATTERN, REST=1, LANES=3)'
 	@echo 'make soak     N=100: boots, calls and machines on one bridge, with the size of every process'
 	@echo 'make analyze  the C programs through cppcheck and clang --analyze'
 	@echo 'make lint     formatter, linter, types, layers'

@@ -1,16 +1,19 @@
 /** Runs one cell of the table and says how it ended, and what was wrong with that. */
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { readRecording } from "../../../src/events/recording.ts";
 import type { ProviumEvent } from "../../../src/events/types.ts";
 import { orderProblems } from "../../events/order.ts";
-import { find, inject, type Scene, STOP_MS } from "./faults.ts";
+import { type Scene, STOP_MS } from "./faults.ts";
+import { argumentsOf, commandOf, EXECUTABLE } from "./invocation.ts";
 import type { Lane } from "./lane.ts";
-import { BYSTANDER, DONE, GO, MARK, victim as victimFile } from "./scenario.ts";
+import { Reader } from "./reader.ts";
+import { DONE, filesOf, GO, MARK } from "./scenario.ts";
+import { strike } from "./strike.ts";
 import type { Cell, Ending } from "./table.ts";
+import { until } from "./until.ts";
 
-const EXECUTABLE = resolve(import.meta.dir, "../../../dist/provium");
 /** A run that is not over by then hangs. Emulated machines on a busy host are slow; the deadlines of calls are far below. */
 const LIMIT_MS = 240_000;
 /** By when everything is gone after the end of the run. */
@@ -24,65 +27,6 @@ export interface Result {
   /** What the run said. */
   readonly text: string;
 }
-
-const until = async (condition: () => boolean, ms: number): Promise<boolean> => {
-  const end = performance.now() + ms;
-  while (!condition()) {
-    if (performance.now() > end) return false;
-    await Bun.sleep(10);
-  }
-  return true;
-};
-
-/** Reads a stream as a person would who can go away or become slow. */
-class Reader {
-  text = "";
-  private readonly reader;
-  private pause = 0;
-  private closed = false;
-
-  constructor(stream: ReadableStream<Uint8Array>) {
-    this.reader = stream.getReader();
-    void this.read();
-  }
-
-  close(): void {
-    this.closed = true;
-    void this.reader.cancel();
-  }
-
-  slow(): void {
-    this.pause = 200;
-  }
-
-  private async read(): Promise<void> {
-    const decoder = new TextDecoder();
-    while (!this.closed) {
-      const { done, value } = await this.reader.read();
-      if (done) return;
-      this.text += decoder.decode(value, { stream: true });
-      await Bun.sleep(this.pause);
-    }
-  }
-}
-
-/** A disk that can be full: the temporary directory and the cache are a small file system of the run's own. */
-const command = (args: readonly string[], smallDisk: boolean): string[] => {
-  if (!smallDisk) return [EXECUTABLE, ...args];
-  const mount = `mount -t tmpfs -o size=512m tmpfs "$PROVIUM_TMPDIR" && cd "$CHAOS_LANE/project"`;
-  const run = `"$0" "$@"; code=$?; ls -A "$PROVIUM_TMPDIR" | grep -v '^fill$' > "$CHAOS_LANE/project/left"; exit $code`;
-  return [
-    "unshare",
-    "-m",
-    "--propagation",
-    "private",
-    "bash",
-    "-c",
-    `${mount} && ${run}`,
-    EXECUTABLE,
-    ...args,
-  ];
-};
 
 interface Ends {
   readonly code: number | null;
@@ -132,46 +76,65 @@ const dispatcherBelow = (pid: number): number => {
   return Number(children[0]);
 };
 
-const leftovers = async (lane: Lane, ending: Ending): Promise<string[]> => {
-  let left: string[] = [];
-  await until(() => {
-    left = lane.processes();
-    return left.length === 0;
-  }, GONE_MS);
-  if (ending === "run" && left.length === 0) {
-    // The next run sweeps what a killed one could not.
-    const next = Bun.spawn([EXECUTABLE, "b.test.lua", "--vmm", "local"], {
-      cwd: lane.project,
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-      env: lane.environment(undefined),
-    });
-    const [out, err] = await Promise.all([
-      new Response(next.stdout).text(),
-      new Response(next.stderr).text(),
-    ]);
-    if ((await next.exited) !== 0) left.push(`the next run failed: ${out}${err}`);
-  }
-  const listed = join(lane.project, "left");
-  const small = existsSync(listed) ? readFileSync(listed, "utf8").trim() : "";
-  return [...left, ...lane.files(), ...(small === "" ? [] : [`temporary ${small}`])];
-};
-
-export const runCell = async (cell: Cell, lane: Lane, preload: string): Promise<Result> => {
-  const started = performance.now();
-  const { victim, fault, phase, stage } = cell;
-  const again = fault === "kill" && (stage === "local" || victim === "qemu");
-  lane.begin({ "a.test.lua": victimFile(stage, phase, again), "b.test.lua": BYSTANDER });
-  const vmm = stage === "local" || stage === "worker" ? "local" : "qemu";
-  const args = ["--vmm", vmm, "--save-events", "events", "-v", "--jobs", "2", "--timeout", "180"];
-  const smallDisk = fault === "disk full";
-  const child = Bun.spawn(command(args, smallDisk), {
+/** A later run sweeps what a killed one could not, and builds a fixture whose build has failed. What is wrong with it. */
+const nextRun = async (cell: Cell, lane: Lane, built: boolean): Promise<string[]> => {
+  const builds = cell.phase === "build";
+  const args = builds ? ["a.test.lua", ...argumentsOf(cell)] : ["b.test.lua", "--vmm", "local"];
+  const next = Bun.spawn([EXECUTABLE, ...args], {
     cwd: lane.project,
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    env: lane.environment(fault.startsWith("clock") ? preload : undefined),
+    env: lane.environment(undefined),
+  });
+  const [out, err] = await Promise.all([new Response(next.stdout).text(), new Response(next.stderr).text()]);
+  if ((await next.exited) !== 0) return [`the next run failed: ${out}${err}`];
+  const again = builds && eventsAt(join(lane.project, "events")).events.some(isBuilt);
+  // A small disk is gone with its run, and the cache on it.
+  return again && built && cell.fault !== "disk full" ? ["the next run built the fixture once more"] : [];
+};
+
+const isBuilt = ({ kind }: ProviumEvent): boolean => kind === "fixture_build_done";
+
+const leftovers = async (
+  cell: Cell,
+  lane: Lane,
+  ending: Ending,
+  events: readonly ProviumEvent[],
+): Promise<string[]> => {
+  let alive: string[] = [];
+  await until(() => {
+    alive = lane.alive();
+    return alive.length === 0;
+  }, GONE_MS);
+  const again = (ending === "run" || cell.phase === "build") && alive.length === 0;
+  const next = again ? await nextRun(cell, lane, events.some(isBuilt)) : [];
+  const listed = join(lane.project, "left");
+  const small = existsSync(listed) ? readFileSync(listed, "utf8").trim() : "";
+  return [...next, ...alive, ...lane.files(), ...(small === "" ? [] : [`temporary ${small}`])];
+};
+
+/** How often a cell is tried whose phase is over before the fault can come. */
+const TRIES = 3;
+
+/** Tries the cell, again where the fault came too late. */
+export const runCell = async (cell: Cell, lane: Lane, preload: string): Promise<Result> => {
+  for (let turn = 1; ; turn++) {
+    const result = await tryCell(cell, lane, preload);
+    if (result.ending !== "missed" || turn === TRIES) return result;
+  }
+};
+
+const tryCell = async (cell: Cell, lane: Lane, preload: string): Promise<Result> => {
+  const started = performance.now();
+  const { fault, stage } = cell;
+  lane.begin(filesOf(cell));
+  const child = Bun.spawn(commandOf(cell), {
+    cwd: lane.project,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: lane.environment(fault.startsWith("clock") && stage !== "guest" ? preload : undefined),
   });
   const out = new Reader(child.stdout);
   const err = new Reader(child.stderr);
@@ -181,20 +144,19 @@ export const runCell = async (cell: Cell, lane: Lane, preload: string): Promise<
   let missed = false;
 
   if (await until(() => existsSync(mark) || ended(), LIMIT_MS)) {
+    const over = (): boolean => ended() || existsSync(join(lane.project, DONE));
     try {
-      const dispatcher = smallDisk ? dispatcherBelow(child.pid) : child.pid;
+      const dispatcher = fault === "disk full" ? dispatcherBelow(child.pid) : child.pid;
       const runner = Number(readFileSync(mark, "utf8"));
-      const scene: Scene = { dispatcher, runner, temp: lane.temp, clock: lane.clock, output: out };
-      // In the middle of what takes two seconds, and as early as can be where something begins.
-      if (phase === "call" || phase === "stream") await Bun.sleep(500);
-      let target = find(victim, scene);
-      await until(() => {
-        target ??= find(victim, scene);
-        return target !== undefined || ended();
-      }, 30_000);
-      const late = (): boolean => ended() || existsSync(join(lane.project, DONE));
-      if (target === undefined || late()) missed = true;
-      else await inject(fault, victim, target, scene);
+      const scene: Scene = {
+        dispatcher,
+        runner,
+        temp: lane.temp,
+        clock: lane.clock,
+        output: out,
+        note: () => lane.namespaces.note(child.pid),
+      };
+      missed = !(await strike(cell, scene, over));
     } catch (error) {
       // What ends in the very moment can be missed; anything else is a mistake of ours.
       if (ended() || /ESRCH|ENOENT|pidfd_(open|getfd)/.test(String(error))) missed = true;
@@ -217,7 +179,7 @@ export const runCell = async (cell: Cell, lane: Lane, preload: string): Promise<
   const ending = over ? endingOf(ends) : "run";
   problems.push(
     ...ruleProblems(ends, ending, text),
-    ...(await leftovers(lane, ending)).map((what) => `left: ${what}`),
+    ...(await leftovers(cell, lane, ending, ends.events)).map((what) => `left: ${what}`),
   );
   if (!missed && over && !cell.endings.includes(ending))
     problems.push(`ended as \`${ending}\`, expected ${cell.endings.join(" or ")} (status ${child.exitCode})`);

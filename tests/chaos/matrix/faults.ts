@@ -22,12 +22,16 @@ export interface Scene {
   readonly clock: string;
   /** Its standard output, while the driver reads it. */
   readonly output: { close(): void; slow(): void };
+  /** Remembers what there is by now and has to be gone afterwards. */
+  readonly note: () => void;
 }
 
 const isProgram = (one: Process, name: string): boolean => one.command[0]?.endsWith(`/${name}`) === true;
 const RUNS: Readonly<Record<Exclude<Victim, "dispatcher" | "runner">, (one: Process) => boolean>> = {
   qemu: (one) => one.command[0]?.includes("qemu-system") === true,
   switch: (one) => isProgram(one, "provium-helper") && one.command[1] === "switch",
+  holder: (one) =>
+    isProgram(one, "provium-helper") && one.command[1] === "netns" && one.command[2] === "hold",
   disk: (one) => isProgram(one, "provium-helper") && one.command[1] === "disk",
   agent: (one) => one.name === "provium-agent",
   task: (one) => one.name === "provium-task",
@@ -62,7 +66,8 @@ const signal = (pid: number, name: NodeJS.Signals): void => {
 
 const slow = async (victim: Victim, target: Process, scene: Scene): Promise<void> => {
   if (victim === "dispatcher") scene.output.slow();
-  else narrow(target.pid, channelOf(victim, target));
+  // A pipe has no buffer that somebody else could make smaller than what is in it.
+  else if (victim !== "holder") narrow(target.pid, channelOf(victim, target));
   for (let turn = 0; turn < SLOW_TURNS; turn++) {
     signal(target.pid, "SIGSTOP");
     await Bun.sleep(SLOW_STOP_MS);

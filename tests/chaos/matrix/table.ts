@@ -5,7 +5,16 @@
  * (unless the run itself ends), its events keep their rules, and nothing is left behind.
  */
 
-export type Victim = "dispatcher" | "runner" | "qemu" | "switch" | "disk" | "agent" | "task" | "worker";
+export type Victim =
+  | "dispatcher"
+  | "runner"
+  | "qemu"
+  | "switch"
+  | "holder"
+  | "disk"
+  | "agent"
+  | "task"
+  | "worker";
 export type Fault =
   | "kill"
   | "stop"
@@ -17,10 +26,14 @@ export type Fault =
   | "no memory"
   | "clock ahead"
   | "clock back";
-export type Phase = "boot" | "call" | "stream" | "snapshot" | "restore" | "shutdown" | "idle";
+/** `build`: a fixture is being built; the runner is then the one that builds it. */
+export type Phase = "boot" | "call" | "stream" | "snapshot" | "restore" | "shutdown" | "idle" | "build";
 
-/** What the machine of a cell is made of: an agent of this host, a worker of one, QEMU, with a network, with a disk. */
-export type Stage = "local" | "worker" | "machine" | "network" | "disk";
+/**
+ * What the machine of a cell is made of: an agent of this host, a worker of one, QEMU, with a network on the switch or on the
+ * kernel's bridge, with a disk; `guest` is QEMU too, with a fault that the guest brings about on a process of its own.
+ */
+export type Stage = "local" | "worker" | "machine" | "network" | "kernel" | "disk" | "guest";
 
 /**
  * `unharmed`: everything passes. `test`: the test that the fault meets fails, the next one passes. `file`: the file fails as
@@ -64,9 +77,10 @@ const DISPATCHER: Partial<Record<Fault, Row>> = {
 };
 
 const RUNNER: Partial<Record<Fault, Row>> = {
-  kill: F,
+  // A builder that is gone is replaced by another, once.
+  kill: { build: U, else: F },
   stop: U,
-  closed: F,
+  closed: { build: U, else: F },
   slow: U,
   "disk full": UF,
   "no descriptors": UF,
@@ -90,8 +104,12 @@ const MACHINE_PHASES: readonly Phase[] = [
   "restore",
   "shutdown",
   "idle",
+  "build",
 ];
 const LIFE: readonly Phase[] = ["boot", "call", "stream", "shutdown", "idle"];
+const LIFE_AND_BUILD: readonly Phase[] = [...LIFE, "build"];
+const ENDS: readonly Phase[] = ["boot", "call", "shutdown"];
+const ANSWERS: readonly Phase[] = ["call", "stream", "idle"];
 
 const BLOCKS: readonly Block[] = [
   { victim: "dispatcher", stages: ["local"], phases: LIFE, faults: DISPATCHER },
@@ -117,7 +135,7 @@ const BLOCKS: readonly Block[] = [
   {
     victim: "switch",
     stages: ["network"],
-    phases: LIFE,
+    phases: LIFE_AND_BUILD,
     faults: {
       kill: { boot: T, shutdown: UT, else: T },
       stop: UT,
@@ -128,9 +146,25 @@ const BLOCKS: readonly Block[] = [
     },
   },
   {
+    // Its channel is a pipe that its owner alone can close. What it holds stays there for the machines that have it open.
+    victim: "holder",
+    stages: ["kernel"],
+    phases: LIFE_AND_BUILD,
+    faults: {
+      kill: { shutdown: UT, else: T },
+      stop: U,
+      slow: U,
+      "no descriptors": U,
+      "no memory": U,
+    },
+  },
+  // What these hold goes with them.
+  { victim: "dispatcher", stages: ["network", "kernel", "disk"], phases: ENDS, faults: { kill: R } },
+  { victim: "runner", stages: ["network", "kernel", "disk"], phases: ENDS, faults: { kill: F } },
+  {
     victim: "disk",
     stages: ["disk"],
-    phases: LIFE,
+    phases: LIFE_AND_BUILD,
     faults: {
       kill: { boot: T, shutdown: UT, else: T },
       stop: UT,
@@ -174,6 +208,19 @@ const BLOCKS: readonly Block[] = [
     stages: ["worker"],
     phases: LIFE,
     faults: { kill: UT, stop: UT, closed: UT, slow: U, "no descriptors": UT, "no memory": UT },
+  },
+  {
+    victim: "agent",
+    stages: ["guest"],
+    phases: ANSWERS,
+    faults: { kill: T, stop: U, "clock ahead": U, "clock back": U },
+  },
+  { victim: "task", stages: ["guest"], phases: ANSWERS, faults: { kill: UT, stop: U } },
+  {
+    victim: "worker",
+    stages: ["guest"],
+    phases: ANSWERS,
+    faults: { kill: UT, stop: U, "clock ahead": U, "clock back": U },
   },
 ];
 
