@@ -9,9 +9,19 @@ import { Lane } from "./matrix/lane.ts";
 import { buildPreload } from "./matrix/preload.ts";
 import { CELLS, type Cell, nameOf } from "./matrix/table.ts";
 
-const isQuick = ({ victim, fault, phase, stage }: Cell): boolean => {
-  if (stage === "machine" || stage === "network" || stage === "disk")
-    return fault === "kill" && phase === "call" && ["qemu", "switch", "disk"].includes(victim);
+/** Of what takes a machine, the death of each process that nothing else stands for. */
+const DEATHS = [
+  "qemu · kill · call (machine)",
+  "switch · kill · call (network)",
+  "holder · kill · call (kernel)",
+  "disk · kill · call (disk)",
+  "agent · kill · call (guest)",
+  "runner · kill · build (machine)",
+];
+
+const isQuick = (cell: Cell): boolean => {
+  const { fault, phase, stage } = cell;
+  if (stage !== "local" && stage !== "worker") return DEATHS.includes(nameOf(cell));
   if (phase === "call") return ["kill", "closed", "no descriptors", "clock back"].includes(fault);
   return phase === "idle" && fault === "kill";
 };

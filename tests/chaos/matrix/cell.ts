@@ -6,6 +6,7 @@ import { readRecording } from "../../../src/events/recording.ts";
 import type { ProviumEvent } from "../../../src/events/types.ts";
 import { orderProblems } from "../../events/order.ts";
 import { type Scene, STOP_MS } from "./faults.ts";
+import { NEVER_CAME } from "./guest-faults.ts";
 import { argumentsOf, commandOf, EXECUTABLE } from "./invocation.ts";
 import type { Lane } from "./lane.ts";
 import { Reader } from "./reader.ts";
@@ -49,6 +50,7 @@ const endingOf = ({ code, signal, events, whole }: Ends): Ending => {
 const ruleProblems = (ends: Ends, ending: Ending, text: string): string[] => {
   const problems: string[] = [];
   if (/bug in provium|Segmentation|panic: /i.test(text)) problems.push("it speaks of a bug");
+  if (text.includes(NEVER_CAME)) problems.push(NEVER_CAME);
   if (ending === "run") return problems;
   problems.push(...orderProblems(ends.events));
   const passed = ends.events.some((event) => event.kind === "test_passed" && event.payload.name === "b");
@@ -158,8 +160,8 @@ const tryCell = async (cell: Cell, lane: Lane, preload: string): Promise<Result>
       };
       missed = !(await strike(cell, scene, over));
     } catch (error) {
-      // What ends in the very moment can be missed; anything else is a mistake of ours.
-      if (ended() || /ESRCH|ENOENT|pidfd_(open|getfd)/.test(String(error))) missed = true;
+      // A run that ends in the very moment can be missed; anything else is a mistake of ours.
+      if (ended()) missed = true;
       else problems.push(`the fault could not be brought about: ${error}`);
     }
     writeFileSync(join(lane.project, GO), "");

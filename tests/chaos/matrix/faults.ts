@@ -3,6 +3,7 @@
 import { closeSync, openSync, readFileSync, statfsSync, writeSync } from "node:fs";
 import { cut, descendants, firstSocket, narrow, noDescriptors, noMemory, type Process } from "./kernel.ts";
 import type { Fault, Victim } from "./table.ts";
+import { until } from "./until.ts";
 
 /** How long a process stands still: about what a laptop's lid or a hypervisor's migration takes. */
 export const STOP_MS = Number(process.env.CHAOS_STOP_MS ?? 10_000);
@@ -92,9 +93,12 @@ const fill = (scene: Scene): void => {
   }
 };
 
-const jump = (target: Process, scene: Scene, seconds: bigint): void => {
-  const maps = readFileSync(`/proc/${target.pid}/maps`, "latin1");
-  if (!maps.includes(scene.clock))
+/** By when a process that has just begun has loaded its libraries. */
+const LOADED_MS = 5000;
+
+const jump = async (target: Process, scene: Scene, seconds: bigint): Promise<void> => {
+  const reads = (): boolean => readFileSync(`/proc/${target.pid}/maps`, "latin1").includes(scene.clock);
+  if (!(await until(reads, LOADED_MS)))
     throw new Error(`process ${target.pid} does not read its clock through clock.c`);
   const fd = openSync(scene.clock, "r+");
   writeSync(fd, new Uint8Array(BigInt64Array.of(seconds).buffer), 0, 8, (target.pid % CLOCK_SLOTS) * 8);

@@ -45,22 +45,24 @@ const processAt = (pid: number): Process | undefined => {
   }
 };
 
-/** Every process below `pid`. */
-export const descendants = (pid: number): Process[] => {
-  const all = readdirSync("/proc").flatMap((entry) =>
-    /^\d+$/.test(entry) ? (processAt(Number(entry)) ?? []) : [],
-  );
-  const found: Process[] = [];
-  const visit = (parent: number): void => {
-    for (const one of all)
-      if (one.parent === parent) {
-        found.push(one);
-        visit(one.pid);
-      }
-  };
-  visit(pid);
-  return found;
+/** Children are of the thread that forked them: proc_tid_children(5). */
+const childrenOf = (pid: number): number[] => {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1")
+        .trim()
+        .split(" ")
+        .filter(Boolean)
+        .map(Number),
+    );
+  } catch {
+    return [];
+  }
 };
+
+/** Every process below `pid`. */
+export const descendants = (pid: number): Process[] =>
+  childrenOf(pid).flatMap((child) => [processAt(child) ?? [], descendants(child)].flat());
 
 /** Runs `act` with a copy of a descriptor of another process: pidfd_getfd(2). */
 const withDescriptor = (pid: number, fd: number, act: (copy: number) => void): void => {

@@ -49,20 +49,22 @@ export class Lane {
   /** What programs take for temporary files that know nothing of PROVIUM_TMPDIR. */
   private readonly elsewhere = join(this.directory, "elsewhere");
   readonly clock = join(this.directory, "clock");
-  namespaces = new Namespaces();
+  readonly namespaces = new Namespaces();
   private sharedBefore: ReadonlySet<string> = new Set();
 
   constructor() {
-    for (const path of [this.temp, this.cache, this.elsewhere]) mkdirSync(path);
+    mkdirSync(this.cache);
   }
 
-  /** An empty project, clocks that are right, and no fixture in the cache. */
+  /** An empty project, clocks that are right, and neither a fixture in the cache nor what an earlier cell has left. */
   begin(files: Readonly<Record<string, string>>): void {
-    rmSync(this.project, { recursive: true, force: true });
-    mkdirSync(this.project);
+    for (const path of [this.project, this.temp, this.elsewhere]) {
+      rmSync(path, { recursive: true, force: true });
+      mkdirSync(path);
+    }
     for (const [name, text] of Object.entries(files)) writeFileSync(join(this.project, name), text);
     rmSync(join(this.cache, "provium/fixtures"), { recursive: true, force: true });
-    this.namespaces = new Namespaces();
+    this.namespaces.close();
     this.sharedBefore = new Set(sharedMemory());
     writeFileSync(this.clock, new Uint8Array(CLOCK_SLOTS * 8));
   }
@@ -128,6 +130,7 @@ export class Lane {
   }
 
   [Symbol.dispose](): void {
+    this.namespaces.close();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

@@ -3,7 +3,7 @@
  * as a process is in it, a descriptor is open to it or a mount keeps it: namespaces(7).
  */
 
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { descendants } from "./kernel.ts";
 
 const KINDS = ["net", "mnt", "user", "pid", "ipc", "uts"] as const;
@@ -27,15 +27,23 @@ const entries = (directory: string): string[] => {
 
 export class Namespaces {
   private readonly own = new Set(KINDS.map((kind) => link(`/proc/self/ns/${kind}`)));
-  private readonly seen = new Set<string>();
+  /** By name, with a descriptor that keeps the name from being given to another one. */
+  private readonly seen = new Map<string, number>();
 
   /** Remembers those that the processes below `pid` are in. */
   note(pid: number): void {
     for (const one of [pid, ...descendants(pid).map((it) => it.pid)])
-      for (const kind of KINDS) {
-        const name = link(`/proc/${one}/ns/${kind}`);
-        if (name !== undefined && !this.own.has(name)) this.seen.add(name);
-      }
+      for (const kind of KINDS) this.keep(`/proc/${one}/ns/${kind}`);
+  }
+
+  private keep(path: string): void {
+    const name = link(path);
+    if (name === undefined || this.own.has(name) || this.seen.has(name)) return;
+    try {
+      this.seen.set(name, openSync(path, "r"));
+    } catch {
+      // Its process is gone.
+    }
   }
 
   /** Those of the remembered that still exist, with what keeps them. */
@@ -43,7 +51,7 @@ export class Namespaces {
     if (this.seen.size === 0) return [];
     // "0:4 net:[4026532281] /run/netns/x": the root of an nsfs mount is the namespace's name, proc_pid_mountinfo(5).
     const mounts = readFileSync("/proc/self/mountinfo", "latin1");
-    const mounted = [...this.seen].filter((name) => mounts.includes(` ${name} `));
+    const mounted = [...this.seen.keys()].filter((name) => mounts.includes(` ${name} `));
     const held = entries("/proc").flatMap((entry) => {
       if (!/^\d+$/.test(entry) || entry === String(process.pid)) return [];
       const paths = [
@@ -54,5 +62,11 @@ export class Namespaces {
       return name === undefined ? [] : [`namespace ${name} by process ${entry}`];
     });
     return [...mounted.map((name) => `namespace ${name} by a mount`), ...held];
+  }
+
+  /** Forgets them all. */
+  close(): void {
+    for (const fd of this.seen.values()) closeSync(fd);
+    this.seen.clear();
   }
 }

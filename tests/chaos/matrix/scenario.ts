@@ -50,6 +50,9 @@ const ASKS = ` g:nic("lan"):counters()`;
 const workDone = (stage: Stage): string =>
   `assert(on:run(${work(stage)}):assert_ok().stdout:find("end"))${stage === "kernel" ? ASKS : ""}`;
 
+/** Whether the fault is there. */
+const IS_THERE = `io.open("${GO}") ~= nil`;
+
 const body = (stage: Stage, phase: Phase): string => {
   const check = workDone(stage);
   switch (phase) {
@@ -62,13 +65,13 @@ const body = (stage: Stage, phase: Phase): string => {
     case "snapshot":
       return `g:snapshot() ${check}`;
     case "restore":
-      return `g:shutdown() g:restore(saved) ${check}`;
+      return `g:restore(saved) ${check}`;
     case "shutdown":
-      // An agent of this host is gone in no time: it goes several times, so that the fault meets one of them.
-      if (stage === "worker") return "for i = 1, 200 do on:close() on = g:spawn_worker() end";
-      return stage === "local" ? "for i = 1, 20 do g:shutdown() g:boot() end g:shutdown()" : "g:shutdown()";
+      // An agent of this host is gone in no time: it goes again until the fault has met one of them.
+      if (stage === "worker") return `repeat on:close() on = g:spawn_worker() until ${IS_THERE}`;
+      return stage === "local" ? `repeat g:boot() g:shutdown() until ${IS_THERE}` : "g:shutdown()";
     case "idle":
-      return `wait_until(function() local f = io.open("${GO}") if f then f:close() end return f ~= nil end, { timeout = 120, interval = 0.1 })
+      return `wait_until(function() return ${IS_THERE} end, { timeout = 120, interval = 0.1 })
   ${check}`;
     case "build":
       return `local lab = provium:lab_fixture("base") t:assert_eq(lab.g:run("echo x").stdout, "x\\n")`;
@@ -87,17 +90,18 @@ return provium:snapshot()
 
 const SAYS_SO = `local f = io.open("${MARK}.new", "w") f:write(tostring(pid)) f:close() os.rename("${MARK}.new", "${MARK}")`;
 
-/** What stands before the tests: a machine that is up unless the phase is its boot. */
-const setUp = (stage: Stage, phase: Phase): string => {
+/** What stands before the tests: a machine that is up unless the phase boots it. */
+const setUp = ({ victim, phase, stage }: Cell): string => {
   if (phase === "build") return "";
-  const boots = phase !== "boot" || stage === "worker";
+  const worker = stage === "worker" || (stage === "guest" && victim === "worker");
+  const boots = stage === "worker" || !(phase === "boot" || (stage === "local" && phase === "shutdown"));
   return [
     `local pid = io.open("/proc/self/stat"):read("n")`,
     `local g = ${MACHINE}`,
     BEFORE[stage],
     ...(boots ? [bootOf(stage)] : []),
-    ...(stage === "worker" && phase !== "boot" ? ["on = g:spawn_worker()"] : []),
-    ...(phase === "restore" ? ["local saved = g:snapshot()"] : []),
+    ...(worker && phase !== "boot" ? ["on = g:spawn_worker()"] : []),
+    ...(phase === "restore" ? ["local saved = g:snapshot()", "g:shutdown()"] : []),
   ].join("\n");
 };
 
@@ -115,7 +119,7 @@ const tests = (cell: Cell): string => {
     `io.open("${DONE}", "w"):close()`,
     inside?.came,
   ];
-  return `${setUp(stage, phase)}
+  return `${setUp(cell)}
 test("main", function(t)
   ${steps.filter((step) => step !== undefined).join("\n  ")}
 end)
