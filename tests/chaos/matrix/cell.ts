@@ -50,7 +50,6 @@ const endingOf = ({ code, signal, events, whole }: Ends): Ending => {
 const ruleProblems = (ends: Ends, ending: Ending, text: string): string[] => {
   const problems: string[] = [];
   if (/bug in provium|Segmentation|panic: /i.test(text)) problems.push("it speaks of a bug");
-  if (text.includes(NEVER_CAME)) problems.push(NEVER_CAME);
   if (ending === "run") return problems;
   problems.push(...orderProblems(ends.events));
   const passed = ends.events.some((event) => event.kind === "test_passed" && event.payload.name === "b");
@@ -58,6 +57,7 @@ const ruleProblems = (ends: Ends, ending: Ending, text: string): string[] => {
   const reasons = ends.events.flatMap((event) =>
     event.kind === "test_failed" ? [event.payload.reason] : [],
   );
+  if (reasons.some((reason) => reason.includes(NEVER_CAME))) problems.push(NEVER_CAME);
   if (reasons.some((reason) => reason.trim() === "")) problems.push("a failure without a reason");
   return problems;
 };
