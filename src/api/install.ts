@@ -1,7 +1,7 @@
 /** Puts the Lua API into a state: the one function that the runner calls. */
 
 import { createHash } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Profile } from "../config/schema.ts";
 import type { Emit } from "../events/types.ts";
@@ -130,6 +130,7 @@ export const installApi = (context: ApiContext): Surface => {
       accel: job.accel,
       transport: job.transport,
       directory: newDirectory,
+      discard: (directory) => rmSync(directory, { recursive: true, force: true }),
       seed: (vm) => seedOf(`${job.seed ?? 0}:${job.path}:${vm}`),
       checkHostFile: (path, what) => {
         recorder?.reads(path);

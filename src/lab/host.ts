@@ -25,6 +25,8 @@ export interface VmHost {
   readonly transport: "vsock" | "serial";
   /** Makes a directory of its own for one life of a VM and returns its path. */
   directory(vm: string): string;
+  /** Removes one that `directory` has made. Never fails. */
+  discard(directory: string): void;
   /** What a machine of that name draws from when nobody says otherwise: the run's seed is in it, and the file. */
   seed(vm: string): bigint;
   /** Throws ApiError unless the host file can be read. */

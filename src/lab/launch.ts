@@ -60,15 +60,13 @@ export const bootSpec = (
   directory: host.directory(name),
 });
 
-/** A machine that goes on from a snapshot. Throws where this VM cannot: the first difference by name. */
-export const restoreSpec = (
+/** Throws where this VM cannot go on from the snapshot: the first difference by name. */
+export const checkRestore = (
   name: string,
   options: BootOptions,
   host: VmHost,
   { directory, manifest }: Snapshot,
-  nics: readonly NicSpec[],
-  disks: readonly DiskLink[],
-): LaunchSpec => {
+): void =>
   checkManifest(
     manifest,
     {
@@ -80,6 +78,18 @@ export const restoreSpec = (
     },
     directory,
   );
+
+/** A machine that goes on from a snapshot. Throws as `checkRestore` does. */
+export const restoreSpec = (
+  name: string,
+  options: BootOptions,
+  host: VmHost,
+  snapshot: Snapshot,
+  nics: readonly NicSpec[],
+  disks: readonly DiskLink[],
+): LaunchSpec => {
+  checkRestore(name, options, host, snapshot);
+  const { directory, manifest } = snapshot;
   const { launch, image } = manifest;
   // A restart of the guest loads them again; without them it can do all but that.
   const there = (path: string | undefined): string | undefined =>

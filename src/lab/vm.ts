@@ -26,6 +26,8 @@ const SHUTDOWN_MS = 10_000;
 const SYNC_MS = 2_000;
 /** How long a guest may take to power off after its power button was pressed. */
 const POWER_BUTTON_MS = 30_000;
+/** Lives that are over whose directory stays: a file may boot a machine thousands of times. */
+const LIVES_KEPT = 8;
 
 export class Vm implements Resource {
   readonly kind = "vm";
@@ -43,6 +45,8 @@ export class Vm implements Resource {
   private readonly lineage = new Lineage();
   /** What the running machine was launched with. */
   private spec: LaunchSpec | undefined;
+  /** Directories of the last lives that are over. */
+  private readonly past: string[] = [];
   private readonly story: VmStory;
 
   constructor(
@@ -313,7 +317,10 @@ export class Vm implements Resource {
         this.name,
         machine,
         host.openGuest,
-        grant.release,
+        () => {
+          grant.release();
+          this.over(spec.directory);
+        },
         (error) => this.broke(error),
         // A question that comes when the host's clock says so would be felt by a guest whose runs repeat.
         () => this.phase === "booted" && !this.snapshots.saving && machine.transport !== "mailbox",
@@ -336,6 +343,11 @@ export class Vm implements Resource {
       for (const link of this.links) link.handedOver();
       this.disks.handedOver();
     }
+  }
+
+  /** A life has ended: what it left on disk is kept with that of the last few, for whoever looks at a run that was kept. */
+  private over(directory: string): void {
+    if (this.past.push(directory) > LIVES_KEPT) this.host.discard(this.past.shift() as string);
   }
 
   private begin(session: Session, memoryBytes: number, bootMs: number): void {

@@ -23,7 +23,7 @@ export class WaitingMachine {
 
   constructor(
     private readonly host: VmHost,
-    private readonly spec: LaunchSpec,
+    readonly spec: LaunchSpec,
     private readonly saved: Pick<Manifest, "guest" | "session">,
     /** It will not be wanted at once, as far as anybody can tell. */
     private readonly lasting: boolean,
@@ -42,8 +42,10 @@ export class WaitingMachine {
   /** Ends it unless it has been taken. Idempotent. */
   discard(): void {
     this.untend();
-    if (!this.wanted) this.start.abandon(new InterruptedError("nobody needs this machine any more"))?.close();
+    if (this.wanted) return;
     this.wanted = true;
+    this.start.abandon(new InterruptedError("nobody needs this machine any more"))?.close();
+    this.host.discard(this.spec.directory);
   }
 
   private *ready(): Op<Machine> {

@@ -5,7 +5,7 @@ import { InterruptedError, TimeoutError } from "../errors/errors.ts";
 import type { Deadline, Op } from "../sys/op.ts";
 import type { VmDisks } from "./disks.ts";
 import type { VmHost } from "./host.ts";
-import { bootSpec, isEmulated, restoreSpec } from "./launch.ts";
+import { bootSpec, checkRestore, isEmulated, restoreSpec } from "./launch.ts";
 import type { BootOptions } from "./options.ts";
 import { type BootBound, bootBound, bootRequest, cpusOf, memoryOf } from "./plan.ts";
 import type { BootArtefacts, DiskLink, Guest, LaunchSpec, Machine, NicSpec } from "./ports.ts";
@@ -66,7 +66,11 @@ export const restoreWay = (
     cpus: launch.cpus,
     bound: bootBound(options, isEmulated(host, launch.architecture, options)),
     disks: () => disks.goBack(saved, host.snapshots, snapshot.directory),
-    spec: (_artefacts, nics, links) => restoreSpec(name, options, host, snapshot, nics, links),
+    spec: (_artefacts, nics, links) => {
+      if (waiting === undefined) return restoreSpec(name, options, host, snapshot, nics, links);
+      checkRestore(name, options, host, snapshot);
+      return waiting.spec;
+    },
     launch: (spec, deadline) => waiting?.take() ?? host.vmm.launch(spec, deadline),
     open: function* (session, deadline) {
       yield* session.machine.resume();

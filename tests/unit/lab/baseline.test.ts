@@ -48,6 +48,15 @@ describe("the way back between tests", () => {
     expect([own.machines.length, vm.state, own.lent]).toEqual([4, "booted", MEMORY]);
   });
 
+  test("leaves on disk no more than the last few lives, however often it is gone", () => {
+    const { own, turn, baseline } = start();
+    for (let i = 0; i < 20; i++) turn();
+    expect(own.directories.size).toBe(9);
+    baseline.prepare();
+    baseline.close();
+    expect(own.directories.size).toBe(9);
+  });
+
   test("has a rehearsal on an emulated CPU, when the test lasts long enough", () => {
     const { own, turn, last } = start();
     turn(() => expect(last().calls).toEqual(["resume", "pause"]), 20);

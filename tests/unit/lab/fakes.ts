@@ -366,6 +366,8 @@ export interface Fakes {
   readonly tended: Set<Tended>;
   /** Memory that the pool has lent and not got back. */
   lent: number;
+  /** Directories of lives that have not been discarded. */
+  readonly directories: Set<string>;
   /** Carries no frames, and notes what it is asked for. */
   readonly network: FakeNetwork;
   readonly disks: FakeDisk[];
@@ -374,6 +376,7 @@ export interface Fakes {
 }
 
 export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qemu"): Fakes => {
+  let made = 0;
   const all: Fakes = {
     machines: [],
     guests: [],
@@ -384,6 +387,7 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
     rehearsalFails: false,
     tended: new Set(),
     lent: 0,
+    directories: new Set(),
     disks: [],
     refusal: undefined,
     network: new FakeNetwork(),
@@ -477,7 +481,12 @@ export const fakes = (accel: "kvm" | "tcg" = "kvm", kind: "qemu" | "local" = "qe
       file: "a.test.lua",
       accel,
       transport: "serial",
-      directory: (vm) => `/run/${vm}`,
+      directory: (vm) => {
+        const path = `/run/${vm}-${++made}`;
+        all.directories.add(path);
+        return path;
+      },
+      discard: (directory) => void all.directories.delete(directory),
       seed: () => 5n,
       checkHostFile: () => {},
     },

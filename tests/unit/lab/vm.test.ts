@@ -49,6 +49,17 @@ describe("states of a vm", () => {
     ]);
   });
 
+  test("of many lives the directories of the last few that are over stay", () => {
+    const { vm, world } = setUp();
+    for (let i = 0; i < 20; i++) {
+      run(vm.boot());
+      if (i % 2 === 0) run(vm.shutdown());
+      else vm.kill();
+    }
+    run(vm.boot());
+    expect([...world.directories]).toEqual(Array.from({ length: 9 }, (_, i) => `/run/a-${13 + i}`));
+  });
+
   test("shutdown and kill are repeatable and every spawn is paired with one shutdown", () => {
     const { vm, world } = setUp();
     run(vm.boot());
