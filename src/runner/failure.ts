@@ -7,6 +7,7 @@ import { LuaError } from "../lua/errors.ts";
 import type { LuaState } from "../lua/state.ts";
 import { type Frame, sourceLine, traceback } from "../lua/trace.ts";
 import { AssertionError } from "./assertion-error.ts";
+import { boundedReason } from "./bounds.ts";
 import { excerptOf } from "./excerpt.ts";
 
 export interface Failure {
@@ -14,12 +15,7 @@ export interface Failure {
   readonly detail: FailureDetail;
 }
 
-/** A reason goes into one event: more than this of it helps nobody. */
-const LONGEST_REASON = 64 * 1024;
 const POSITION = /^(.+?):(\d+): /;
-
-const shortened = (text: string): string =>
-  text.length <= LONGEST_REASON ? text : `${text.slice(0, LONGEST_REASON)}\n... (${text.length} characters)`;
 
 /** Where it happened: what the message itself says, else the innermost Lua frame with a line. */
 const placeOf = (
@@ -60,7 +56,7 @@ export const failureAt = (
   const trace = traceback(frames);
   const hint = cause instanceof ProviumError ? cause.hint : undefined;
   return {
-    reason: shortened(message),
+    reason: boundedReason(message),
     detail: {
       ...(file === undefined ? {} : { file }),
       ...(line === undefined ? {} : { line }),

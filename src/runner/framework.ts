@@ -18,6 +18,7 @@ import type { LuaState } from "../lua/state.ts";
 import type { LuaTable } from "../lua/table.ts";
 import { LuaFloat } from "../lua/values.ts";
 import type { Op } from "../sys/op.ts";
+import { boundedName, boundedReason } from "./bounds.ts";
 import { type ContextHost, TestContext } from "./context.ts";
 import { DeadlineError, type Deadlines } from "./deadlines.ts";
 import { type Failure, failureAt, failureOf } from "./failure.ts";
@@ -85,7 +86,7 @@ export class Framework implements ContextHost {
     state.setGlobal(
       "test",
       fn("test", "(name: string, meta?: table, fn: fun(t))", "Declares a test.", (args) => {
-        const name = args.text(1, "name");
+        const name = boundedName(args.text(1, "name"));
         const metaTable = args.type(2) === "table" ? args.table(2, "meta") : undefined;
         const body = args.func(metaTable === undefined ? 2 : 3, "fn");
         const test = { name, meta: metaOf(metaTable), metaTable, body, limit: this.limitOf(name, metaTable) };
@@ -258,7 +259,7 @@ export class Framework implements ContextHost {
       this.failures++;
       const told = { duration_ns: test.durationNs, ...failure, console_excerpt: surface.consoleExcerpt() };
       emit("test_failed", { ...common, ...told });
-    } else if (skipped !== undefined) emit("test_skipped", { ...common, reason: skipped });
+    } else if (skipped !== undefined) emit("test_skipped", { ...common, reason: boundedReason(skipped) });
     else emit("test_passed", { ...common, duration_ns: test.durationNs });
   }
 
@@ -275,7 +276,8 @@ export class Framework implements ContextHost {
 
   // --- parts of a test -------------------------------------------------------------------------------------
 
-  *subtest(parent: RunningTest, part: string, body: LuaFunction): Op<boolean> {
+  *subtest(parent: RunningTest, called: string, body: LuaFunction): Op<boolean> {
+    const part = boundedName(called);
     const name = unique(this.partNames, `${parent.name}/${part}`);
     const { job, state, emit } = this.host;
     const running = new RunningTest(name, {}, undefined);
@@ -312,13 +314,15 @@ export class Framework implements ContextHost {
   }
 
   report(parent: RunningTest, result: SubResult): void {
-    const name = unique(this.partNames, `${parent.name}/${result.name}`);
+    const called = boundedName(result.name);
+    const name = unique(this.partNames, `${parent.name}/${called}`);
     const part = new RunningTest(name, {}, undefined);
     this.host.emit("test_started", { path: this.host.job.path, name, meta: {}, parent: parent.name });
-    const failure = result.outcome === "failed" ? { reason: result.reason, detail: {} } : undefined;
+    const failure =
+      result.outcome === "failed" ? { reason: boundedReason(result.reason), detail: {} } : undefined;
     this.finish(part, failure, result.outcome === "skipped" ? result.reason : undefined);
     if (failure !== undefined)
-      parent.sticky ??= { reason: `\`${result.name}\` failed: ${result.reason}`, detail: {} };
+      parent.sticky ??= { ...failure, reason: `\`${called}\` failed: ${failure.reason}` };
   }
 }
 

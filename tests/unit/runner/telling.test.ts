@@ -89,6 +89,24 @@ test("an attachment that is too large is refused by name and size", () => {
   expect(told.of("attachment")).toEqual([]);
 });
 
+test("names and reasons are cut before they fill an event, and what is behind them still runs", () => {
+  const told = run(
+    `local long = ("x"):rep(1024 * 1024)
+test("skipped", function(t) t:skip(long) end)
+test("parts", function(t) t:subtest(long, function(t) error("no") end) end)
+test("lines", function(t) t:ktap("not ok 1 " .. long .. "\\nok 2 a # SKIP " .. long) end)
+test(long, function() end)
+test("next", function() end)`,
+    { job: { luaMemoryMb: 256 } },
+  );
+  expect(told.results.at(-1)).toBe("next: passed");
+  for (const { kind, payload } of told.events) {
+    if (!kind.startsWith("test_")) continue;
+    expect(String(payload.name).length).toBeLessThan(1100);
+    expect(String(payload.reason).length).toBeLessThan(70_000);
+  }
+});
+
 test("a seed repeats the random numbers of a file, and files differ", () => {
   const text = `test("f", function(t) print(math.random(1 << 60)) end)`;
   const printed = (seed: bigint, name = "a.test.lua"): string => run(text, { name, job: { seed } }).printed;
