@@ -1,15 +1,9 @@
 /** Which role am I? The dispatcher, unless the dispatcher has started me as a runner. */
 
 import { basename } from "node:path";
+import { flushed } from "./cli/flushed.ts";
 import { version } from "./cli/version.ts";
 import { isRunner } from "./runner/role.ts";
-
-/** Waits until everything written has left: an exit would cut off what a pipe has not taken yet. */
-const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
-  new Promise((resolve) => {
-    if (stream.destroyed || !stream.writable) resolve();
-    else stream.write("", () => resolve());
-  });
 
 const dispatcher = async (raw: readonly string[]): Promise<void> => {
   if (raw[0] === "--version" || raw[0] === "-V") {

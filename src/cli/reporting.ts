@@ -20,6 +20,7 @@ import { Progress } from "../report/progress.ts";
 import type { Reporter, Write } from "../report/reporter.ts";
 import { tapReporter } from "../report/tap.ts";
 import { visible } from "../report/text.ts";
+import { flushed } from "./flushed.ts";
 import type { OutputOptions, ReporterChoice, ReporterName } from "./output.ts";
 
 type Terminal = NodeJS.WriteStream;
@@ -83,7 +84,11 @@ export class Reporting {
   async close(): Promise<boolean> {
     this.view?.close();
     this.view = undefined;
-    await Promise.all([this.sinks?.close(), ...this.files.map(({ outlet }) => outlet.flushed())]);
+    await Promise.all([
+      this.sinks?.close(),
+      ...this.files.map(({ outlet }) => outlet.flushed()),
+      flushed(process.stdout),
+    ]);
     for (const { fd } of this.files.splice(0)) closeSync(fd);
     return !(this.lost || this.sinks?.lost === true);
   }
@@ -104,7 +109,7 @@ export class Reporting {
     if (file === undefined) {
       const terminal = eventsStdout ? process.stderr : process.stdout;
       const colour = palette(terminal, this.environment);
-      const plainly = this.toTerminal(terminal);
+      const plainly = this.toTerminal(terminal, (error) => this.failed(`--reporter ${name}`, error));
       if (name === "plain" && detail !== "quiet" && canLive(terminal, this.environment))
         this.openView(terminal, plainly, colour);
       const write: Write = (text) => (this.view === undefined ? plainly(text) : this.view.print(text));
@@ -126,21 +131,25 @@ export class Reporting {
   }
 
   /** Text that waits for a slow terminal or pipe counts as backlog. */
-  private toTerminal(terminal: Terminal): Write {
+  private toTerminal(terminal: Terminal, failed: (error: NodeJS.ErrnoException) => void = () => {}): Write {
     const backlog = { bytes: 0, over: false };
     const tell = (): void => this.stream.backlog(backlog, backlog.bytes);
-    // `provium … | head`: what is left goes nowhere.
-    terminal.once("error", () => {
+    // What is left goes nowhere.
+    const gone = (error: NodeJS.ErrnoException): void => {
+      if (backlog.over) return;
       backlog.over = true;
       backlog.bytes = 0;
       tell();
-    });
+      failed(error);
+    };
+    terminal.once("error", gone);
     return (text) => {
       if (backlog.over) return;
       const bytes = Buffer.byteLength(text);
       backlog.bytes += bytes;
       tell();
-      terminal.write(text, () => {
+      terminal.write(text, (error) => {
+        if (error) gone(error);
         if (backlog.over) return;
         backlog.bytes -= bytes;
         tell();
@@ -162,6 +171,13 @@ export class Reporting {
     else this.toError(text);
   };
 
+  /** `provium … | head`, or a terminal that was closed: nobody wants the rest. Anything else is a report that is lost. */
+  private failed(what: string, error: NodeJS.ErrnoException): void {
+    if (error.code === "EPIPE" || error.code === "EIO") return;
+    this.lost = true;
+    this.complain(`${what}: ${error.message}; this report is incomplete`);
+  }
+
   private openFile(name: ReporterName, path: string): Outlet {
     const what = `--reporter ${name}=${path}`;
     let fd: number;
@@ -173,11 +189,7 @@ export class Reporting {
     }
     const outlet: Outlet = new Outlet(fd, {
       backlog: (bytes) => this.stream.backlog(outlet, bytes),
-      failed: (error) => {
-        if (error.code === "EPIPE") return;
-        this.lost = true;
-        this.complain(`${what}: ${error.message}; this report is incomplete`);
-      },
+      failed: (error) => this.failed(what, error),
     });
     this.files.push({ fd, outlet });
     return outlet;

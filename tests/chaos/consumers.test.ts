@@ -68,6 +68,14 @@ test("a full disk under a report is said once, and the exit status tells", async
   expect(result.code).toBe(2);
 });
 
+for (const name of ["plain", "junit"])
+  test(`a full disk under the ${name} report on standard output is said, and the exit status tells`, async () => {
+    using project = new Project({ "a.test.lua": SMALL });
+    const result = await shell(project, `"$PROVIUM" --vmm local --reporter ${name} > /dev/full`);
+    expect(result.stderr).toContain(`--reporter ${name}: ENOSPC`);
+    expect(result.code).toBe(2);
+  });
+
 /** The most memory that a process has had, in MiB. */
 const peak = (pid: number): number => {
   try {
