@@ -3,17 +3,27 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { ProtocolError, UsageError } from "../errors/errors.ts";
 import { FrameReader, unpack } from "./frame.ts";
+import { payloadProblem } from "./shape.ts";
 import type { ProviumEvent } from "./types.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
 
+/** Nanoseconds since the epoch; undefined for what is no count of them. */
+const timeOf = (ts: unknown): bigint | undefined => {
+  // Whoever writes with another library may have chosen a smaller integer type.
+  if (typeof ts === "number" && Number.isSafeInteger(ts)) return BigInt(ts);
+  return typeof ts === "bigint" ? ts : undefined;
+};
+
 /** The event in the body of a frame. Throws `ProtocolError` for anything that is no event. */
 export const eventOf = (body: Uint8Array): ProviumEvent => {
-  const value = unpack(body) as Partial<ProviumEvent> | null;
-  if (typeof value !== "object" || typeof value?.kind !== "string" || typeof value.payload !== "object")
-    throw new ProtocolError("a frame that is no event: it has no `kind` and `payload`");
-  // Whoever writes with another library may have chosen a smaller integer type.
-  return { ...value, ts: BigInt(value.ts ?? 0) } as ProviumEvent;
+  const value = unpack(body) as Partial<Record<"ts" | "kind" | "payload", unknown>> | null;
+  if (typeof value !== "object" || typeof value?.kind !== "string")
+    throw new ProtocolError("a frame that is no event: it has no `kind`");
+  const ts = timeOf(value.ts);
+  const problem = ts === undefined ? "`ts` is no integer" : payloadProblem(value.kind, value.payload);
+  if (problem !== undefined) throw new ProtocolError(`a frame that is no event: ${problem}`);
+  return { ...value, ts } as ProviumEvent;
 };
 
 /**

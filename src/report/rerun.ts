@@ -6,11 +6,12 @@ import type { FileRecord, RunInfo, TestRecord } from "./record.ts";
 const quoted = (word: string): string =>
   /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
-/** The test itself, or the one that it is a part of. */
+/** The test itself, or the one that it is a part of. A recording from elsewhere may lead in a circle. */
 const wholeTest = (file: FileRecord, test: TestRecord): string => {
   const parents = new Map(file.tests.map(({ name, parent }) => [name, parent]));
   let name = test.name;
-  for (let parent = test.parent; parent !== undefined; parent = parents.get(parent)) name = parent;
+  for (let parent = test.parent; parent !== undefined && parents.delete(name); parent = parents.get(parent))
+    name = parent;
   return name;
 };
 

@@ -11,7 +11,8 @@ export const generator = (seed: number): (() => number) => {
   };
 };
 
-const LARGEST = 64 * 1024;
+/** Bytes of an input. */
+export const LARGEST = 64 * 1024;
 /** Values at which lengths and counts go wrong. */
 const EDGES = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];
 

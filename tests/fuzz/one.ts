@@ -3,8 +3,8 @@
  * A finding (an exception, or more than SLOW_MS) is made short, kept in build/fuzz/findings and ends the run with 1.
  */
 
-import { mkdirSync, writeFileSync } from "node:fs";
-import { generator, mutate, reduce } from "./mutate.ts";
+import { generator, LARGEST, mutate, reduce } from "./mutate.ts";
+import { Desk, keep } from "./patience.ts";
 import { bytesOf, type Target } from "./target.ts";
 import { TARGETS } from "./ts/targets.ts";
 
@@ -42,12 +42,11 @@ const failure = (target: Target, input: Uint8Array): Error | undefined => {
 };
 
 const found = (target: Target, input: Uint8Array, error: Error): never => {
+  watch.terminate();
   const first = error.message.split("\n")[0];
   const fails = (shorter: Uint8Array): boolean => outcome(target, shorter)?.message.split("\n")[0] === first;
   const short = error instanceof Slow ? input : reduce(input, fails);
-  mkdirSync("build/fuzz/findings", { recursive: true });
-  const path = `build/fuzz/findings/${target.name}-${Bun.hash.xxHash32(short).toString(16)}`;
-  writeFileSync(path, short);
+  const path = keep(target.name, short);
   console.error(`${target.name}: FINDING in ${path} (${short.byteLength} bytes)\n${error.stack}`);
   process.exit(1);
 };
@@ -58,6 +57,9 @@ if (target === undefined) {
   console.error(`unknown target ${name} (known: ${TARGETS.map((one) => one.name).join(", ")})`);
   process.exit(2);
 }
+const desk = new Desk(new SharedArrayBuffer(8 + LARGEST));
+const watch = new Worker(new URL("./patience.ts", import.meta.url));
+watch.postMessage({ name, memory: desk.memory });
 const seeds = target.seeds.map(bytesOf);
 const words = target.words.map(bytesOf);
 const pool = [...seeds];
@@ -66,6 +68,7 @@ const end = performance.now() + Number(seconds) * 1000;
 let runs = 0;
 const feed = (input: Uint8Array): void => {
   runs++;
+  desk.put(input);
   const error = failure(target, input);
   if (error !== undefined) found(target, input, error);
 };
@@ -81,5 +84,6 @@ while (performance.now() < end)
       pool[place] = input;
     }
   }
+watch.terminate();
 // As libFuzzer says it.
 console.log(`seed: ${seed}\nnumber_of_executed_units: ${runs}`);

@@ -2,6 +2,7 @@
 
 import type { Target } from "../target.ts";
 import { dissector, pcap } from "./captures.ts";
+import { events } from "./events.ts";
 import { flags } from "./flags.ts";
 import { ktap } from "./ktap.ts";
 import { manifests } from "./manifests.ts";
@@ -25,5 +26,6 @@ export const TARGETS: readonly Target[] = [
   services,
   ktap,
   reports,
+  events,
   text,
 ];
