@@ -1,6 +1,7 @@
 /** The one place that turns an error into text for people: what, where, why, and what to do now. */
 
 import { ProviumError } from "./errors.ts";
+import { shortageOf } from "./shortage.ts";
 
 const indented = (text: string, by = "  "): string => text.replaceAll("\n", `\n${by}`);
 
@@ -24,6 +25,13 @@ const causes = (error: unknown): string[] => {
 /** True for an expected failure; false for a bug of ours. */
 export const isExpected = (error: unknown): error is ProviumError => error instanceof ProviumError;
 
+/** The expected failure that an error is or stands for; undefined: a bug of ours. */
+const expectedOf = (error: unknown): ProviumError | undefined =>
+  isExpected(error) ? error : shortageOf(error);
+
+/** Nothing that could be expected, anywhere. */
+export const isBug = (error: unknown): boolean => expectedOf(error) === undefined;
+
 /**
  * Several lines without a final line break:
  *
@@ -35,13 +43,14 @@ export const isExpected = (error: unknown): error is ProviumError => error insta
  * A bug of ours says so and shows its stack.
  */
 export const renderError = (error: unknown): string => {
-  if (!isExpected(error)) {
+  const expected = expectedOf(error);
+  if (expected === undefined) {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return `this is a bug in provium: ${indented(stack)}`;
   }
-  const lines = [error.message];
-  if (error.where !== undefined) lines.push(`  at: ${indented(error.where, "      ")}`);
-  for (const cause of causes(error)) lines.push(`  because: ${indented(cause, "    ")}`);
-  if (error.hint !== undefined) lines.push(`  try: ${indented(error.hint, "       ")}`);
+  const lines = [expected.message];
+  if (expected.where !== undefined) lines.push(`  at: ${indented(expected.where, "      ")}`);
+  for (const cause of causes(expected)) lines.push(`  because: ${indented(cause, "    ")}`);
+  if (expected.hint !== undefined) lines.push(`  try: ${indented(expected.hint, "       ")}`);
   return lines.join("\n");
 };

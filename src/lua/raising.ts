@@ -1,6 +1,6 @@
 /** Both directions of an error's way: from a JS exception to what Lua raises, and from a Lua error to JS. */
 
-import { isExpected, renderError } from "../errors/render.ts";
+import { isBug, renderError } from "../errors/render.ts";
 import { lauxlib, literal, lua, type Thread, toText } from "./engine.ts";
 import { LuaError } from "./errors.ts";
 import { LuaTable } from "./table.ts";
@@ -110,5 +110,5 @@ const textFor = (error: unknown, frames: readonly Frame[]): string => {
     if (/memory|array (buffer )?(length|size)|too (large|big)/i.test(error.message))
       return "not enough memory";
   }
-  return isExpected(error) ? renderError(error) : `${renderError(error)}\nLua stack:\n${traceback(frames)}`;
+  return isBug(error) ? `${renderError(error)}\nLua stack:\n${traceback(frames)}` : renderError(error);
 };

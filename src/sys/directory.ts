@@ -3,7 +3,16 @@
  * directory. A locked file in it says that the run is alive; the next run removes those of dead runs.
  */
 
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { HostError, SysError } from "../errors/errors.ts";
@@ -59,6 +68,18 @@ export const sweepDeadRuns = (base: string): string[] => {
   return removed;
 };
 
+/** Removes what it can, with one descriptor at a time. What is left is left to the next run. Never fails. */
+const removeByPath = (path: string): void => {
+  try {
+    if (lstatSync(path).isDirectory()) {
+      for (const name of readdirSync(path)) removeByPath(join(path, name));
+      rmdirSync(path);
+    } else unlinkSync(path);
+  } catch {
+    // It is gone, or in the way of what holds it.
+  }
+};
+
 export class RunDirectory {
   private kept: string | undefined;
 
@@ -107,8 +128,13 @@ export class RunDirectory {
       this.lock.close();
       return;
     }
-    // A process of ours that is just ending may add a file while we remove.
-    rmSync(this.path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+    try {
+      // A process of ours that is just ending may add a file while we remove.
+      rmSync(this.path, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+    } catch {
+      // rmSync has a directory open for each level; this process may be out of descriptors.
+      removeByPath(this.path);
+    }
     this.lock.close();
   }
 

@@ -3,6 +3,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -39,6 +40,27 @@ describe("run directories", () => {
     run.close();
     run.close();
     expect(existsSync(run.path)).toBe(false);
+  });
+
+  test("a process that may have but one descriptor more removes its run's directory", () => {
+    const script = `
+      import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+      import { dlopen, ptr } from "bun:ffi";
+      import { RunDirectory } from "${process.cwd()}/src/sys/directory.ts";
+      const run = RunDirectory.open("${base}");
+      mkdirSync(run.make("file-1") + "/a/b/c", { recursive: true });
+      writeFileSync(run.path + "/file-1/a/b/c/d", "");
+      const { setrlimit } = dlopen("libc.so.6", { setrlimit: { args: ["i32", "ptr"], returns: "i32" } }).symbols;
+      const open = new Set(readdirSync("/proc/self/fd").map(Number));
+      let free = 0;
+      while (open.has(free)) free++;
+      const most = BigInt(free + 1);
+      if (setrlimit(7, ptr(BigUint64Array.of(most, most))) !== 0) throw new Error("setrlimit");
+      run.close();
+    `;
+    const { stderr } = Bun.spawnSync([process.execPath, "-e", script]);
+    expect(stderr.toString()).toBe("");
+    expect(readdirSync(base)).toEqual([]);
   });
 
   test("the sweep removes dead runs and leaves live ones", () => {
