@@ -1,11 +1,15 @@
 /** The targets in TypeScript. */
 
 import type { Target } from "../target.ts";
+import { boot } from "./boot.ts";
 import { dissector, pcap } from "./captures.ts";
+import { consoles } from "./console.ts";
 import { events } from "./events.ts";
 import { flags } from "./flags.ts";
+import { json } from "./json.ts";
 import { ktap } from "./ktap.ts";
 import { manifests } from "./manifests.ts";
+import { qmp } from "./qmp.ts";
 import { recording } from "./recording.ts";
 import { reports } from "./reports.ts";
 import { scanner } from "./scanner.ts";
@@ -25,6 +29,10 @@ export const TARGETS: readonly Target[] = [
   wire,
   services,
   ktap,
+  json,
+  consoles,
+  qmp,
+  boot,
   reports,
   events,
   text,
