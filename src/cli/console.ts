@@ -8,9 +8,12 @@ import { suggestion } from "../errors/suggest.ts";
 import type { BootArtefacts } from "../lab/ports.ts";
 import { accelerationOf, SERIAL_CONSOLE } from "../sys/architecture.ts";
 import { RunDirectory, runBase } from "../sys/directory.ts";
+import { Reactor } from "../sys/reactor.ts";
 import { chooseAcceleration } from "../vmm/accel.ts";
-import { BOARDS } from "../vmm/architecture.ts";
+import { BOARDS, machineOption } from "../vmm/architecture.ts";
 import { ramBytes } from "../vmm/arguments.ts";
+import { type Capabilities, EVERYTHING } from "../vmm/capabilities.ts";
+import { askCapabilities } from "../vmm/introspection.ts";
 import { findQemu } from "../vmm/program.ts";
 import { type Accel, accelFromEnvironment, countFlag, readArguments, sizeFlag } from "./arguments.ts";
 import { bootService, guestProfiles } from "./boot.ts";
@@ -57,6 +60,7 @@ export const consoleCommandLine = (
   profile: Profile,
   { kernel, initrd, cmdline }: BootArtefacts,
   machine: { readonly accel: "kvm" | "tcg"; readonly memoryBytes: number; readonly cpus: number },
+  capabilities: Capabilities = EVERYTHING,
 ): string[] => {
   const { architecture } = profile;
   const board = BOARDS[architecture];
@@ -69,7 +73,7 @@ export const consoleCommandLine = (
       "-no-user-config",
       "-no-reboot",
       "-machine",
-      board.machine({ accel: machine.accel, rngSeed: undefined }),
+      machineOption(board, { accel: machine.accel, rngSeed: undefined }, capabilities),
     ],
     ...["-accel", machine.accel],
     ...["-cpu", board.cpu({ accel: machine.accel, rngSeed: undefined, initialTime: undefined })],
@@ -125,11 +129,16 @@ export const consoleCommand = async (raw: readonly string[]): Promise<number> =>
     { profile: name, files: [], disks: false },
     { profiles: { [name]: profile }, accel, transport: "serial" },
   );
-  const command = consoleCommandLine(findQemu(environment, profile.architecture), profile, artefacts, {
+  const qemu = findQemu(environment, profile.architecture);
+  const machine = {
     accel: accelerationOf(profile.architecture, accel),
     memoryBytes: sizeFlag(args, "mem") ?? profile.memoryBytes,
     cpus: countFlag(args, "cpus") ?? profile.cpus,
-  });
+  };
+  const reactor = new Reactor();
+  const enquiry = { env: environment, helper: assets.helper };
+  const capabilities = reactor.run(askCapabilities(qemu, BOARDS[profile.architecture], enquiry, reactor));
+  const command = consoleCommandLine(qemu, profile, artefacts, machine, capabilities);
   if (args.has("print-command")) {
     process.stdout.write(`${command.map(quoted).join(" ")}\n`);
     return EXIT_PASSED;

@@ -3,24 +3,33 @@
 import { assetNames } from "../assets/embedded.ts";
 import { guestAsset } from "../assets/guests.ts";
 import { ARCHITECTURES, type Architecture, HOST_ARCHITECTURE } from "../sys/architecture.ts";
+import { Reactor } from "../sys/reactor.ts";
 import { BOARDS } from "../vmm/architecture.ts";
+import { limits } from "../vmm/capabilities.ts";
+import { askCapabilities } from "../vmm/introspection.ts";
 import { findQemu } from "../vmm/program.ts";
 import { findVirtiofsd } from "../vmm/virtiofsd.ts";
 import type { Finding } from "./finding.ts";
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-const installedQemu = (architecture: Architecture): string => {
+/** What it says of itself: its version, and what it cannot do. */
+const installedQemu = (architecture: Architecture): Pick<Finding, "health" | "found" | "remedy"> => {
   const path = findQemu(process.env, architecture);
   const child = Bun.spawnSync([path, "--version"], { stderr: "ignore" });
-  return `${child.stdout.toString().split("\n")[0]} (${path})`;
+  const found = `${child.stdout.toString().split("\n")[0]} (${path})`;
+  const reactor = new Reactor();
+  const asked = reactor.run(askCapabilities(path, BOARDS[architecture], { env: process.env }, reactor));
+  const lacks = limits(asked);
+  if (lacks.length === 0) return { health: "good", found };
+  return { health: "plain", found, remedy: `it has ${lacks.join(", ")}; a newer one has it all` };
 };
 
 /** QEMU for guests of the host's own architecture. */
 export const ownQemu = (): Finding => {
   const what = "QEMU";
   try {
-    return { what, health: "good", found: installedQemu(HOST_ARCHITECTURE) };
+    return { what, ...installedQemu(HOST_ARCHITECTURE) };
   } catch (error) {
     const { packages, variable } = BOARDS[HOST_ARCHITECTURE];
     const remedy = `${packages}; or set ${variable}; until then only --vmm local runs`;
@@ -34,8 +43,8 @@ export const foreignQemu = (): Finding[] =>
     const what = `QEMU ${architecture}`;
     try {
       const found = installedQemu(architecture);
-      if (guestAsset("agent", architecture) !== undefined) return { what, health: "good", found };
-      return { what, health: "plain", found, remedy: "this executable carries no agent for its guests" };
+      if (guestAsset("agent", architecture) !== undefined) return { what, ...found };
+      return { what, ...found, health: "plain", remedy: "this executable carries no agent for its guests" };
     } catch (error) {
       const remedy = `${BOARDS[architecture].packages}; only profiles with arch = "${architecture}" want it`;
       return { what, health: "plain", found: messageOf(error), remedy };

@@ -8,26 +8,19 @@ import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { join } from "node:path";
 import { HostError, ProviumError } from "../errors/errors.ts";
 import { HOST_ARCHITECTURE } from "../sys/architecture.ts";
-import type { Identity } from "../sys/identity.ts";
-import { closeFd, socketPair } from "../sys/libc.ts";
 import { after, type Op } from "../sys/op.ts";
-import { type Child, spawn } from "../sys/process.ts";
 import { Reactor } from "../sys/reactor.ts";
+import { Enquiry, type EnquiryHost } from "./enquiry.ts";
 import { PROBES } from "./probe-rom.ts";
 import { findQemu } from "./program.ts";
-import { Qmp } from "./qmp.ts";
 
 export type Accelerator = "kvm" | "tcg";
 
-export interface AccelerationHost {
+export interface AccelerationHost extends EnquiryHost {
   /** Where the answer is kept between runs. */
   readonly cacheDir: string;
   /** Changes with each boot of the host: /proc/sys/kernel/random/boot_id. */
   readonly bootId: string;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly helper?: string | undefined;
-  /** Who QEMU runs as, where not as we do: /dev/kvm may be closed to that user. */
-  readonly user?: Identity | undefined;
   /** `/dev/kvm`, unless a test has another. */
   readonly device?: string;
 }
@@ -41,7 +34,6 @@ export interface Acceleration {
 /** The time a virtual CPU has to come back, and QEMU to get ready for it. */
 const RUN_MS = 1_000;
 const START_MS = 10_000;
-const MONITOR_FD = 3;
 const CACHE_PREFIX = "accel-";
 const PROBE = PROBES[HOST_ARCHITECTURE];
 
@@ -109,41 +101,19 @@ const tryKvm = (host: AccelerationHost): string | undefined => {
   const rom = join(host.cacheDir, `probe-${process.pid}.rom`);
   mkdirSync(host.cacheDir, { recursive: true });
   writeFileSync(rom, PROBE.image());
-  const [ours, theirs] = socketPair();
-  const qmp = new Qmp(ours, reactor);
-  let child: Child | undefined;
+  let enquiry: Enquiry | undefined;
   try {
-    child = spawn(
-      {
-        program: findQemu(host.env),
-        args: probeArguments(rom, MONITOR_FD),
-        env: host.env,
-        descriptors: [{ from: theirs, to: MONITOR_FD }],
-        helper: host.helper,
-        ownGroup: true,
-        as: host.user,
-      },
-      reactor,
-    );
-    closeFd(theirs);
-    return reactor.run(verdict(child, qmp));
+    const machine = [...PROBE.machine, "-accel", "kvm", "-cpu", "host", "-m", "16M", "-bios", rom];
+    enquiry = Enquiry.start(findQemu(host.env), machine, host, reactor);
+    return reactor.run(verdict(enquiry));
   } finally {
-    child?.close();
-    if (child === undefined) closeFd(theirs);
-    qmp.close();
+    enquiry?.close();
     rmSync(rom, { force: true });
   }
 };
 
 /** The machine starts stopped, so that the second counts the CPU's time and not QEMU's start. */
-const probeArguments = (rom: string, monitor: number): string[] => [
-  ...["-nodefaults", "-no-user-config", "-display", "none", "-S"],
-  ...PROBE.machine,
-  ...["-accel", "kvm", "-cpu", "host", "-m", "16M", "-bios", rom],
-  ...["-chardev", `socket,id=monitor,fd=${monitor}`, "-mon", "chardev=monitor,mode=control"],
-];
-
-function* verdict(child: Child, qmp: Qmp): Op<string | undefined> {
+function* verdict({ child, qmp }: Enquiry): Op<string | undefined> {
   const deadline = after(START_MS);
   try {
     yield* qmp.open(deadline);

@@ -2,6 +2,7 @@
 
 import type { LaunchSpec } from "../lab/ports.ts";
 import type { Architecture } from "../sys/architecture.ts";
+import type { Capabilities } from "./capabilities.ts";
 import { BRIDGE, type Plug, ROOT_PORTS } from "./plug.ts";
 
 export interface Board {
@@ -9,8 +10,12 @@ export interface Board {
   readonly program: string;
   readonly variable: string;
   readonly packages: string;
-  /** Without RAM, which every board takes alike. */
-  readonly machine: (spec: Pick<LaunchSpec, "accel" | "rngSeed">) => string;
+  /** QEMU's name of the board. */
+  readonly type: string;
+  /** Options of the board that not every QEMU has. Where one is unknown the board is as if it said so. */
+  readonly options: readonly string[];
+  /** The board's options, without RAM, which every board takes alike. */
+  readonly machine: (spec: Pick<LaunchSpec, "accel" | "rngSeed">) => readonly string[];
   readonly cpu: (spec: Pick<LaunchSpec, "accel" | "rngSeed" | "initialTime">) => string;
   /** The serial port on a chardev. */
   readonly serial: (chardev: string) => readonly string[];
@@ -20,16 +25,35 @@ export interface Board {
   readonly goingDownMs: number;
   /** The guest-physical address at which RAM begins. */
   readonly ramBase: number;
-  /** Where devices come and go. */
-  readonly plug: Plug;
+  /** It has ACPI, by which a guest hears of devices that come and go. */
+  readonly acpi: boolean;
 }
+
+/** `-machine`, as far as it is the board's: without the options that this QEMU does not know. */
+export const machineOption = (
+  board: Board,
+  spec: Pick<LaunchSpec, "accel" | "rngSeed">,
+  { unknownOptions }: Pick<Capabilities, "unknownOptions">,
+): string =>
+  [
+    board.type,
+    ...board.machine(spec).filter((word) => !unknownOptions.includes(word.slice(0, word.indexOf("=")))),
+  ].join(",");
+
+/** Where devices come and go. */
+export const plugOf = ({ acpi }: Board, { acpiPlug }: Pick<Capabilities, "acpiPlug">): Plug =>
+  acpi && acpiPlug ? BRIDGE : ROOT_PORTS;
+
+/** Devices of a PC that no test needs. */
+const PC_DEVICES = ["i8042", "hpet", "sata", "smbus", "vmport", "usb", "smm"] as const;
 
 const X86: Board = {
   program: "qemu-system-x86_64",
   variable: "PROVIUM_QEMU",
   packages: "Debian, Ubuntu: apt install qemu-system-x86; Fedora: dnf install qemu-system-x86-core",
-  // Without the devices of a PC that no test needs.
-  machine: () => "q35,i8042=off,hpet=off,sata=off,smbus=off,vmport=off,usb=off,smm=off",
+  type: "q35",
+  options: PC_DEVICES,
+  machine: () => PC_DEVICES.map((name) => `${name}=off`),
   cpu: ({ accel, rngSeed, initialTime }) => {
     const words =
       // The emulator pays for "fast string" instructions with slow single steps; a guest without them boots sooner.
@@ -43,21 +67,21 @@ const X86: Board = {
   panic: ["-device", "pvpanic"],
   goingDownMs: 100,
   ramBase: 0,
-  plug: BRIDGE,
+  acpi: true,
 };
 
 const ARM64: Board = {
   program: "qemu-system-aarch64",
   variable: "PROVIUM_QEMU_AARCH64",
   packages: "Debian, Ubuntu: apt install qemu-system-arm; Fedora: dnf install qemu-system-aarch64-core",
-  machine: ({ accel, rngSeed }) =>
-    [
-      "virt",
-      // Version 2 ends at 8 CPUs.
-      `gic-version=${accel === "kvm" ? "host" : "3"}`,
-      // Else the device tree brings a seed of its own.
-      ...(rngSeed === undefined ? [] : ["dtb-randomness=off"]),
-    ].join(","),
+  type: "virt",
+  options: ["dtb-randomness"],
+  machine: ({ accel, rngSeed }) => [
+    // Version 2 ends at 8 CPUs.
+    `gic-version=${accel === "kvm" ? "host" : "3"}`,
+    // Else the device tree brings a seed of its own.
+    ...(rngSeed === undefined ? [] : ["dtb-randomness=off"]),
+  ],
   cpu: ({ accel, rngSeed }) => {
     if (accel === "kvm") return "host";
     // `max` has a generator that nothing turns off. Its pointer authentication is slow to emulate as the
@@ -71,7 +95,7 @@ const ARM64: Board = {
   goingDownMs: 10_000,
   // Below are flash, interrupt controller and windows of devices.
   ramBase: 2 ** 30,
-  plug: ROOT_PORTS,
+  acpi: false,
 };
 
 export const BOARDS: Readonly<Record<Architecture, Board>> = { x86_64: X86, aarch64: ARM64 };

@@ -9,11 +9,13 @@
 import { createHash } from "node:crypto";
 import { SERIAL_PORT_NAME } from "../guest/messages.ts";
 import type { DiskLink, LaunchSpec } from "../lab/ports.ts";
-import { BOARDS } from "./architecture.ts";
+import { BOARDS, machineOption, plugOf } from "./architecture.ts";
+import type { Capabilities } from "./capabilities.ts";
 import { disk, FIRST_WIRE, format, wire } from "./disks.ts";
 import { MAILBOX_BYTES, MAILBOX_PORT } from "./mailbox.ts";
 import { netdev, nic } from "./nics.ts";
 import type { Plug } from "./plug.ts";
+import type { JsonObject } from "./qmp.ts";
 import { imageFormat, rootDiskArguments } from "./root-disk.ts";
 import { rootTreeArguments } from "./root-tree.ts";
 
@@ -39,7 +41,7 @@ export interface Descriptors {
   readonly disks?: readonly number[] | undefined;
   /** The connection to virtiofsd. */
   readonly tree?: number | undefined;
-  /** The saved devices of the snapshot that the machine goes on from. */
+  /** Brings the saved devices of the snapshot that the machine goes on from. */
   readonly devices?: number | undefined;
 }
 
@@ -48,12 +50,6 @@ export interface Files {
   readonly serial0: string;
   readonly hvc0: string;
   readonly mailbox: string;
-}
-
-/** What this build of QEMU can do. */
-export interface Capabilities {
-  /** seccomp filters are compiled in. */
-  readonly sandbox: boolean;
 }
 
 /** Device ids of QEMU; also what QMP events name. */
@@ -65,6 +61,15 @@ const SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecont
 
 /** A value inside one of QEMU's comma-separated options. */
 const escaped = (value: string): string => value.replaceAll(",", ",,");
+
+/** What the monitor takes as an object, as an option: older QEMUs take no JSON for devices and networks. */
+const keyed = (properties: JsonObject): string =>
+  Object.entries(properties)
+    .map(
+      ([key, value]) =>
+        `${key}=${typeof value === "boolean" ? (value ? "on" : "off") : escaped(String(value))}`,
+    )
+    .join(",");
 
 /** `-rtc base=` in UTC, whole seconds. */
 const clockBase = ({ initialTime, deterministic }: LaunchSpec): string => {
@@ -132,7 +137,7 @@ const incoming = (fd: number | undefined): string[] =>
 const diskArguments = (link: DiskLink, plug: Plug, descriptor: number | undefined): string[] => [
   ...["-blockdev", JSON.stringify(wire(link, FIRST_WIRE, String(descriptor)))],
   ...["-blockdev", JSON.stringify(format(link, FIRST_WIRE))],
-  ...["-device", JSON.stringify(disk(link, plug))],
+  ...["-device", keyed(disk(link, plug))],
 ];
 
 /** A console that is written to a file: the pace of a reader must not be felt. */
@@ -181,49 +186,54 @@ export const qemuArguments = (
   /** RAM of the snapshot that the machine goes on from. */
   ramFile?: string,
   files?: Files,
-): string[] => [
-  ...["-name", `guest=${escaped(spec.name)}`],
-  ...["-nodefaults", "-no-user-config", "-display", "none"],
-  ...(capabilities.sandbox ? ["-sandbox", SANDBOX] : []),
-  ...[
-    "-machine",
-    `${BOARDS[spec.architecture].machine(spec)},memory-backend=ram${ramFile === undefined ? "" : ",suppress-vmdesc=on"}`,
-  ],
-  ...["-accel", spec.accel, "-cpu", BOARDS[spec.architecture].cpu(spec), "-smp", String(spec.cpus)],
-  ...memory(spec, ramFile),
-  ...incoming(descriptors.devices),
-  ...["-rtc", clockBase(spec)],
-  ...["-uuid", machineId(spec.name)],
-  ...(files === undefined ? [] : counted(spec, files.mailbox, descriptors.mailbox)),
-  // A guest that restarts by itself ends QEMU, and one that panics stops: both are told by QMP first.
-  ...["-action", "reboot=shutdown,shutdown=poweroff,panic=pause"],
-  ...socket("monitor", descriptors.monitor),
-  ...["-mon", "chardev=monitor,mode=control"],
-  ...(files === undefined ? socket("serial0", descriptors.serial as number) : file("serial0", files.serial0)),
-  ...BOARDS[spec.architecture].serial("serial0"),
-  // Left to itself the device has 31 ports, and the guest's driver sets up queues for each before the first works.
-  // Without ioeventfd a kick is served where it happens instead of in another thread: bulk data into the guest goes
-  // 1.7 times as fast, a call takes four fifths of the time (tests/bench/channel).
-  ...[
-    "-device",
-    "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on,max_ports=2,ioeventfd=off",
-  ],
-  ...(files === undefined ? pipes("hvc0", descriptors.hypervisor as string) : file("hvc0", files.hvc0)),
-  ...["-device", "virtconsole,bus=serial.0,nr=0,chardev=hvc0"],
-  ...agentChannel(descriptors),
-  ...entropy(descriptors.entropy, spec.hardwareRng === true && !spec.deterministic),
-  ...BOARDS[spec.architecture].panic,
-  ...BOARDS[spec.architecture].plug.devices,
-  ...spec.disks.flatMap((link, index) =>
-    diskArguments(link, BOARDS[spec.architecture].plug, descriptors.disks?.[index]),
-  ),
-  ...(spec.rootDisk === undefined ? [] : rootDiskArguments(spec.rootDisk, imageFormat(spec.rootDisk.path))),
-  ...(spec.rootTree === undefined ? [] : rootTreeArguments(spec.rootTree, descriptors.tree)),
-  ...(spec.nics ?? []).flatMap((one, index) => [
-    ...["-netdev", JSON.stringify(netdev(one.id, one.wire.kind, String(descriptors.nics?.[index])))],
-    ...["-device", JSON.stringify(nic(one, BOARDS[spec.architecture].plug))],
-  ]),
-  ...(spec.kernel === undefined ? [] : ["-kernel", spec.kernel, "-append", spec.cmdline]),
-  ...(spec.initrd === undefined ? [] : ["-initrd", spec.initrd]),
-  ...spec.qemuArgs,
-];
+): string[] => {
+  const board = BOARDS[spec.architecture];
+  const plug = plugOf(board, capabilities);
+  return [
+    ...["-name", `guest=${escaped(spec.name)}`],
+    ...["-nodefaults", "-no-user-config", "-display", "none"],
+    ...(capabilities.sandbox ? ["-sandbox", SANDBOX] : []),
+    ...[
+      "-machine",
+      `${machineOption(board, spec, capabilities)},memory-backend=ram${ramFile === undefined ? "" : ",suppress-vmdesc=on"}`,
+    ],
+    ...["-accel", spec.accel, "-cpu", board.cpu(spec), "-smp", String(spec.cpus)],
+    ...memory(spec, ramFile),
+    ...incoming(descriptors.devices),
+    ...["-rtc", clockBase(spec)],
+    ...["-uuid", machineId(spec.name)],
+    ...(files === undefined ? [] : counted(spec, files.mailbox, descriptors.mailbox)),
+    // A guest that restarts by itself ends QEMU, and one that panics stops: both are told by QMP first.
+    // One that takes no such orders goes on after a restart, and machine.ts ends it.
+    ...(capabilities.actions ? ["-action", "reboot=shutdown,shutdown=poweroff,panic=pause"] : []),
+    ...socket("monitor", descriptors.monitor),
+    ...["-qmp", "chardev:monitor"],
+    ...(files === undefined
+      ? socket("serial0", descriptors.serial as number)
+      : file("serial0", files.serial0)),
+    ...board.serial("serial0"),
+    // Left to itself the device has 31 ports, and the guest's driver sets up queues for each before the first works.
+    // Without ioeventfd a kick is served where it happens instead of in another thread: bulk data into the guest goes
+    // 1.7 times as fast, a call takes four fifths of the time (tests/bench/channel).
+    ...[
+      "-device",
+      "virtio-serial-pci,id=serial,bus=pcie.0,addr=0x2,disable-legacy=on,max_ports=2,ioeventfd=off",
+    ],
+    ...(files === undefined ? pipes("hvc0", descriptors.hypervisor as string) : file("hvc0", files.hvc0)),
+    ...["-device", "virtconsole,bus=serial.0,nr=0,chardev=hvc0"],
+    ...agentChannel(descriptors),
+    ...entropy(descriptors.entropy, spec.hardwareRng === true && !spec.deterministic),
+    ...board.panic,
+    ...plug.devices,
+    ...spec.disks.flatMap((link, index) => diskArguments(link, plug, descriptors.disks?.[index])),
+    ...(spec.rootDisk === undefined ? [] : rootDiskArguments(spec.rootDisk, imageFormat(spec.rootDisk.path))),
+    ...(spec.rootTree === undefined ? [] : rootTreeArguments(spec.rootTree, descriptors.tree)),
+    ...(spec.nics ?? []).flatMap((one, index) => [
+      ...["-netdev", keyed(netdev(one.id, one.wire.kind, String(descriptors.nics?.[index])))],
+      ...["-device", keyed(nic(one, plug))],
+    ]),
+    ...(spec.kernel === undefined ? [] : ["-kernel", spec.kernel, "-append", spec.cmdline]),
+    ...(spec.initrd === undefined ? [] : ["-initrd", spec.initrd]),
+    ...spec.qemuArgs,
+  ];
+};

@@ -7,7 +7,7 @@
 import type { Channel, ChannelListener } from "../channel/channel.ts";
 import { openSerial } from "../channel/serial.ts";
 import { connectVsock } from "../channel/vsock.ts";
-import { ProviumError, TimeoutError } from "../errors/errors.ts";
+import { HostError, ProviumError, TimeoutError } from "../errors/errors.ts";
 import { AGENT_PORT, SERIAL_PORT_NAME } from "../guest/messages.ts";
 import type { DiskLink, LaunchSpec, Machine, MachineImage, NicSpec } from "../lab/ports.ts";
 import { cpuMsOf } from "../sys/cpu-time.ts";
@@ -16,13 +16,16 @@ import { after, type Deadline, type Op, until } from "../sys/op.ts";
 import { type Child, exitText, type ProcessExit } from "../sys/process.ts";
 import type { Reactor } from "../sys/reactor.ts";
 import { Timer } from "../sys/timer.ts";
-import { BOARDS, type Board } from "./architecture.ts";
+import { BOARDS, type Board, plugOf } from "./architecture.ts";
 import { AGENT_DEVICE } from "./arguments.ts";
+import type { Capabilities } from "./capabilities.ts";
 import type { MachineConsole } from "./console.ts";
+import type { DeviceFeed } from "./device-feed.ts";
 import { disk, diskDevice, diskNode, FIRST_WIRE, format, wire, wireNode } from "./disks.ts";
 import type { EntropyServer } from "./entropy.ts";
 import { Mailbox } from "./mailbox.ts";
 import { netdev, nic, nicDevice, nicWire } from "./nics.ts";
+import type { Plug } from "./plug.ts";
 import type { JsonObject, Qmp, QmpEvent } from "./qmp.ts";
 import { saveMachine } from "./save.ts";
 import type { TreeServer } from "./virtiofsd.ts";
@@ -37,6 +40,7 @@ const START_MS = 60_000;
 /** What a launch has put together; the machine takes all of it over. */
 export interface MachineParts {
   readonly spec: LaunchSpec;
+  readonly capabilities: Capabilities;
   readonly child: Child;
   readonly qmp: Qmp;
   readonly console: MachineConsole;
@@ -46,6 +50,8 @@ export interface MachineParts {
   readonly entropy: EntropyServer | undefined;
   /** The RAM of the snapshot that it goes on from: what is saved later builds on it, also when the file has been removed. */
   readonly base: number | undefined;
+  /** Brings it the devices of that snapshot. */
+  readonly feed: DeviceFeed | undefined;
   /** Serves the guest's root. */
   readonly tree: TreeServer | undefined;
 }
@@ -58,6 +64,7 @@ export class QemuMachine implements Machine {
   death: Error | undefined;
   private readonly mailbox: Mailbox | undefined;
   private readonly board: Board;
+  private readonly plug: Plug;
   private readonly listeners: ((reason: Error) => void)[] = [];
   /** The guest has the agent's port open. */
   private agentOpen = false;
@@ -87,6 +94,7 @@ export class QemuMachine implements Machine {
   constructor(private readonly parts: MachineParts) {
     this.mailbox = parts.agent instanceof Mailbox ? parts.agent : undefined;
     this.board = BOARDS[parts.spec.architecture];
+    this.plug = plugOf(this.board, parts.capabilities);
     this.transport = this.mailbox !== undefined ? "mailbox" : "fd" in parts.agent ? "serial" : "vsock";
     this.cid = "cid" in parts.agent ? parts.agent.cid : undefined;
     this.pid = parts.child.pid;
@@ -175,7 +183,7 @@ export class QemuMachine implements Machine {
     // A restart from inside ends QEMU. Not until the agent is back: the firmware itself restarts once more.
     this.resetting = true;
     this.restarted = false;
-    yield* this.command("set-action", { reboot: "reset" });
+    if (this.parts.capabilities.actions) yield* this.command("set-action", { reboot: "reset" });
     yield* this.command("system_reset");
     yield* until(() => this.restarted || this.death !== undefined, after(COMMAND_MS));
     this.agentOpen = false;
@@ -193,7 +201,7 @@ export class QemuMachine implements Machine {
       throw error;
     }
     try {
-      yield* this.command("device_add", nic(spec, this.board.plug));
+      yield* this.command("device_add", nic(spec, this.plug));
       if (!spec.up) yield* this.setLink(spec.id, false);
     } catch (error) {
       qmp.post("netdev_del", { id: wire });
@@ -205,7 +213,7 @@ export class QemuMachine implements Machine {
     const device = nicDevice(id);
     yield* this.command("device_del", { id: device });
     const gone = (): boolean => this.unplugged.has(device) || this.death !== undefined || this.closed;
-    yield* until(gone, after(this.board.plug.letGoMs));
+    yield* until(gone, after(this.plug.letGoMs));
     yield* this.command("netdev_del", { id: nicWire(id) });
     return this.unplugged.delete(device);
   }
@@ -220,7 +228,7 @@ export class QemuMachine implements Machine {
     yield* this.addWire(link, FIRST_WIRE);
     try {
       yield* this.command("blockdev-add", format(link, FIRST_WIRE));
-      yield* this.command("device_add", disk(link, this.board.plug));
+      yield* this.command("device_add", disk(link, this.plug));
     } catch (error) {
       this.parts.qmp.post("blockdev-del", { "node-name": diskNode(link.id) });
       this.parts.qmp.post("blockdev-del", { "node-name": wireNode(link.id, FIRST_WIRE) });
@@ -233,18 +241,22 @@ export class QemuMachine implements Machine {
     this.kept.delete(device);
     yield* this.command("device_del", { id: device });
     const answered = (): boolean => this.unplugged.has(device) || this.kept.has(device) || this.closed;
-    yield* until(() => answered() || this.death !== undefined, after(this.board.plug.letGoMs));
+    yield* until(() => answered() || this.death !== undefined, after(this.plug.letGoMs));
     if (this.death !== undefined) throw this.death;
     if (!this.unplugged.delete(device))
       return this.kept.has(device)
         ? "the guest refuses to let go of it"
-        : `the guest did not answer within ${this.board.plug.letGoMs / 1000} s`;
+        : `the guest did not answer within ${this.plug.letGoMs / 1000} s`;
     yield* this.command("blockdev-del", { "node-name": diskNode(id) });
     yield* this.command("blockdev-del", { "node-name": wireNode(id, this.wires.get(id) ?? FIRST_WIRE) });
     return undefined;
   }
 
   *resizeDisk(link: DiskLink, sizeBytes: number): Op<void> {
+    if (!this.parts.capabilities.reopen)
+      throw new HostError(`QEMU ${this.parts.qmp.version} cannot resize a disk while its machine runs`, {
+        hint: "detach the disk, resize it and attach it again; or take a QEMU with `blockdev-reopen`",
+      });
     const before = this.wires.get(link.id) ?? FIRST_WIRE;
     const now = before + 1;
     yield* this.addWire(link, now);
@@ -274,6 +286,7 @@ export class QemuMachine implements Machine {
     this.parts.child.close();
     this.parts.qmp.close();
     this.parts.console.close();
+    this.parts.feed?.close();
     this.parts.entropy?.close();
     this.parts.tree?.close();
     this.mailbox?.close();
@@ -314,13 +327,20 @@ export class QemuMachine implements Machine {
       this.console.drain();
       this.panic ??= "its pvpanic device was written";
       this.die();
-    } else if (event.name === "SHUTDOWN") this.shutdownReason = String(data.reason ?? "");
-    else if (event.name === "RESET") this.restarted = true;
+    } else if (event.name === "SHUTDOWN") this.shutdownReason ??= String(data.reason ?? "");
+    else if (event.name === "RESET") this.hasRestarted(data);
     else if (event.name === "DEVICE_DELETED" && typeof data.device === "string")
       this.unplugged.add(data.device);
     else if (event.name === "DEVICE_UNPLUG_GUEST_ERROR" && typeof data.device === "string")
       this.kept.add(data.device);
     else if (event.name === "RESUME") this.incoming = false;
+  }
+
+  private hasRestarted({ guest }: JsonObject): void {
+    this.restarted = true;
+    if (this.parts.capabilities.actions || this.resetting || guest !== true) return;
+    this.shutdownReason = "guest-reset";
+    this.parts.qmp.post("quit", {});
   }
 
   private portChanged(open: boolean): void {
@@ -335,7 +355,7 @@ export class QemuMachine implements Machine {
     this.agentSeen = true;
     if (!this.resetting) return;
     this.resetting = false;
-    this.parts.qmp.post("set-action", { reboot: "shutdown" });
+    if (this.parts.capabilities.actions) this.parts.qmp.post("set-action", { reboot: "shutdown" });
   }
 
   private exited(exit: ProcessExit): void {

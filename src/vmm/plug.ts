@@ -1,5 +1,8 @@
 /** The places of a machine for whatever is plugged in or out, numbered from 1 to 31. */
 
+/** What turns ACPI hot-plug behind bridges on and off, on a PC of Intel's later chipset. */
+export const ACPI_PLUG = { device: "ICH9-LPC", property: "acpi-pci-hotplug-with-bridge-support" } as const;
+
 export interface Plug {
   /** QEMU's arguments for the places. */
   readonly devices: readonly string[];
@@ -18,7 +21,11 @@ const PORTS_IN_A_SLOT = 8;
  * tells the guest. A guest lets go within tens of milliseconds, seconds when it is busy and emulated.
  */
 export const BRIDGE: Plug = {
-  devices: ["-device", "pcie-pci-bridge,id=plug,bus=pcie.0,addr=0x5"],
+  devices: [
+    // It is on wherever a QEMU has it; one that does not have it must say so.
+    ...["-global", `${ACPI_PLUG.device}.${ACPI_PLUG.property}=on`],
+    ...["-device", "pcie-pci-bridge,id=plug,bus=pcie.0,addr=0x5"],
+  ],
   place: (slot) => ({ bus: "plug", addr: slot.toString(16) }),
   letGoMs: 10_000,
 };
@@ -26,7 +33,7 @@ export const BRIDGE: Plug = {
 const port = (slot: number): string => `plug${slot}`;
 
 /**
- * A PCIe root port for each: what a board without ACPI has, because a port tells the guest by itself (Linux: pciehp).
+ * A PCIe root port for each: where there is no ACPI to tell the guest, because a port tells it by itself (Linux: pciehp).
  * Eight share a slot of the root bus. No device of ours has I/O ports, and windows for them would not all fit.
  * A guest that is asked to let go waits five seconds for a second thought.
  */

@@ -4,10 +4,11 @@
  * console have names, in the machine's own directory.
  */
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { SEND_BUFFER_BYTES } from "../channel/stream.ts";
-import { HostError } from "../errors/errors.ts";
+import { HostError, ProviumError } from "../errors/errors.ts";
 import type { LaunchSpec, Machine, Vmm } from "../lab/ports.ts";
 import { SERIAL_CONSOLE } from "../sys/architecture.ts";
 import { openFifo } from "../sys/fifo.ts";
@@ -16,13 +17,17 @@ import { closeFd, dupFd, socketPair } from "../sys/libc.ts";
 import { after, type Deadline, type Op } from "../sys/op.ts";
 import { type Child, exitText, spawn } from "../sys/process.ts";
 import type { Reactor } from "../sys/reactor.ts";
+import { BOARDS } from "./architecture.ts";
 import { type Descriptors, type Files, qemuArguments } from "./arguments.ts";
+import { type Capabilities, EVERYTHING, refuseWhatCannotBe } from "./capabilities.ts";
 import { reserveCid } from "./cid.ts";
 import { consoleDevice, type Ends, MachineConsole } from "./console.ts";
+import { DeviceFeed } from "./device-feed.ts";
 import { EntropyServer } from "./entropy.ts";
 import { writeFirmware } from "./guest-memory.ts";
 import { handOver } from "./handing.ts";
 import { checkImage } from "./image.ts";
+import { askCapabilities } from "./introspection.ts";
 import { QemuMachine } from "./machine.ts";
 import { type Gate, Mailbox } from "./mailbox.ts";
 import { findQemu } from "./program.ts";
@@ -138,8 +143,8 @@ const filesOf = (directory: string): Files => ({
 /** The VMM that `--vmm qemu` names. Nothing is started or looked for before the first launch. */
 export class QemuVmm implements Vmm {
   readonly kind = "qemu";
-  /** Until a build without seccomp says otherwise. */
-  private sandbox = true;
+  /** What each program has told of itself; one that has not been asked is taken to do everything. */
+  private readonly asked = new Map<string, Capabilities>();
 
   constructor(private readonly host: QemuHost) {}
 
@@ -148,16 +153,36 @@ export class QemuVmm implements Vmm {
     checkImage("kernel", spec.kernel);
     checkImage("initrd", spec.initrd);
     mkdirSync(spec.directory, { recursive: true, mode: 0o700 });
+    const asked = this.asked.get(program);
     try {
-      return yield* this.start(program, spec, deadline);
+      return yield* this.start(program, spec, asked ?? EVERYTHING, deadline);
     } catch (error) {
-      if (!(error instanceof NoSandboxError)) throw error;
-      this.sandbox = false;
-      return yield* this.start(program, spec, deadline);
+      if (asked !== undefined || !(error instanceof EndedAtOnce)) throw error;
+      const capabilities = yield* this.ask(program, spec);
+      if (isDeepStrictEqual(capabilities, EVERYTHING)) throw error;
+      return yield* this.start(program, spec, capabilities, deadline);
     }
   }
 
-  private *start(program: string, spec: LaunchSpec, deadline: Deadline): Op<Machine> {
+  /** Asks a QEMU that has refused to start what it can do. One that does not answer is taken at its first word. */
+  private *ask(program: string, { architecture }: LaunchSpec): Op<Capabilities> {
+    let found = EVERYTHING;
+    try {
+      found = yield* askCapabilities(program, BOARDS[architecture], this.host, this.host.reactor);
+    } catch (error) {
+      if (!(error instanceof ProviumError)) throw error;
+    }
+    this.asked.set(program, found);
+    return found;
+  }
+
+  private *start(
+    program: string,
+    spec: LaunchSpec,
+    capabilities: Capabilities,
+    deadline: Deadline,
+  ): Op<Machine> {
+    refuseWhatCannotBe(spec, capabilities);
     const { reactor } = this.host;
     const { saved } = spec;
     const wiring = new Wiring();
@@ -178,10 +203,16 @@ export class QemuVmm implements Vmm {
           : undefined;
       if (tree !== undefined) release.push(() => tree.close());
       const base = saved && wiring.keep(openSaved(saved.directory, RAM_FILE));
+      const devices = saved && wiring.keep(openSaved(saved.directory, DEVICES_FILE));
+      const feeding = saved && wiring.pair(SEND_BUFFER_BYTES);
       let console: MachineConsole | undefined;
       const box =
         files === undefined ? undefined : wiring.mailbox(files.mailbox, reactor, () => console?.drain());
-      if (box !== undefined) release.push(() => box.mailbox.close());
+      if (box !== undefined)
+        release.push(() => {
+          box.mailbox.close();
+          rmSync((files as Files).mailbox, { force: true });
+        });
       const opened = {
         spec,
         ram: saved && join(saved.directory, RAM_FILE),
@@ -201,7 +232,7 @@ export class QemuVmm implements Vmm {
         nics: spec.nics?.map(({ wire }) => wiring.lend(wire.fd)),
         disks: spec.disks.map(({ fd }) => wiring.lend(fd)),
         tree: tree && wiring.give(tree.take()),
-        devices: saved && wiring.give(openSaved(saved.directory, DEVICES_FILE)),
+        devices: feeding?.number,
       };
       let machine: QemuMachine | undefined;
       const consoles = new MachineConsole(
@@ -222,7 +253,7 @@ export class QemuVmm implements Vmm {
       const child = spawn(
         {
           program,
-          args: qemuArguments(given.spec, descriptors, { sandbox: this.sandbox }, given.ram, given.files),
+          args: qemuArguments(given.spec, descriptors, capabilities, given.ram, given.files),
           env: this.host.env,
           descriptors: wiring.map,
           helper: this.host.helper,
@@ -236,6 +267,11 @@ export class QemuVmm implements Vmm {
       wiring.started();
       const qmp = new Qmp(wiring.taken(monitor.ours), reactor);
       release.push(() => qmp.close());
+      const feed =
+        devices === undefined || feeding === undefined
+          ? undefined
+          : new DeviceFeed(wiring.taken(devices), wiring.taken(feeding.ours), reactor);
+      if (feed !== undefined) release.push(() => feed.close());
       const entropy =
         seeded === undefined
           ? undefined
@@ -248,6 +284,7 @@ export class QemuVmm implements Vmm {
       if (entropy !== undefined) release.push(() => entropy.close());
       machine = new QemuMachine({
         spec,
+        capabilities,
         child,
         qmp,
         console: consoles,
@@ -257,6 +294,7 @@ export class QemuVmm implements Vmm {
           (agent === undefined ? { cid: vsock?.cid as number } : { fd: wiring.taken(agent.ours) }),
         entropy,
         base: base === undefined ? undefined : wiring.taken(base),
+        feed,
         tree,
       });
       const started = machine;
@@ -299,8 +337,7 @@ export class QemuVmm implements Vmm {
     if (exit === undefined) return error;
     const said = child.output().trim();
     const { user } = this.host;
-    if (this.sandbox && /sandbox|seccomp/i.test(said)) return new NoSandboxError(said);
-    return new HostError(
+    return new EndedAtOnce(
       `QEMU ended at once with ${exitText(exit)}: ${said === "" ? "it said nothing" : said}`,
       {
         where: program,
@@ -311,5 +348,5 @@ export class QemuVmm implements Vmm {
   }
 }
 
-/** This build of QEMU has no seccomp filters. */
-class NoSandboxError extends HostError {}
+/** QEMU has not come so far that it could be spoken to. */
+class EndedAtOnce extends HostError {}

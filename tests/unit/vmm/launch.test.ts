@@ -18,6 +18,7 @@ import { Reactor } from "../../../src/sys/reactor.ts";
 import { AGENT_DEVICE } from "../../../src/vmm/arguments.ts";
 import { findQemu } from "../../../src/vmm/program.ts";
 import { QemuVmm } from "../../../src/vmm/qemu.ts";
+import { GREET, tells } from "./telling.ts";
 
 const LONG = 20_000;
 const directory = mkdtempSync(join(tmpdir(), "provium-launch-"));
@@ -27,7 +28,6 @@ writeFileSync(kernel, "\x7fELF and more");
 const openDescriptors = (): number => readdirSync("/proc/self/fd").length;
 
 /** Lines of a shell script that plays QEMU; descriptor 3 is the monitor, 4 ttyS0. */
-const GREET = `echo '{"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}}}}' >&3`;
 const ANSWER = `read -r line <&3; echo '{"return": {}, "id": 1}' >&3`;
 let scripts = 0;
 const qemu = (...lines: string[]): Record<string, string> => {
@@ -97,16 +97,32 @@ test("a QEMU whose monitor stays silent fails the launch at the deadline", () =>
   expect(openDescriptors()).toBe(before);
 });
 
-test("a build without seccomp is started again without its sandbox", () => {
+test("a QEMU that refuses to start is asked what it can do, once, and started as it can be", () => {
   const env = qemu(
+    'echo "$@" >> $0.starts',
+    tells({ options: ["action"], commands: [], board: ["hpet"], lpc: [] }),
     `case "$*" in *-sandbox*) echo 'qemu: -sandbox on: seccomp support is disabled' >&2; exit 1;; esac`,
     GREET,
     ANSWER,
     "exec sleep 1000",
   );
-  const { machine } = launch(env);
-  expect(readFileSync(`${env.PROVIUM_QEMU}.args`, "utf8")).not.toContain("-sandbox");
-  machine.close();
+  const reactor = new Reactor();
+  const vmm = new QemuVmm({ reactor, env });
+  for (let i = 0; i < 2; i++) reactor.run(vmm.launch(spec(), after(LONG))).close();
+  const starts = readFileSync(`${env.PROVIUM_QEMU}.starts`, "utf8").trimEnd().split("\n");
+  expect(starts.map((args) => [args.includes("-machine none"), args.includes("-sandbox")])).toEqual([
+    [false, true],
+    [true, false],
+    [false, false],
+    [false, false],
+  ]);
+  expect(starts[2]).toContain("-machine q35,hpet=off,memory-backend=ram");
+});
+
+test("a QEMU that tells nothing about itself is taken at its first word", () => {
+  const env = qemu('echo "$@" >> $0.starts', "exit 1");
+  expect(() => launch(env)).toThrow("QEMU ended at once with exit status 1: it said nothing");
+  expect(readFileSync(`${env.PROVIUM_QEMU}.starts`, "utf8").trimEnd().split("\n")).toHaveLength(2);
 });
 
 test("missing and wrong kernels are told apart before QEMU starts", () => {

@@ -153,7 +153,7 @@ test("QEMU itself takes descriptors by name and by set, several at once", () => 
       program: qemu,
       args: [
         ...["-nodefaults", "-no-user-config", "-display", "none", "-machine", "none"],
-        ...["-chardev", "socket,id=m,fd=3", "-mon", "chardev=m,mode=control"],
+        ...["-chardev", "socket,id=m,fd=3", "-qmp", "chardev:m"],
       ],
       env: process.env,
       descriptors: [{ from: theirs, to: 3 }],
