@@ -109,11 +109,13 @@ const leftovers = async (
     alive = lane.alive();
     return alive.length === 0;
   }, GONE_MS);
+  const swept = ending === "run" ? [] : lane.files();
   const again = (ending === "run" || cell.phase === "build") && alive.length === 0;
   const next = again ? await nextRun(cell, lane, events.some(isBuilt)) : [];
   const listed = join(lane.project, "left");
   const small = existsSync(listed) ? readFileSync(listed, "utf8").trim() : "";
-  return [...next, ...alive, ...lane.files(), ...(small === "" ? [] : [`temporary ${small}`])];
+  const files = new Set([...swept, ...lane.files()]);
+  return [...next, ...alive, ...files, ...(small === "" ? [] : [`temporary ${small}`])];
 };
 
 /** How often a cell is tried whose phase is over before the fault can come. */

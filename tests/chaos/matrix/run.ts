@@ -8,7 +8,7 @@ import { runCell } from "./cell.ts";
 import { figures } from "./figures.ts";
 import { Lane } from "./lane.ts";
 import { buildPreload } from "./preload.ts";
-import { Results } from "./results.ts";
+import { Results, type Verdict } from "./results.ts";
 import { CELLS, nameOf } from "./table.ts";
 
 const LANES = Number(process.env.LANES ?? 3);
@@ -20,7 +20,11 @@ const cells = CELLS.filter(
 
 mkdirSync("build/chaos", { recursive: true });
 const preload = buildPreload();
-const queue = [...cells];
+/** What is known least comes first. */
+const ORDER: readonly Verdict[] = ["never", "FAIL", "miss", "ok"];
+const queue = cells.toSorted((a, b) => ORDER.indexOf(results.verdict(a)) - ORDER.indexOf(results.verdict(b)));
+// Asked to end, it finishes the cells that are under way.
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => queue.splice(0));
 
 const work = async (): Promise<void> => {
   using lane = new Lane();
