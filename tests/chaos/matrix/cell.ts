@@ -2,12 +2,13 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readRecording } from "../../../src/events/recording.ts";
 import type { ProviumEvent } from "../../../src/events/types.ts";
 import { orderProblems } from "../../events/order.ts";
+import { eventsAt, leftovers } from "./aftermath.ts";
 import { type Scene, STOP_MS } from "./faults.ts";
 import { NEVER_CAME } from "./guest-faults.ts";
-import { argumentsOf, commandOf, EXECUTABLE } from "./invocation.ts";
+import { commandOf } from "./invocation.ts";
+import { childrenOf } from "./kernel.ts";
 import type { Lane } from "./lane.ts";
 import { Reader } from "./reader.ts";
 import { DONE, filesOf, GO, MARK } from "./scenario.ts";
@@ -17,8 +18,6 @@ import { until } from "./until.ts";
 
 /** A run that is not over by then hangs. Emulated machines on a busy host are slow; the deadlines of calls are far below. */
 const LIMIT_MS = 240_000;
-/** By when everything is gone after the end of the run. */
-const GONE_MS = 10_000;
 const MISSED = "the process was not there when the phase began";
 
 export interface Result {
@@ -62,62 +61,6 @@ const ruleProblems = (ends: Ends, ending: Ending, text: string): string[] => {
   return problems;
 };
 
-const eventsAt = (path: string): { events: ProviumEvent[]; whole: boolean } => {
-  const events: ProviumEvent[] = [];
-  try {
-    const whole = readRecording(path, (event) => events.push(event));
-    return { events, whole: whole && events.at(-1)?.kind === "run_completed" };
-  } catch {
-    return { events, whole: false };
-  }
-};
-
-/** The dispatcher below a shell that made its file system. */
-const dispatcherBelow = (pid: number): number => {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(" ");
-  return Number(children[0]);
-};
-
-/** A later run sweeps what a killed one could not, and builds a fixture whose build has failed. What is wrong with it. */
-const nextRun = async (cell: Cell, lane: Lane, built: boolean): Promise<string[]> => {
-  const builds = cell.phase === "build";
-  const args = builds ? ["a.test.lua", ...argumentsOf(cell)] : ["b.test.lua", "--vmm", "local"];
-  const next = Bun.spawn([EXECUTABLE, ...args], {
-    cwd: lane.project,
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: lane.environment(undefined),
-  });
-  const [out, err] = await Promise.all([new Response(next.stdout).text(), new Response(next.stderr).text()]);
-  if ((await next.exited) !== 0) return [`the next run failed: ${out}${err}`];
-  const again = builds && eventsAt(join(lane.project, "events")).events.some(isBuilt);
-  // A small disk is gone with its run, and the cache on it.
-  return again && built && cell.fault !== "disk full" ? ["the next run built the fixture once more"] : [];
-};
-
-const isBuilt = ({ kind }: ProviumEvent): boolean => kind === "fixture_build_done";
-
-const leftovers = async (
-  cell: Cell,
-  lane: Lane,
-  ending: Ending,
-  events: readonly ProviumEvent[],
-): Promise<string[]> => {
-  let alive: string[] = [];
-  await until(() => {
-    alive = lane.alive();
-    return alive.length === 0;
-  }, GONE_MS);
-  const swept = ending === "run" ? [] : lane.files();
-  const again = (ending === "run" || cell.phase === "build") && alive.length === 0;
-  const next = again ? await nextRun(cell, lane, events.some(isBuilt)) : [];
-  const listed = join(lane.project, "left");
-  const small = existsSync(listed) ? readFileSync(listed, "utf8").trim() : "";
-  const files = new Set([...swept, ...lane.files()]);
-  return [...next, ...alive, ...files, ...(small === "" ? [] : [`temporary ${small}`])];
-};
-
 /** How often a cell is tried whose phase is over before the fault can come. */
 const TRIES = 3;
 
@@ -150,7 +93,8 @@ const tryCell = async (cell: Cell, lane: Lane, preload: string): Promise<Result>
   if (await until(() => existsSync(mark) || ended(), LIMIT_MS)) {
     const over = (): boolean => ended() || existsSync(join(lane.project, DONE));
     try {
-      const dispatcher = fault === "disk full" ? dispatcherBelow(child.pid) : child.pid;
+      // Below a shell that made its file system.
+      const dispatcher = fault === "disk full" ? Number(childrenOf(child.pid)[0]) : child.pid;
       const runner = Number(readFileSync(mark, "utf8"));
       const scene: Scene = {
         dispatcher,

@@ -46,7 +46,7 @@ const processAt = (pid: number): Process | undefined => {
 };
 
 /** Children are of the thread that forked them: proc_tid_children(5). */
-const childrenOf = (pid: number): number[] => {
+export const childrenOf = (pid: number): number[] => {
   try {
     return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
       readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1")
