@@ -1,11 +1,13 @@
 /**
  * The channel over AF_VSOCK (vsock(7)): a connection to a port of a guest, no network involved.
  *
- * The guest's kernel refuses while nobody listens and does not answer at all before its driver runs, so a
- * connect is short and repeated until the agent is there.
+ * The guest's kernel refuses while nobody listens, so a connect is repeated until the agent is there. Before its driver
+ * runs it does not answer at all: the request waits in the device, and is answered when there is somebody to. It is
+ * taken back only when the kernel itself ends the attempt; what is closed earlier stays in the device, and a guest
+ * that is slow to boot would find hundreds of requests of which nobody wants an answer any more.
  */
 
-import { ProviumError, SysError, TimeoutError } from "../errors/errors.ts";
+import { SysError, TimeoutError } from "../errors/errors.ts";
 import {
   AF_VSOCK,
   check,
@@ -20,7 +22,7 @@ import {
   SOCK_NONBLOCK,
   SOCK_STREAM,
 } from "../sys/libc.ts";
-import { after, type Deadline, monotonic, type Op, sleep, until } from "../sys/op.ts";
+import { type Deadline, monotonic, type Op, sleep, until } from "../sys/op.ts";
 import { POLLOUT, type Reactor } from "../sys/reactor.ts";
 import type { Channel } from "./channel.ts";
 import { StreamChannel } from "./stream.ts";
@@ -28,8 +30,14 @@ import { StreamChannel } from "./stream.ts";
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const SOCKADDR_VM_BYTES = 16;
-/** How long one attempt may hang; the kernel's own limit is two seconds. */
-const ATTEMPT_MS = 500;
+/** SO_VM_SOCKETS_CONNECT_TIMEOUT of <linux/vm_sockets.h>, a struct timeval. */
+const CONNECT_TIMEOUT = 6;
+/**
+ * How long the first attempt may hang, which is the kernel's own choice, and the longest. Longer by half each time: a
+ * guest that takes more than a few seconds for an answer would never be reached.
+ */
+const FIRST_ATTEMPT_MS = 2_000;
+const LONGEST_ATTEMPT_MS = 15_000;
 const FIRST_PAUSE_MS = 2;
 const LONGEST_PAUSE_MS = 50;
 
@@ -43,16 +51,31 @@ export const socketAddress = (cid: number, port: number): Uint8Array => {
   return bytes;
 };
 
+/** struct timeval, in the host's byte order. */
+export const timeval = (ms: number): BigInt64Array =>
+  BigInt64Array.of(BigInt(Math.trunc(ms / 1000)), BigInt(Math.trunc(ms % 1000)) * 1000n);
+
+interface Attempt {
+  readonly cid: number;
+  readonly port: number;
+  /** When the kernel gives it up. */
+  readonly patienceMs: number;
+  /** When there is no more point in it. */
+  readonly deadline: Deadline;
+  readonly pointless: () => boolean;
+}
+
 /** One attempt: the connected descriptor, or the errno of the refusal. */
 function* attempt(
   reactor: Reactor,
-  cid: number,
-  port: number,
-  deadline: Deadline,
+  { cid, port, patienceMs, deadline, pointless }: Attempt,
 ): Op<{ fd: number } | number> {
   const fd = check("socket(AF_VSOCK)", libc.socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   let connected = false;
   try {
+    const limit = timeval(patienceMs);
+    const set = libc.setsockopt(fd, AF_VSOCK, CONNECT_TIMEOUT, ptr(limit), limit.byteLength);
+    check("setsockopt(SO_VM_SOCKETS_CONNECT_TIMEOUT)", set);
     const code = libc.connect(fd, socketAddress(cid, port), SOCKADDR_VM_BYTES) === 0 ? 0 : errno();
     if (code !== 0) {
       if (code !== EINPROGRESS) return code;
@@ -63,7 +86,7 @@ function* attempt(
         watch.close();
       });
       try {
-        if (!(yield* until(() => writable, deadline))) return ETIMEDOUT;
+        if (!(yield* until(() => writable || pointless(), deadline)) || !writable) return ETIMEDOUT;
       } finally {
         watch.close();
       }
@@ -87,8 +110,8 @@ const socketError = (fd: number): number => {
 };
 
 /**
- * Connects to `port` of the guest `cid`, again and again until it stands or the deadline passes. `abort` is
- * asked between attempts: an error it returns (the machine died) ends the tries.
+ * Connects to `port` of the guest `cid`, again and again until it stands or the deadline passes. An error that `abort`
+ * returns (the machine died) ends the tries.
  */
 export function* connectVsock(
   reactor: Reactor,
@@ -97,28 +120,27 @@ export function* connectVsock(
   deadline: Deadline,
   abort: () => Error | undefined = () => undefined,
 ): Op<Channel> {
+  const pointless = (): boolean => abort() !== undefined;
   let refusal = 0;
+  let patienceMs = FIRST_ATTEMPT_MS;
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(LONGEST_PAUSE_MS, pause * 1.5)) {
     const dead = abort();
     if (dead !== undefined) throw dead;
-    const result = yield* attempt(reactor, cid, port, Math.min(deadline, after(ATTEMPT_MS)));
+    const result = yield* attempt(reactor, { cid, port, patienceMs, deadline, pointless });
     if (typeof result !== "number") return new StreamChannel(reactor, result.fd, { transport: "vsock" });
     refusal = result;
+    if (refusal === ETIMEDOUT) patienceMs = Math.min(LONGEST_ATTEMPT_MS, patienceMs * 1.5);
     if (monotonic() + pause >= deadline) break;
     yield* sleep(pause);
   }
-  throw new TimeoutError(`no agent answered on vsock port ${port} of CID ${cid} before the deadline`, {
-    cause: new SysError("connect", refusal, errnoName(refusal), describe(refusal)),
-  });
+  const why =
+    refusal === ETIMEDOUT
+      ? "the guest's vsock driver never answered"
+      : "its kernel refuses: nobody listens there";
+  throw new TimeoutError(
+    `no agent answered on vsock port ${port} of CID ${cid} before the deadline (${why})`,
+    {
+      cause: new SysError("connect", refusal, errnoName(refusal), describe(refusal)),
+    },
+  );
 }
-
-/** Whether this kernel has AF_VSOCK at all. */
-export const hasVsock = (): boolean => {
-  try {
-    closeFd(check("socket(AF_VSOCK)", libc.socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0)));
-    return true;
-  } catch (error) {
-    if (error instanceof ProviumError) return false;
-    throw error;
-  }
-};

@@ -4,7 +4,7 @@ import { MAX_BODY_BYTES } from "../../../src/channel/incoming.ts";
 import { openLocal } from "../../../src/channel/local.ts";
 import { openSerial } from "../../../src/channel/serial.ts";
 import { ChannelClosedError } from "../../../src/channel/stream.ts";
-import { socketAddress } from "../../../src/channel/vsock.ts";
+import { socketAddress, timeval } from "../../../src/channel/vsock.ts";
 import { ProtocolError } from "../../../src/errors/errors.ts";
 import { MAX_FRAME_BYTES } from "../../../src/guest/messages.ts";
 import { closeFd, readSome, setNonBlocking, socketPair, writeSome } from "../../../src/sys/libc.ts";
@@ -341,6 +341,10 @@ describe("serial sessions", () => {
     });
     expect(heard.reason).toBeUndefined();
   });
+});
+
+test("a time is seconds and microseconds", () => {
+  expect([...timeval(2_250)]).toEqual([2n, 250_000n]);
 });
 
 test("a vsock address has family, port and CID where the kernel looks for them", () => {
