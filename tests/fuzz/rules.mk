@@ -17,6 +17,8 @@ endif
 FUZZ_HOST := $(filter-out agent/host/helper.c,$(AGENT_HELPER))
 
 FUZZ_SOURCES_frames := $(AGENT_COMMON) build/agent/generated/disk_messages.c build/agent/generated/switch_messages.c
+# It includes image_daemon.c.
+FUZZ_SOURCES_daemon := $(filter-out agent/host/disk/image_daemon.c,$(FUZZ_HOST))
 # receive.c alone, with a read(2) that cuts the stream as the input says.
 FUZZ_SOURCES_receive := -Wl,--wrap=read agent/guest/receive.c $(filter-out agent/common/loop.c,$(AGENT_COMMON))
 build/fuzz/receive: agent/guest/receive.c
