@@ -1,30 +1,17 @@
 /** What this host offers a run: memory, CPUs, acceleration, the channel to guests. */
 
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { HostError } from "../errors/errors.ts";
 import type { ResourceAmount } from "../events/types.ts";
 import { type AccelerationHost, type Accelerator, chooseAcceleration } from "../vmm/accel.ts";
+import { memoryLimit } from "./cgroup.ts";
 
 /** Part of the memory that machines may take when nobody says otherwise. */
 const MEMORY_SHARE = 0.8;
 
-const numberIn = (file: string): number | undefined => {
-  try {
-    const value = Number(readFileSync(file, "utf8").trim());
-    return Number.isFinite(value) && value > 0 ? value : undefined;
-  } catch {
-    return undefined;
-  }
-};
-
-/** Bytes of memory of this host, or of the container that we are in when it has less. */
-export const hostMemory = (): number =>
-  Math.min(
-    totalmem(),
-    numberIn("/sys/fs/cgroup/memory.max") ?? Number.POSITIVE_INFINITY,
-    numberIn("/sys/fs/cgroup/memory/memory.limit_in_bytes") ?? Number.POSITIVE_INFINITY,
-  );
+/** Bytes of memory of this host, or of the group of processes that we are in when it may have less. */
+export const hostMemory = (): number => Math.min(totalmem(), memoryLimit());
 
 /** Bytes that one runner may occupy: enough for large files in a test's hands, and never most of the host. */
 export const runnerMemory = (): number => Math.min(4 * 2 ** 30, Math.floor(hostMemory() / 2));
