@@ -97,6 +97,9 @@ test("a link called provium-coverage is the coverage tool, also behind a pipe", 
   expect((await outcome(child)).stdout).toContain("coverage by spec: 2 of 2 section(s) tested");
 });
 
+/** Sockets that have this path: the listener, and its end of each connection. proc(5), /proc/net/unix. */
+const ends = (path: string): number => readFileSync("/proc/net/unix", "utf8").split(` ${path}\n`).length - 1;
+
 test("coverage follows a run through its socket to the end", async () => {
   using project = new Project({
     "a.test.lua": `test("a", { spec = "7" }, function() wait_until(function()
@@ -106,7 +109,8 @@ test("coverage follows a run through its socket to the end", async () => {
   const run = project.start([...LOCAL, "--events-socket", "s"]);
   await eventually("the socket is there", () => existsSync(join(project.directory, "s")), 30_000);
   const coverage = project.start(["coverage", "--from-socket", "s"]);
-  await Bun.sleep(300);
+  const connected = (): boolean => ends(join(project.directory, "s")) > 1;
+  await eventually("coverage has connected", connected, 30_000);
   project.write("tmp/go", "");
   const [ran, covered] = await Promise.all([outcome(run), outcome(coverage)]);
   expect(ran.code).toBe(0);
