@@ -16,6 +16,8 @@ export interface FixturePlan {
   readonly job: (file: string, path: string) => Omit<Job, "directory" | "staging">;
   /** Builds that nobody waits for yet, at a time. */
   readonly ahead: number;
+  /** When people are told which other run they wait for; 10 s unless a test has less. */
+  readonly patienceMs?: number;
   /** Bytes that a builder may occupy. */
   readonly runnerMemory: number;
 }

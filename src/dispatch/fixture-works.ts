@@ -16,6 +16,8 @@ import type { Known, Shelf } from "./fixture-shelf.ts";
 
 /** How often it is looked whether another process has finished its build. */
 const LOOK_AGAIN_MS = 50;
+/** When people are told for whom they wait: another run may have been stopped, or build for very long. */
+const PATIENCE_MS = 10_000;
 /** A builder that vanished, or a file that changed meanwhile: how often a build is begun for one who asks. */
 const ATTEMPTS = 2;
 
@@ -65,14 +67,22 @@ export class FixtureWorks {
 
   /** Waits until nobody else builds it. */
   private async becomeBuilder({ base, title }: Known, asker: Asker): Promise<FileLock> {
-    const { store } = this.plan;
-    for (let told = false; ; ) {
+    const { store, patienceMs = PATIENCE_MS } = this.plan;
+    const { stream } = this.around;
+    const begun = performance.now();
+    for (let told: "event" | "notice" | undefined; ; ) {
       if (this.stopped !== undefined) throw new HostError(this.stopped);
       const lock = store.lockBuild(base, asker.path);
       if (lock !== undefined) return lock;
-      if (!told)
-        this.around.stream.emit("fixture_build_waiting", { path: title, held_by_file: store.builder(base) });
-      told = true;
+      const { asker: other, pid } = store.builder(base);
+      if (told === undefined) {
+        stream.emit("fixture_build_waiting", { path: title, held_by_file: other });
+        told = "event";
+      } else if (told === "event" && performance.now() - begun > patienceMs) {
+        const who = pid === "" ? "somebody locks it" : `process ${pid} has been building it for \`${other}\``;
+        stream.emit("notice", { level: "warning", text: `fixture \`${title}\` is awaited: ${who}` });
+        told = "notice";
+      }
       await Bun.sleep(LOOK_AGAIN_MS);
     }
   }
