@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ApiError, InterruptedError, ProviumError, RefusedError } from "../errors/errors.ts";
+import { isShortage } from "../errors/shortage.ts";
 import type { FixtureKind } from "../fixture/label.ts";
 import type { Lab } from "../lab/lab.ts";
 import { LAB_MANIFEST, readLab } from "../lab/lab-snapshot.ts";
@@ -70,7 +71,10 @@ function* saved(api: Api, vm: Vm, staging: string): Op<FixtureSnapshot> {
 
 /** Whether the trouble lies in the snapshot, as far as one can tell. */
 const isDamage = (error: unknown): error is ProviumError =>
-  error instanceof ProviumError && !(error instanceof InterruptedError) && !(error instanceof RefusedError);
+  error instanceof ProviumError &&
+  !(error instanceof InterruptedError) &&
+  !(error instanceof RefusedError) &&
+  !isShortage(error);
 
 const unfit = (error: unknown): unknown =>
   isDamage(error) ? new RestoreError(error.message, { cause: error, hint: error.hint }) : error;

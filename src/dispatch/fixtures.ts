@@ -7,6 +7,7 @@
  */
 
 import { HostError, ProviumError } from "../errors/errors.ts";
+import { isShortage, shortageOf } from "../errors/shortage.ts";
 import { circle } from "../fixture/key.ts";
 import type { FixtureReference } from "../fixture/scan.ts";
 import type { Entry } from "../fixture/store.ts";
@@ -80,6 +81,11 @@ export class Fixtures {
     try {
       return await this.leases.handOut(known.title, entry, asker.path, hit);
     } catch (error) {
+      if (isShortage(error))
+        throw new HostError(`fixture \`${known.title}\` cannot be restored: ${messageOf(error)}`, {
+          cause: error,
+          hint: shortageOf(error)?.hint,
+        });
       this.doubt(known, { build: entry.label.build, reason: messageOf(error) });
       return undefined;
     }

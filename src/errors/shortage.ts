@@ -11,9 +11,16 @@ const SHORTAGES: Readonly<Record<string, readonly [what: string, hint: string]>>
   ENOMEM: ["this host gives no more memory", "Run fewer tests at once (--jobs), or smaller machines."],
 };
 
+const shortageAt = (error: unknown): (typeof SHORTAGES)[string] | undefined =>
+  SHORTAGES[String((error as NodeJS.ErrnoException | undefined)?.code)];
+
 /** The failure that `error` stands for, if it says that the host has run out of something. */
 export const shortageOf = (error: unknown): HostError | undefined => {
-  if (!(error instanceof Error) || error instanceof ProviumError) return undefined;
-  const shortage = SHORTAGES[(error as NodeJS.ErrnoException).code ?? ""];
+  const shortage = error instanceof ProviumError ? undefined : shortageAt(error);
   return shortage && new HostError(shortage[0], { cause: error, hint: shortage[1] });
 };
+
+/** Whether an error, or one that led to it, says so: nothing is wrong with what could not be read then. */
+export const isShortage = (error: unknown): boolean =>
+  shortageAt(error) !== undefined ||
+  (error instanceof Error && error.cause !== undefined && isShortage(error.cause));

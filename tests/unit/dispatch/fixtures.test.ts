@@ -293,6 +293,22 @@ describe("what goes wrong", () => {
     );
   });
 
+  test("an entry is not at fault when the host has run out of something", async () => {
+    put("one", "name x");
+    await using first = open();
+    const { build } = await first.get("one");
+    const store = new Store(cache, 2 ** 30);
+    store.hold = () => {
+      throw Object.assign(new Error("EMFILE: too many open files, open"), { code: "EMFILE" });
+    };
+    await using run = open({ store });
+    expect(await refusal(run.get("one"))).toBe(
+      "fixture `one` cannot be restored: EMFILE: too many open files, open",
+    );
+    expect(run.told).toEqual([]);
+    expect((await first.get("one")).build).toBe(build);
+  });
+
   test("an entry that can neither be restored nor removed is an error, not an endless attempt", async () => {
     put("one", "name x");
     const store = new Store(cache, 2 ** 30);

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { HostError } from "../../../src/errors/errors.ts";
+import { HostError, SysError } from "../../../src/errors/errors.ts";
 import { isBug, renderError } from "../../../src/errors/render.ts";
+import { isShortage } from "../../../src/errors/shortage.ts";
 
 const failed = (code: string, message: string): Error => Object.assign(new Error(message), { code });
 
@@ -34,4 +35,12 @@ test("what no host runs out of stays a bug, and what is explained already stays 
   expect(renderError(bug)).toContain("this is a bug in provium");
   const explained = new HostError("no snapshot can be written", { cause: failed("ENOSPC", "ENOSPC: full") });
   expect(renderError(explained)).toBe("no snapshot can be written\n  because: ENOSPC: full");
+});
+
+test("a shortage is known by what led to an error, too", () => {
+  const cause = failed("ENOSPC", "ENOSPC: full");
+  expect(isShortage(new HostError("no snapshot", { cause: new HostError("no file", { cause }) }))).toBe(true);
+  expect(isShortage(new SysError("mmap", 12, "ENOMEM", "Cannot allocate memory"))).toBe(true);
+  expect(isShortage(new HostError("the snapshot is damaged"))).toBe(false);
+  expect(isShortage(undefined)).toBe(false);
 });
