@@ -1,6 +1,7 @@
 /** What the life of a VM needs to know of its network interfaces. */
 
 import type { Op } from "../sys/op.ts";
+import { isCount, isFlag, isTable, isText } from "./believable.ts";
 import type { Guest, NicSpec } from "./ports.ts";
 
 /** An interface as a snapshot of its VM keeps it. */
@@ -14,6 +15,14 @@ export interface SavedNic {
   readonly slot: number;
   readonly connected: boolean;
 }
+
+/** Whether it has the shape that `VmLink.saved` gives. */
+export const isSavedNic = (value: unknown): value is SavedNic =>
+  isTable(value) &&
+  [value.bridge, value.subnet, value.mac].every(isText) &&
+  (value.host === undefined || isCount(value.host)) &&
+  isCount(value.slot) &&
+  isFlag(value.connected);
 
 /** A network interface of a VM, as far as its life is concerned. */
 export interface VmLink {

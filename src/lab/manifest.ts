@@ -6,9 +6,10 @@
  */
 
 import { ApiError, HostError } from "../errors/errors.ts";
-import type { SavedNic } from "./link.ts";
+import { isCount, isFileName, isListOf, isTable, isText } from "./believable.ts";
+import { isSavedNic, type SavedNic } from "./link.ts";
 import type { GuestIdentity, LaunchSpec, MachineImage, SessionMark } from "./ports.ts";
-import type { SavedDisk } from "./saved-disk.ts";
+import { isSavedDisk, type SavedDisk } from "./saved-disk.ts";
 
 export const MANIFEST = "manifest.json";
 /** Grows when an older provium could not read it. */
@@ -47,29 +48,20 @@ export const writeManifest = (manifest: Manifest): string => {
 
 const HEAD = /^\{"provium_snapshot": (\d+), "checksum": "([0-9a-f]{16})", "content":\n/;
 
-const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** A name inside the snapshot's directory, never a way out of it. */
-const isFileName = (name: unknown): boolean => typeof name === "string" && /^[\w-][\w.-]*$/.test(name);
-
-/** Whether what a machine is started with is of the right kind. A checksum alone can be written by anybody. */
+/** Whether what a machine is started with is of the right kind. */
 const isManifest = (value: unknown): value is Manifest => {
   if (!isTable(value) || !isTable(value.launch) || !isTable(value.image)) return false;
   const { launch, image } = value;
   const texts = [value.vm, value.profile, launch.accel, launch.transport, launch.cmdline, image.qemu];
-  const counts = [launch.memoryBytes, launch.cpus, image.entropyRead];
   return (
-    texts.every((text) => typeof text === "string") &&
-    counts.every((count) => Number.isSafeInteger(count) && (count as number) >= 0) &&
-    Array.isArray(launch.qemuArgs) &&
-    launch.qemuArgs.every((word) => typeof word === "string") &&
-    Array.isArray(image.files) &&
-    image.files.every((file) => isTable(file) && isFileName(file.name)) &&
+    texts.every(isText) &&
+    [launch.memoryBytes, launch.cpus, image.entropyRead].every(isCount) &&
+    isListOf(launch.qemuArgs, isText) &&
+    isListOf(image.files, (file) => isTable(file) && isFileName(file.name)) &&
     isTable(value.guest) &&
     isTable(value.session) &&
-    Array.isArray(value.nics) &&
-    Array.isArray(value.disks)
+    isListOf(value.nics, isSavedNic) &&
+    isListOf(value.disks, isSavedDisk)
   );
 };
 

@@ -1,5 +1,6 @@
 /** A disk of a VM as a snapshot keeps it. */
 
+import { isCount, isFileName, isFlag, isListOf, isTable, isText } from "./believable.ts";
 import type { DiskFault } from "./disk-faults.ts";
 import type { SavedFile } from "./ports.ts";
 
@@ -18,3 +19,18 @@ export interface SavedDisk {
 
 /** The file of its content, in the directory of the snapshot. */
 export const diskFile = (id: string): string => `disk-${encodeURIComponent(id)}`;
+
+const isContent = (content: unknown): boolean =>
+  isTable(content) &&
+  ("image" in content
+    ? isText(content.image) && (content.format === "raw" || content.format === "qcow2")
+    : isFileName(content.name) && isCount(content.bytes) && isText(content.checksum));
+
+/** Whether it has the shape that `Disks.save` writes. */
+export const isSavedDisk = (value: unknown): value is SavedDisk =>
+  isTable(value) &&
+  isText(value.id) &&
+  [value.readonly, value.fromBoot].every(isFlag) &&
+  [value.slot, value.sizeBytes].every(isCount) &&
+  isContent(value.content) &&
+  isListOf(value.faults, isTable);

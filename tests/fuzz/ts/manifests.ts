@@ -27,8 +27,15 @@ const BODY = {
     boottimeNs: 5,
   },
   session: { token: 1, lastRequest: 2, lastProcess: 3, lastWorker: 4 },
-  nics: [],
-  disks: [],
+  nics: [
+    { bridge: "lan", subnet: "10.1.2.0/24", mac: "52:54:00:00:00:01", host: 5, slot: 1, connected: true },
+  ],
+  disks: [
+    {
+      ...{ id: "d", readonly: false, slot: 1, sizeBytes: 512, fromBoot: false, faults: [] },
+      content: { name: "disk-d", bytes: 512, checksum: "00" },
+    },
+  ],
 };
 
 const signed = (body: string): string => {
@@ -67,6 +74,9 @@ export const manifests: Target = {
         const manifest = readManifest(whole, "snapshot/manifest.json");
         for (const { name } of manifest.image.files)
           must(!name.includes("/"), "no file lies outside its snapshot");
+        for (const { content } of manifest.disks)
+          must("image" in content || !content.name.includes("/"), "no disk lies outside its snapshot");
+        for (const { bridge } of manifest.nics) must(bridge.length >= 0, "an interface names its bridge");
         must(readManifest(writeManifest(manifest), "again").vm === manifest.vm, "what is written is read");
         checkManifest(manifest, { vm: "g", accel: "tcg", transport: "serial", cpus: 1 }, "snapshot");
       } catch (error) {

@@ -29,6 +29,18 @@ test("what was written is read, wide integers exact", () => {
   expect(readManifest(writeManifest(manifest()), "m")).toEqual(manifest());
 });
 
+const disk = (content: object) => ({
+  ...{ id: "d", readonly: true, slot: 1, sizeBytes: 512, fromBoot: false, faults: [], content },
+});
+
+test("disks and interfaces are read as they were written", () => {
+  const saved = manifest({
+    disks: [disk({ name: "disk-d%2Fe(1)!", bytes: 1, checksum: "0" }), disk({ image: "/d", format: "raw" })],
+    nics: [{ bridge: "lan", subnet: "10.1.2.0/24", mac: "m", host: 5, slot: 1, connected: true }],
+  });
+  expect(readManifest(writeManifest(saved), "m")).toEqual(saved);
+});
+
 const wrong: [string, Readonly<Record<string, unknown>>][] = [
   [
     "a file outside the snapshot",
@@ -38,6 +50,13 @@ const wrong: [string, Readonly<Record<string, unknown>>][] = [
   ["no launch", { launch: undefined }],
   ["a negative size", { launch: { ...manifest().launch, memoryBytes: -1 } }],
   ["arguments that are no words", { launch: { ...manifest().launch, qemuArgs: [5] } }],
+  ["a disk that is none", { disks: [null] }],
+  [
+    "the content of a disk outside the snapshot",
+    { disks: [disk({ name: "../d", bytes: 1, checksum: "0" })] },
+  ],
+  ["the image of a disk in no known format", { disks: [disk({ image: "/d", format: "vmdk" })] }],
+  ["an interface without a bridge", { nics: [{ mac: "52:54:00:00:00:01", slot: 1, connected: true }] }],
   ["an integer that is none", { cid: { $integer: "many" } }],
 ];
 test.each(wrong)("%s is refused although the checksum fits", (_, changes) => {
