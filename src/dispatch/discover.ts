@@ -73,7 +73,7 @@ const targetOf = (link: string): Stats | undefined => {
 
 /** Every `*.lua` below a directory, sorted by path; a directory that is reached twice through links counts once. */
 export const luaFilesBelow = (directory: string, seen: Set<string> = new Set()): string[] => {
-  const real = realpathSync(directory);
+  const real = readable(directory, () => realpathSync(directory));
   if (seen.has(real)) return [];
   seen.add(real);
   const found: string[] = [];

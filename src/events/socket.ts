@@ -174,12 +174,25 @@ const makeWay = async (path: string): Promise<void> => {
   const info = lstatSync(path, { throwIfNoEntry: false });
   if (info === undefined) return;
   if (!info.isSocket()) throw new UsageError(`--events-socket: ${path} exists and is no socket`);
+  const refusal = await attempt(path);
+  if (refusal === undefined) throw new UsageError(`--events-socket: somebody listens at ${path} already`);
+  // Anything else says only that it is not for us.
+  if (refusal.code !== "ECONNREFUSED")
+    throw new UsageError(`--events-socket: ${path} is somebody else's socket (${refusal.code})`);
+  try {
+    rmSync(path, { force: true });
+  } catch (cause) {
+    throw new UsageError(`--events-socket: nobody listens at ${path}, but it cannot be removed`, { cause });
+  }
+};
+
+/** Why nobody can be reached there; undefined: somebody listens. */
+const attempt = async (path: string): Promise<NodeJS.ErrnoException | undefined> => {
   try {
     const socket = await Bun.connect({ unix: path, socket: { data: () => {} } });
     socket.end();
-  } catch {
-    rmSync(path, { force: true });
-    return;
+    return undefined;
+  } catch (error) {
+    return error as NodeJS.ErrnoException;
   }
-  throw new UsageError(`--events-socket: somebody listens at ${path} already`);
 };

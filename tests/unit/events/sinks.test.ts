@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { UsageError } from "../../../src/errors/errors.ts";
 import { encodeFrame } from "../../../src/events/frame.ts";
 import { readRecording } from "../../../src/events/recording.ts";
 import { EventSinks, type SinkOptions } from "../../../src/events/sinks.ts";
@@ -116,14 +117,27 @@ test("a client that takes nothing is dropped, and closing does not wait for it f
 test("a socket file that nobody listens at is replaced; a live one and a plain file are refused", async () => {
   const path = join(directory, "socket");
   writeFileSync(path, "");
-  expect(open({ socket: path })).rejects.toThrow("is no socket");
-  await Bun.sleep(1);
+  await expect(open({ socket: path })).rejects.toThrow("is no socket");
   rmSync(path);
   const first = await open({ socket: path });
-  expect(open({ socket: path })).rejects.toThrow("somebody listens");
-  await Bun.sleep(20);
+  await expect(open({ socket: path })).rejects.toThrow("somebody listens");
   await first.sinks.close();
-  expect(open({ socket: join(directory, "x".repeat(120)) })).rejects.toThrow("107 bytes");
+  await expect(open({ socket: join(directory, "x".repeat(120)) })).rejects.toThrow("107 bytes");
+});
+
+test("another user's socket is refused in words", async () => {
+  // Only root can be somebody else.
+  if (process.getuid?.() !== 0) return;
+  const path = join(directory, "socket");
+  const theirs = Bun.listen({ unix: path, socket: { data: () => {} } });
+  chmodSync(path, 0o600);
+  chmodSync(directory, 0o755);
+  process.seteuid?.(65534);
+  const refusal = await open({ socket: path }).catch((error) => error);
+  process.seteuid?.(0);
+  theirs.stop();
+  expect(refusal).toBeInstanceOf(UsageError);
+  expect(refusal.message).toBe(`--events-socket: ${path} is somebody else's socket (EACCES)`);
 });
 
 test("the history keeps what happened and forgets what was printed first", () => {
