@@ -21,8 +21,7 @@ const valueCases = (commands: readonly Completable[]): string[] => {
 };
 
 const wordsOf = ({ takes }: Completable): string => {
-  if (takes === "profile")
-    return 'COMPREPLY=($(compgen -W "$(provium list --profiles 2>/dev/null)" -- "$cur"))';
+  if (takes === "profile") return "_provium_profiles";
   if (takes === "paths") return 'COMPREPLY=($(compgen -f -- "$cur"))';
   if (takes === "directory") return 'COMPREPLY=($(compgen -d -- "$cur"))';
   return takes === "nothing" ? ":" : `COMPREPLY=($(compgen -W "${takes.join(" ")}" -- "$cur"))`;
@@ -31,7 +30,15 @@ const wordsOf = ({ takes }: Completable): string => {
 export const bashCompletion = (commands: readonly Completable[]): string => {
   const [run, ...others] = commands as [Completable, ...Completable[]];
   const names = others.map(({ name }) => name).join(" ");
-  return `_provium() {
+  // Not with `compgen -W`, which expands its words: a name in somebody's provium.toml may hold a command.
+  return `_provium_profiles() {
+  local name
+  while IFS= read -r name; do
+    [[ $name == "$cur"* ]] && COMPREPLY+=("$name")
+  done < <(provium list --profiles 2>/dev/null)
+}
+
+_provium() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD - 1]} command="" word
   compopt -o filenames 2>/dev/null
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do

@@ -6,6 +6,9 @@ import type { FileRecord, RunInfo, TestRecord } from "./record.ts";
 const quoted = (word: string): string =>
   /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
+/** A path that is not taken for a flag. */
+const pathWord = (path: string): string => (path.startsWith("-") ? `./${path}` : path);
+
 /** The test itself, or the one that it is a part of. A recording from elsewhere may lead in a circle. */
 const wholeTest = (file: FileRecord, test: TestRecord): string => {
   const parents = new Map(file.tests.map(({ name, parent }) => [name, parent]));
@@ -23,13 +26,17 @@ export const rerunCommand = (
 ): string | undefined => {
   if (info === undefined || info.rerun.length === 0) return undefined;
   const words = info.rerun.map((word) =>
-    word === "{file}" ? file.location : word === "{path}" ? file.path : word,
+    word === "{file}" ? pathWord(file.location) : word === "{path}" ? pathWord(file.path) : word,
   );
   const seed = file.seed ?? info.seed;
   if (seed !== undefined) words.push("--seed", seed);
   // What it drew depends on which repetition it was.
   const turn = / #(\d+)$/.exec(file.path)?.[1];
   if (turn !== undefined) words.push("--repeat", turn);
-  if (test !== undefined) words.push("--test", wholeTest(file, test));
+  if (test !== undefined) {
+    const name = wholeTest(file, test);
+    // A value that begins like a flag has to stand in one word with it.
+    words.push(...(name.startsWith("-") ? [`--test=${name}`] : ["--test", name]));
+  }
   return words.map(quoted).join(" ");
 };

@@ -318,6 +318,13 @@ test("bash completes commands, flags, their values, and profiles", async () => {
   expect(await offered(project, "provium repl --fix")).toEqual(["--fixture"]);
 });
 
+test("a profile whose name is a command of the shell is offered, not run", async () => {
+  const name = "$(>evil)";
+  using project = new Project({ "provium.toml": `[profiles.'${name}']\nkernel = "k"\n` });
+  expect(await offered(project, "provium repl ''")).toContain(name);
+  expect(existsSync(join(project.directory, "evil"))).toBe(false);
+});
+
 for (const name of ["bash", "zsh", "fish"])
   test(`${name} accepts its completions`, async () => {
     using project = new Project();

@@ -14,6 +14,14 @@ test("a part of a test is repeated with the whole test, and words are quoted for
   );
 });
 
+test("names that begin like a flag are not taken for one", () => {
+  const dashed = testOf("-v says more");
+  const file = { ...fileOf("-a.test.lua", dashed), location: "-a.test.lua" };
+  expect(rerunCommand(info, file, dashed)).toBe(
+    "provium ./-a.test.lua --accel tcg --seed 7 '--test=-v says more'",
+  );
+});
+
 test("a repetition is repeated together with those before it, because what it drew depends on its number", () => {
   expect(rerunCommand(info, fileOf("a.test.lua #3"))).toBe(
     "provium sub/a.test.lua --accel tcg --seed 7 --repeat 3",
