@@ -34,7 +34,7 @@ const piecesIn = (input: Uint8Array): Piece[] => {
     const device: Device = (head & 1) === 1 ? 1 : 0;
     const once = input.subarray(at + 2, at + 2 + (head >> 1));
     // Twice at most, together more than the tail in memory holds.
-    const bytes = joined(...Array.from({ length: times > 250 && long-- > 0 ? 600 : 1 }, () => once));
+    const bytes = Buffer.concat(Array.from({ length: times > 250 && long-- > 0 ? 600 : 1 }, () => once));
     pieces.push({ device, bytes: marked(bytes, device) });
     at += 2 + (head >> 1);
   }
@@ -54,7 +54,7 @@ const logged = (log: ConsoleLog, pieces: readonly Piece[]): void => {
   const all = log.all();
   must(all.byteLength === log.length, "the log is as long as it says");
   for (const device of [0, 1] as const) {
-    const said = joined(...pieces.filter((it) => it.device === device).map(({ bytes }) => bytes));
+    const said = Buffer.concat(pieces.filter((it) => it.device === device).map(({ bytes }) => bytes));
     must(
       same(
         all.filter(isOf(device)),
@@ -102,6 +102,9 @@ export const consoles: Target = {
       rmSync(path);
     }
     const said = pieces.map(({ bytes }) => bytes);
-    must(String(panicIn(said)) === String(panicIn([joined(...said)])), "a panic is seen however it is cut");
+    must(
+      String(panicIn(said)) === String(panicIn([Buffer.concat(said)])),
+      "a panic is seen however it is cut",
+    );
   },
 };

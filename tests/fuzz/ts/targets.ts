@@ -14,6 +14,7 @@ import { recording } from "./recording.ts";
 import { reports } from "./reports.ts";
 import { scanner } from "./scanner.ts";
 import { services } from "./services.ts";
+import { streams } from "./streams.ts";
 import { text } from "./text.ts";
 import { configuration } from "./toml.ts";
 import { wire } from "./wire.ts";
@@ -31,6 +32,7 @@ export const TARGETS: readonly Target[] = [
   ktap,
   json,
   consoles,
+  streams,
   qmp,
   boot,
   reports,
