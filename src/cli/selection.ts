@@ -67,11 +67,19 @@ const newerThan = (files: readonly TestFile[], named: string, directory: string)
   return files.filter(({ file }) => (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0) > mark.mtimeMs);
 };
 
+/** Files with their repetitions that one run takes: each is an entry in the memory of the run and of every report. */
+const MOST_FILES = 1_000_000;
+
 /** The same file several times; the repetitions are told apart by their paths: `a.test.lua #2`. */
-const repeated = (files: readonly TestFile[], times: number): TestFile[] =>
-  Array.from({ length: times }, (_, i) =>
+const repeated = (files: readonly TestFile[], times: number): TestFile[] => {
+  if (files.length * times > MOST_FILES)
+    throw new UsageError(
+      `--repeat ${times}: ${files.length} file(s) would make a run of ${files.length * times}; at most ${MOST_FILES} are possible`,
+    );
+  return Array.from({ length: times }, (_, i) =>
     files.map((file) => (i === 0 ? file : { ...file, path: `${file.path} #${i + 1}` })),
   ).flat();
+};
 
 /** Applies a selection in the order in which the manual states it. Throws `UsageError`. */
 export const select = (

@@ -8,7 +8,7 @@
 
 import { CString, dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
 import { existsSync } from "node:fs";
-import { SysError } from "../errors/errors.ts";
+import { HostError, SysError } from "../errors/errors.ts";
 
 const { i32, i64, u32, u64, pointer, cstring } = FFIType;
 
@@ -27,7 +27,18 @@ const libraryName = (): string => {
   return glibc[0] as string;
 };
 
-const { symbols: c } = dlopen(libraryName(), {
+const load: typeof dlopen = (name, symbols) => {
+  try {
+    return dlopen(name, symbols);
+  } catch (cause) {
+    throw new HostError(`the C library (${name}) cannot be called`, {
+      cause,
+      hint: "the compiler behind such calls reserves much address space: is it limited (`ulimit -v`)?",
+    });
+  }
+};
+
+const { symbols: c } = load(libraryName(), {
   __errno_location: { args: [], returns: pointer },
   strerror: { args: [i32], returns: cstring },
   read: { args: [i32, pointer, u64], returns: i64 },

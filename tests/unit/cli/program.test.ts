@@ -49,6 +49,19 @@ describe("the program", () => {
     expect(provium("gone").err).toContain("no such file or directory");
   });
 
+  test("more repetitions than a run can hold are a usage error", () => {
+    const { status, err } = provium("--vmm", "local", "--repeat", "999999999");
+    expect(status).toBe(2);
+    expect(err).toContain("--repeat 999999999: 1 file(s) would make a run of 999999999; at most 1000000");
+  });
+
+  test("too little address space is said, not taken for a bug", () => {
+    const limited = ["bash", "-c", 'ulimit -v 1000000; exec "$0" "$@"', process.execPath, MAIN];
+    const { exitCode, stderr } = Bun.spawnSync([...limited, "--vmm", "local"], { cwd: project });
+    expect(exitCode).toBe(2);
+    expect(stderr.toString()).toMatch(/^provium: the C library \(.*\) cannot be called\n.*\n.*ulimit -v/);
+  });
+
   test("list prints the files of either form", () => {
     expect(provium("list").out).toBe("a.test.lua\n");
     expect(provium("list", "test").out).toBe("a.test.lua\nb.lua\n");
