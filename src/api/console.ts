@@ -37,9 +37,11 @@ class Search {
   /** Reads on to the end of what is captured. True once the pattern has been seen. */
   found(): boolean {
     while (this.offset < this.port.length) {
-      const chunk = this.port.read(this.offset, CHUNK_BYTES);
+      const offset = this.port.kept(this.offset);
+      if (offset !== this.offset) this.pending = Buffer.alloc(0);
+      const chunk = this.port.read(offset, CHUNK_BYTES);
       if (chunk.byteLength === 0) return false;
-      this.offset += chunk.byteLength;
+      this.offset = offset + chunk.byteLength;
       const window = Buffer.concat([this.pending, chunk]);
       if (window.indexOf(this.pattern) >= 0) return true;
       // A match may begin in the last bytes of this chunk.
@@ -87,9 +89,9 @@ const liveStream = (self: Console): ConsoleStream => {
   return new ConsoleStream(guest, registryOf(guest), {
     take: (limit) => {
       if (offset >= port.length) return undefined;
-      const chunk = port.read(offset, limit);
-      // The log keeps a bounded file of a console that says more: what is not in it any more is skipped.
-      offset = chunk.byteLength === 0 ? port.length : offset + chunk.byteLength;
+      const from = port.kept(offset);
+      const chunk = port.read(from, limit);
+      offset = from + chunk.byteLength;
       return chunk.byteLength === 0 ? undefined : chunk;
     },
     get pending() {

@@ -115,8 +115,10 @@ export interface ConsolePort {
   tail(bytes: number): string;
   /** Total bytes captured; grows. `read` continues from any earlier value. */
   readonly length: number;
-  /** Captured bytes from `offset` on, at most `limit`. */
+  /** Captured bytes from `offset` on, at most `limit`. Empty where they are not there any more. */
   read(offset: number, limit: number): Uint8Array;
+  /** `offset`, or where the bytes that are still there go on behind it: a console that says too much is kept in part. */
+  kept(offset: number): number;
   /** Queues input for the device behind /dev/console and waits until QEMU has taken it. */
   write(data: Uint8Array, deadline: Deadline): Op<void>;
 }

@@ -21,6 +21,8 @@ export class ConsoleLog {
   /** Bytes said so far. */
   length = 0;
   private fd: number | undefined;
+  /** Bytes that the file has for certain. */
+  private saved = 0;
   /** The last bytes are in here, up to `used`; twice as large as the tail, so that it is shifted rarely. */
   private readonly recent = new Uint8Array(2 * TAIL_BYTES);
   private used = 0;
@@ -73,6 +75,11 @@ export class ConsoleLog {
   /** The last `bytes` as text, from memory. */
   last(bytes: number): string {
     return new TextDecoder().decode(this.tail.subarray(Math.max(0, this.tail.byteLength - bytes)));
+  }
+
+  /** `offset`, or the start of the tail where the file does not have what is there. */
+  kept(offset: number): number {
+    return offset < this.saved ? offset : Math.max(offset, this.length - this.tail.byteLength);
   }
 
   /** At most `limit` bytes from `offset` on. */
@@ -137,6 +144,7 @@ export class ConsoleLog {
   private save(fd: number, bytes: Uint8Array): void {
     try {
       writeAll(fd, bytes);
+      this.saved += bytes.byteLength;
     } catch {
       closeSync(fd);
       this.fd = undefined;

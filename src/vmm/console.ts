@@ -193,6 +193,10 @@ export class MachineConsole implements ConsolePort {
     return this.text.read(offset, limit);
   }
 
+  kept(offset: number): number {
+    return this.text.kept(offset);
+  }
+
   *write(data: Uint8Array, deadline: Deadline): Op<void> {
     const result = yield* this.input.write(data, deadline);
     if (result === "late")

@@ -44,6 +44,7 @@ const noConsole: ConsolePort = {
   log: () => new Uint8Array(0),
   tail: () => "",
   read: () => new Uint8Array(0),
+  kept: (offset) => offset,
   // biome-ignore lint/correctness/useYield: an operation that never gets to wait
   *write(): Op<void> {
     throw lacks("console", WITH_QEMU);

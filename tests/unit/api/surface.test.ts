@@ -391,6 +391,17 @@ describe("console", () => {
     expect(w.lua("return #provium.g:console():read_log()")).toEqual([70_007]);
   });
 
+  test("expect goes on behind what a console that says too much has lost", () => {
+    const w = start();
+    w.lua(G);
+    const machine = w.machines[0];
+    if (machine !== undefined) {
+      machine.text = `${"x".repeat(1000)}login: `;
+      machine.lost = 500;
+    }
+    expect(w.lua('return provium.g:console():expect("login: ", 0.01)')).toEqual(["login: "]);
+  });
+
   test("a console before the first boot is an error only when it is used", () => {
     expect(() => start().lua('local c = provium:vm("g", "default"):console() c:read_log()')).toThrow(
       "vm `g` is created; console:read_log needs a vm that has been booted",

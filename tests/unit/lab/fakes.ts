@@ -70,6 +70,8 @@ export class FakeMachine implements Machine {
   readonly channels: FakeChannel[] = [];
   death: Error | undefined;
   text = "";
+  /** So much of the console is not there any more. */
+  lost = 0;
   exits = true;
   private listener: ((reason: Error) => void) | undefined;
   private wanted = false;
@@ -84,7 +86,8 @@ export class FakeMachine implements Machine {
       get length() {
         return machine.text.length;
       },
-      read: (offset) => new TextEncoder().encode(machine.text.slice(offset)),
+      read: (offset) => new TextEncoder().encode(offset < machine.lost ? "" : machine.text.slice(offset)),
+      kept: (offset) => Math.max(offset, machine.lost),
       write: () => at(() => {}),
     };
   }

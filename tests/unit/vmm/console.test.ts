@@ -70,6 +70,9 @@ test("a full disk takes the file away, not the console", () => {
   log.add("ttyS0", bytes("one\n"));
   log.add("ttyS0", bytes("two\n"));
   expect(text(log.all())).toBe("one\ntwo\n");
+  const long = "x".repeat(300_000);
+  log.add("ttyS0", bytes(`${long}three\n`));
+  expect(text(log.read(log.kept(0), 300_000))).toEndWith("xxthree\n");
   log.close();
 });
 
@@ -89,6 +92,12 @@ test("a console that says more than the file may hold keeps its end, and says wh
   expect(end.length).toBeGreaterThanOrEqual(64 * 1024);
   expect(all.endsWith(end)).toBe(true);
   expect(start.length + Number(left) + end.length).toBe(all.length);
+  // Whoever reads on comes from the file to the end, over what is left out.
+  expect([0, 99_999].map((offset) => log.kept(offset))).toEqual([0, 99_999]);
+  expect([100_000, 200_000].map((offset) => log.kept(offset))).toEqual(
+    Array(2).fill(all.length - end.length),
+  );
+  expect(text(log.read(log.kept(100_000), end.length))).toBe(end);
   log.close();
 });
 
