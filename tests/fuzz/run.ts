@@ -40,10 +40,13 @@ const turns = queue.length;
 
 const failed = new Set<string>();
 const running = new Set<Bun.Subprocess>();
+/** Versions of targets that this run has fed. */
+const fed = new Set<string>();
 let done = 0;
 
 const take = async (command: Command, secondsOfRound: number): Promise<void> => {
   const version = await command.version();
+  fed.add(version);
   const child = Bun.spawn([...command.argv(secondsOfRound)], {
     stdout: "pipe",
     stderr: "pipe",
@@ -80,7 +83,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
   });
 
 await Promise.all(Array.from({ length: lanes }, lane));
-console.log(`\nall runs so far:\n${table()}\n`);
+console.log(`\nthese versions in all runs so far:\n${table(({ version }) => fed.has(version))}\n`);
 console.log(
   `${chosen.length - failed.size} target(s) of ${chosen.length} without a finding, ${seconds} s each`,
 );

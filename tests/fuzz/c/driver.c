@@ -1,16 +1,26 @@
 /**
- * What libFuzzer does, without its knowledge of coverage: for machines without clang. Takes libFuzzer's flag
- * -max_total_time and directories of inputs; feeds each input, then changes of them.
+ * What libFuzzer does, without its knowledge of coverage: for machines without clang. Takes libFuzzer's flags
+ * -max_total_time and -artifact_prefix and directories of inputs; feeds each input, then changes of them, and keeps the
+ * one at which the program ends.
  */
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const char *__asan_default_options(void);
+const char *__ubsan_default_options(void);
+
+/* Every finding is an abort. */
+const char *__asan_default_options(void) { return "abort_on_error=1"; }
+const char *__ubsan_default_options(void) { return "abort_on_error=1"; }
 
 #define INPUTS_MAX 1024
 #define INPUT_BYTES 65536
@@ -22,6 +32,31 @@ struct input {
 
 static struct input inputs[INPUTS_MAX];
 static size_t count;
+static struct input at_hand;
+static const char *prefix = "";
+
+/** Keeps the input at hand. By now anything may be broken: a few system calls and no memory. */
+static void aborted(int number) {
+  static char path[4096];
+  snprintf(path, sizeof path, "%sgcc-%d", prefix, (int)getpid());
+  int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file >= 0 && write(file, at_hand.data, at_hand.size) == (ssize_t)at_hand.size) {
+    fprintf(stderr, "FINDING in %s\n", path);
+  }
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+static void feed(uint8_t *data, size_t size) {
+  at_hand = (struct input){size, data};
+  LLVMFuzzerTestOneInput(data, size);
+}
+
+/** The value of a flag, when the argument is that flag. */
+static const char *flag(const char *argument, const char *name) {
+  size_t length = strlen(name);
+  return strncmp(argument, name, length) == 0 ? argument + length : NULL;
+}
 
 static void load(const char *directory) {
   DIR *listing = opendir(directory);
@@ -73,20 +108,23 @@ static size_t change(uint8_t *data, size_t size) {
 
 int main(int argc, char **argv) {
   static uint8_t data[INPUT_BYTES];
-  static const char time_flag[] = "-max_total_time=";
   long seconds = 10;
   unsigned long runs = 0;
   for (int i = 1; i < argc; i++) {
-    if (strncmp(argv[i], time_flag, sizeof time_flag - 1) == 0) seconds = atol(argv[i] + sizeof time_flag - 1);
+    const char *time_limit = flag(argv[i], "-max_total_time=");
+    const char *artifacts = flag(argv[i], "-artifact_prefix=");
+    if (time_limit != NULL) seconds = atol(time_limit);
+    else if (artifacts != NULL) prefix = artifacts;
     else if (argv[i][0] != '-') load(argv[i]);
   }
-  for (size_t i = 0; i < count; i++, runs++) LLVMFuzzerTestOneInput(inputs[i].data, inputs[i].size);
+  signal(SIGABRT, aborted);
+  for (size_t i = 0; i < count; i++, runs++) feed(inputs[i].data, inputs[i].size);
   time_t end = time(NULL) + seconds;
   srand((unsigned)end);
   for (; count > 0 && time(NULL) < end; runs++) {
     const struct input *input = &inputs[below(count)];
     memcpy(data, input->data, input->size);
-    LLVMFuzzerTestOneInput(data, change(data, input->size));
+    feed(data, change(data, input->size));
   }
   printf("number_of_executed_units: %lu\n", runs);
   for (size_t i = 0; i < count; i++) free(inputs[i].data);
