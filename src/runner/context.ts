@@ -136,7 +136,7 @@ defineClass<TestContext>({
     ),
     ktap: method(
       "(text: string): table",
-      "Reports every result line of a KTAP or TAP text as a part of the test. Returns the counts.",
+      "Reports every result line of a KTAP or TAP text, at most 100,000, as a part of the test. Returns the counts.",
       (self, args) => {
         const counts = { passed: 0, failed: 0, skipped: 0 };
         for (const result of ktapResults(args.text(1, "text"))) {

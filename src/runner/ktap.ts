@@ -3,6 +3,11 @@
  * subtests indented. Sources: testanything.org's specification, the kernel's Documentation/dev-tools/ktap.rst.
  */
 
+import { ApiError } from "../errors/errors.ts";
+
+/** More than the largest suites print. Each is a test of its own in every report, and a guest prints as much as it likes. */
+const MOST_RESULTS = 100_000;
+
 export interface SubResult {
   readonly name: string;
   readonly outcome: "passed" | "failed" | "skipped";
@@ -16,12 +21,16 @@ const LINE = /^\s*(?:\[\s*\d+\.\d+\]\s*)?(not )?ok\b(.*)$/s;
 const NUMBER = /^\d+/;
 const DIRECTIVE = /#\s*(SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b:?(.*)$/is;
 
-/** Every result line, in order. A line that is no result is no concern of ours. */
+/** Every result line, in order. A line that is no result is no concern of ours. Throws `ApiError` for too many. */
 export const ktapResults = (text: string): readonly SubResult[] => {
   const found: SubResult[] = [];
   for (const line of text.split(/\r?\n/)) {
     const match = LINE.exec(line);
     if (match === null) continue;
+    if (found.length === MOST_RESULTS)
+      throw new ApiError(`t:ktap: the text has more than ${MOST_RESULTS} result lines`, {
+        hint: "report parts of it in several tests",
+      });
     const not = match[1];
     const numbered = (match[2] as string).trimStart();
     const number = NUMBER.exec(numbered)?.[0] ?? "";

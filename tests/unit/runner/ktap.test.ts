@@ -30,6 +30,11 @@ test("no control character hides a failure", () => {
   expect(found[0]?.name).toBe("a");
 });
 
+test("more results than anybody prints in earnest are refused", () => {
+  expect(ktapResults("ok\n".repeat(100_000))).toHaveLength(100_000);
+  expect(() => ktapResults("ok\n".repeat(100_001))).toThrow("more than 100000 result lines");
+});
+
 // Each takes milliseconds; where a pattern tries every place anew it would be hours.
 test.each([
   ["blanks behind ok", `ok${" ".repeat(1 << 20)}x\u2028`],
