@@ -3,7 +3,7 @@
 import { structuredPatch } from "diff";
 import type { Comparison } from "../events/types.ts";
 import type { Palette } from "./colours.ts";
-import { visible } from "./text.ts";
+import { oneLine, visible } from "./text.ts";
 
 /** Values that are no longer stand in the message, side by side. */
 const SHORT = 40;
@@ -36,7 +36,7 @@ export const renderDifference = (comparison: Comparison, colour: Palette): reado
     return left.length <= SHORT && !left.includes("\n")
       ? []
       : ["both print the same: tables are equal when they are one table (the global assert_eq looks inside)"];
-  const heading = `difference (- ${comparison.left_name}, + ${comparison.right_name}):`;
+  const heading = `difference (- ${oneLine(comparison.left_name)}, + ${oneLine(comparison.right_name)}):`;
   if (!left.includes("\n") && !right.includes("\n"))
     return Math.max(left.length, right.length) <= SHORT ? [] : [heading, ...sideBySide(left, right, colour)];
   // Whether a text ends with a line break matters only where the other does not.

@@ -10,7 +10,7 @@ import { type FileRecord, type RunInfo, recordRun, type TestRecord } from "./rec
 import type { Reporter } from "./reporter.ts";
 import { rerunCommand } from "./rerun.ts";
 import { summarize } from "./summary.ts";
-import { visible } from "./text.ts";
+import { harmlessJson, visible } from "./text.ts";
 import { Timeline } from "./timeline.ts";
 
 /** Where the data goes in the template. */
@@ -20,8 +20,8 @@ const OUTPUT_CHARACTERS = 128 * 1024;
 
 const milliseconds = (ns: number): number => Math.round(ns / 1e4) / 100;
 
-/** JSON that stands inside a script element: nothing in it ends the element. */
-const embedded = (value: unknown): string => JSON.stringify(value).replaceAll("<", "\\u003c");
+/** JSON that stands inside a script element: nothing in it ends the element, or acts on who prints the file. */
+const embedded = (value: unknown): string => harmlessJson(JSON.stringify(value)).replaceAll("<", "\\u003c");
 
 const testData = (file: FileRecord, test: TestRecord, timeline: Timeline, info: RunInfo | undefined) => {
   const rerun = test.status === "failed" ? rerunCommand(info, file, test) : undefined;

@@ -50,7 +50,7 @@ const renderFile = (file: FileRecord, options: ReporterOptions, info: RunInfo | 
     for (const machine of file.machines)
       lines.push(
         colour.faint(
-          `    vm ${oneLine(machine.name)} booted in ${seconds(machine.bootNs)} (${machine.transport})`,
+          `    vm ${oneLine(machine.name)} booted in ${seconds(machine.bootNs)} (${visible(machine.transport)})`,
         ),
       );
   for (const test of file.tests) {
@@ -104,7 +104,7 @@ export const plainReporter: Reporter = (options) => {
     },
     run(record) {
       const paint = record.badFiles === 0 && !record.interrupted ? options.colour.good : options.colour.bad;
-      const seed = info?.seed === undefined || record.badFiles === 0 ? "" : `\nseed ${info.seed}`;
+      const seed = info?.seed === undefined || record.badFiles === 0 ? "" : `\nseed ${visible(info.seed)}`;
       options.write(`\n${paint(summarize(record))}${seed}\n`);
     },
   });

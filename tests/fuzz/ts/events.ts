@@ -23,6 +23,14 @@ readRecording(join(import.meta.dir, "../../golden/reports/story.events"), ({ kin
   if (kind !== "attachment") story.push(JSON.stringify([kind, payload], numbered));
 });
 
+/** The same with something in every text that acts on a terminal or breaks a line. */
+const marked = (line: string): string =>
+  JSON.stringify(
+    JSON.parse(line, (key, value) =>
+      typeof value === "string" && key !== "0" ? `${value}\u009b\u2028` : value,
+    ),
+  );
+
 const parsed = (line: string): unknown => {
   try {
     return JSON.parse(line);
@@ -47,7 +55,7 @@ export const events: Target = {
   name: "events",
   source: import.meta.file,
   seeds: [
-    ...[story.join("\n"), ...story],
+    ...[story.join("\n"), story.map(marked).join("\n"), ...story],
     // A test that is a part of itself, and a failure of it.
     `["run_started",{"jobs":1,"pool":{"memory_bytes":1,"cpus":1},"vmm":"","accel":"","transport":"","rerun":["a"]}]\n${["test_started", "test_failed"].map((kind) => `["${kind}",{"path":"a","name":"b","parent":"b","meta":{},"duration_ns":1,"reason":"","detail":{},"console_excerpt":"","log":[]}]`).join("\n")}\n["file_completed",{"path":"a","status":"failed","duration_ns":1}]`,
   ],
