@@ -122,7 +122,7 @@ const BLOCKS: readonly Block[] = [
     phases: MACHINE_PHASES,
     faults: {
       kill: { shutdown: UT, else: T },
-      stop: UT,
+      stop: U,
       closed: { shutdown: UT, else: T },
       "monitor closed": { shutdown: UT, call: UT, stream: UT, idle: UT, else: T },
       slow: U,
@@ -138,7 +138,8 @@ const BLOCKS: readonly Block[] = [
     phases: LIFE_AND_BUILD,
     faults: {
       kill: { boot: T, shutdown: UT, else: T },
-      stop: UT,
+      // What is lost meanwhile is lost: it carries frames, not streams.
+      stop: { boot: U, shutdown: U, idle: U, else: UT },
       closed: { shutdown: UT, else: T },
       slow: U,
       "no descriptors": UT,
@@ -167,7 +168,7 @@ const BLOCKS: readonly Block[] = [
     phases: LIFE_AND_BUILD,
     faults: {
       kill: { boot: T, shutdown: UT, else: T },
-      stop: UT,
+      stop: U,
       closed: { shutdown: UT, else: UT },
       slow: U,
       "disk full": UT,
@@ -181,7 +182,7 @@ const BLOCKS: readonly Block[] = [
     phases: LIFE,
     faults: {
       kill: { shutdown: UT, else: T },
-      stop: UT,
+      stop: U,
       closed: { shutdown: UT, else: T },
       slow: U,
       "disk full": U,
@@ -196,7 +197,7 @@ const BLOCKS: readonly Block[] = [
     faults: {
       // A command that runs is the I/O process' child: its output comes although its task is gone.
       kill: UT,
-      stop: UT,
+      stop: U,
       closed: UT,
       slow: U,
       "no descriptors": UT,
@@ -207,7 +208,7 @@ const BLOCKS: readonly Block[] = [
     victim: "worker",
     stages: ["worker"],
     phases: LIFE,
-    faults: { kill: UT, stop: UT, closed: UT, slow: U, "no descriptors": UT, "no memory": UT },
+    faults: { kill: UT, stop: U, closed: UT, slow: U, "no descriptors": UT, "no memory": UT },
   },
   {
     victim: "agent",
