@@ -221,7 +221,7 @@ test("Ctrl-C during a build ends it and leaves no half entry", async () => {
 
 /** Runs a shell script where the project's cache is a file system of its own; undefined where that is not allowed. */
 const mounted = async (at: Project, size: string, script: string) => {
-  const setup = `mkdir -p cache && mount -t tmpfs -o size=${size} tmpfs cache`;
+  const setup = `mkdir -p cache && mount -t tmpfs -o mode=0700,size=${size} tmpfs cache`;
   const probe = Bun.spawnSync(["unshare", "-rm", "sh", "-c", setup], { cwd: at.directory });
   if (probe.exitCode !== 0) {
     console.log(`no file system can be mounted here: ${probe.stderr.toString().trim()}`);
