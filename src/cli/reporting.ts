@@ -109,7 +109,10 @@ export class Reporting {
     if (file === undefined) {
       const terminal = eventsStdout ? process.stderr : process.stdout;
       const colour = palette(terminal, this.environment);
-      const plainly = this.toTerminal(terminal, (error) => this.failed(`--reporter ${name}`, error));
+      const plainly = this.toTerminal(terminal, (error) => {
+        // EIO: the terminal was closed.
+        if (!(terminal.isTTY && error.code === "EIO")) this.failed(`--reporter ${name}`, error);
+      });
       if (name === "plain" && detail !== "quiet" && canLive(terminal, this.environment))
         this.openView(terminal, plainly, colour);
       const write: Write = (text) => (this.view === undefined ? plainly(text) : this.view.print(text));
@@ -171,9 +174,9 @@ export class Reporting {
     else this.toError(text);
   };
 
-  /** `provium … | head`, or a terminal that was closed: nobody wants the rest. Anything else is a report that is lost. */
+  /** `provium … | head`: nobody wants the rest. Anything else is a report that is lost. */
   private failed(what: string, error: NodeJS.ErrnoException): void {
-    if (error.code === "EPIPE" || error.code === "EIO") return;
+    if (error.code === "EPIPE" || error.code === "ECONNRESET") return;
     this.lost = true;
     this.complain(`${what}: ${error.message}; this report is incomplete`);
   }
