@@ -35,14 +35,17 @@ const recorded = (): readonly Round[] => {
 const grouped = (rounds: readonly Round[]): Map<string, Round[]> =>
   Map.groupBy(rounds, ({ target, version }) => `${target} ${version}`);
 
+const span = (seconds: number): string =>
+  seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+
 /** A row for each version of each target, in the order in which they were first fed; of some rounds or of all. */
 export const table = (wanted: (round: Round) => boolean = () => true): string => {
   const rows = [...grouped(recorded().filter(wanted)).values()].map((of) => {
     const { target, version } = of[0] as Round;
     const sum = (key: "seconds" | "inputs"): number => of.reduce((all, round) => all + round[key], 0);
-    return `| \`${target}\` | ${version} | ${(sum("seconds") / 60).toFixed(1)} | ${sum("inputs").toLocaleString("en")} |`;
+    return `| \`${target}\` | ${version} | ${span(sum("seconds"))} | ${sum("inputs").toLocaleString("en")} |`;
   });
-  return ["| target | version | minutes of processor | inputs |", "|---|---|---|---|", ...rows].join("\n");
+  return ["| target | version | processor | inputs |", "|---|---|---|---|", ...rows].join("\n");
 };
 
 if (import.meta.main) console.log(table());
