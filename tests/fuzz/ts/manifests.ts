@@ -76,7 +76,8 @@ export const manifests: Target = {
           must(!name.includes("/"), "no file lies outside its snapshot");
         for (const { content } of manifest.disks)
           must("image" in content || !content.name.includes("/"), "no disk lies outside its snapshot");
-        for (const { bridge } of manifest.nics) must(bridge.length >= 0, "an interface names its bridge");
+        for (const { bridge } of manifest.nics)
+          must(typeof bridge === "string", "an interface names its bridge");
         must(readManifest(writeManifest(manifest), "again").vm === manifest.vm, "what is written is read");
         checkManifest(manifest, { vm: "g", accel: "tcg", transport: "serial", cpus: 1 }, "snapshot");
       } catch (error) {
