@@ -7,7 +7,7 @@
 
 import type { Channel } from "../channel/channel.ts";
 import { ApiError, InterruptedError, ProviumError, VmDeadError } from "../errors/errors.ts";
-import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
+import { after, type Deadline, monotonic, type Op, unless, until } from "../sys/op.ts";
 import { attended, type Traffic } from "./liveness.ts";
 import type { Guest, GuestIdentity, Machine, OpenGuest, ResumeGuest, SessionMark } from "./ports.ts";
 
@@ -111,7 +111,9 @@ export class Session {
 
   private *begin(opening: Op<Guest>): Op<void> {
     try {
-      this.opened = yield* this.machine.attend?.(opening) ?? opening;
+      // Who hears of a death closes the channel, and a channel that is closed by us tells nobody.
+      const alive = unless(opening, () => this.machine.death);
+      this.opened = yield* this.machine.attend?.(alive) ?? alive;
     } catch (error) {
       this.channel?.close();
       throw error;

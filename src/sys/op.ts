@@ -84,6 +84,25 @@ export function* called<T>(op: Op<T>, call: string, owner?: string): Op<T> {
   }
 }
 
+/** The operation until `failure` gives an error, which ends its wait and is thrown in it. */
+export function* unless<T>(op: Op<T>, failure: () => Error | undefined): Op<T> {
+  let step = op.next();
+  while (!step.done) {
+    const wait = step.value;
+    let ready: boolean;
+    try {
+      ready = yield { ready: () => wait.ready() || failure() !== undefined, deadline: wait.deadline };
+      const error = wait.ready() ? undefined : failure();
+      if (error !== undefined) throw error;
+    } catch (error) {
+      step = op.throw(error);
+      continue;
+    }
+    step = op.next(ready);
+  }
+  return step.value;
+}
+
 /** More waits than any clean-up has: an operation that goes on after as many orders to end is left where it is. */
 export const MOST_ORDERS = 1000;
 

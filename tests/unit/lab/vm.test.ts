@@ -4,7 +4,7 @@ import type { BootOptions } from "../../../src/lab/options.ts";
 import { bootBound, kernelCmdline } from "../../../src/lab/plan.ts";
 import { consoleText } from "../../../src/lab/session.ts";
 import { Vm } from "../../../src/lab/vm.ts";
-import { NEVER, type Op } from "../../../src/sys/op.ts";
+import { after, NEVER, type Op, until } from "../../../src/sys/op.ts";
 import { at, type FakeMachine, fakes, profile, run } from "./fakes.ts";
 
 const setUp = (options: BootOptions = {}, world = fakes()) => {
@@ -200,6 +200,28 @@ describe("death of a vm", () => {
     );
     expect(vm.state).toBe("dead");
     expect(machine.calls).toContain("close");
+  });
+
+  test("a machine that dies while it boots ends the boot at once, although its channel was closed without a word", () => {
+    const world = fakes();
+    let waited = false;
+    const { vm } = setUp(
+      {},
+      {
+        ...world,
+        host: {
+          ...world.host,
+          *openGuest() {
+            (world.machines[0] as FakeMachine).die("QEMU was killed by signal 9");
+            waited = !(yield* until(() => false, after(2000)));
+            throw new TimeoutError("no READY");
+          },
+        },
+      },
+    );
+    expect(() => run(vm.boot())).toThrow("vm `a` died during boot: QEMU was killed by signal 9");
+    expect(waited).toBe(false);
+    expect(world.lent).toBe(0);
   });
 
   test("a death between two calls is told by the next one", () => {
