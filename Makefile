@@ -39,6 +39,7 @@ help:
 	@echo 'make fuzz     TIME=10: every parser of ours fed with anything, so long each (10, 5m, 1h; LANES=2 at a time)'
 	@echo 'make chaos-matrix  every fault on every process in every phase (ONLY=PATTERN, REST=1, LANES=3)'
 	@echo 'make soak     N=100: boots, calls and machines on one bridge, with the size of every process'
+	@echo 'make compat   QEMUs and kernels of other Debian suites, unpacked and tried (ONLY=PATTERN)'
 	@echo 'make analyze  the C programs through cppcheck and clang --analyze'
 	@echo 'make lint     formatter, linter, types, layers'
 	@echo 'make dist     dist/release: executables for every machine, sources, bill of materials, checksums'

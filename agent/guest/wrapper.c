@@ -100,7 +100,13 @@ static void start_agent(int program) {
     if (fd != program) close(fd);
   }
   prefer();
-  if (chdir("/") == 0) syscall(SYS_execveat, program, "", argv, environ, AT_EMPTY_PATH);
+  if (chdir("/") == 0) {
+    syscall(SYS_execveat, program, "", argv, environ, AT_EMPTY_PATH);
+    /* TOMOYO (Debian 11's kernels have it on) looks the program up as /dev/fd/N, which no initramfs has. */
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", program);
+    execve(path, argv, environ);
+  }
   fprintf(stderr, "provium: cannot execute " AGENT ": %s\n", strerror(errno));
   _exit(127);
 }

@@ -13,6 +13,7 @@ import { buildArchive, concatenateArchives } from "./archive.ts";
 import { readArm64Image } from "./arm64-image.ts";
 import { cached, prune, readNamed, sha256 } from "./cache.ts";
 import { MissingDecompressor } from "./decompress.ts";
+import { flagsFaultWords } from "./flags-fault.ts";
 import { readInitrd } from "./initrd.ts";
 import { extractVmlinux, inspectKernel } from "./kernel.ts";
 import {
@@ -57,6 +58,8 @@ export interface BootServiceOptions {
   readonly programs: (architecture: Architecture) => GuestPrograms;
   /** Host path of the helper, which measures the clock that emulated guests get. */
   readonly helper: string;
+  /** Whether the emulator for PCs has the fault of flags-fault.ts. */
+  readonly flagsFault: () => boolean;
   /** Whether virtiofsd is installed. */
   readonly virtiofsd: () => boolean;
 }
@@ -147,11 +150,17 @@ export class BootService {
             : "Name a bzImage or vmlinux (aarch64: an Image) in the profile's `kernel`.",
       });
     checkRoot(profile, files);
-    const rate =
-      machine.accel === "tcg" && profile.architecture === "x86_64" ? await this.tscRate() : undefined;
+    const emulated = machine.accel === "tcg" && profile.architecture === "x86_64";
+    const rate = emulated ? await this.tscRate() : undefined;
+    // The embedded kernel sets the flags anew before an interrupt can come.
+    const fault = emulated && profile.origin !== "embedded" && this.options.flagsFault();
     const kernel = await this.kernel(profile.kernel, profile);
     const tree = profile.root && this.tree(profile, kernel);
-    const words = [handoff(profile, tree), tscWords(rate, profile.cmdline)];
+    const words = [
+      handoff(profile, tree),
+      tscWords(rate, profile.cmdline),
+      fault ? flagsFaultWords(profile.cmdline) : "",
+    ];
     const cmdline = words.filter((word) => word !== "").join(" ");
     const base = profile.initrd === undefined ? undefined : readNamed("initrd", profile.initrd);
     const injected = files.map(readInjected);

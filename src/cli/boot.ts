@@ -14,6 +14,7 @@ import type { Profile } from "../config/schema.ts";
 import type { Surroundings } from "../dispatch/dispatcher.ts";
 import { ConfigError } from "../errors/errors.ts";
 import { type Architecture, accelerationOf } from "../sys/architecture.ts";
+import { hasFlagsFault } from "../vmm/flags-fault.ts";
 import { findVirtiofsd } from "../vmm/virtiofsd.ts";
 
 type Profiles = Readonly<Record<string, Profile>>;
@@ -79,6 +80,7 @@ export const bootService = ({ assets, cacheDir }: BootHost, ahead?: Ahead): Surr
   const service = new BootService({
     cacheDir: join(cacheDir, "boot"),
     helper: assets.helper,
+    flagsFault: () => hasFlagsFault({ cacheDir, env: process.env, helper: assets.helper }),
     virtiofsd: () => findVirtiofsd(process.env) !== undefined,
     programs: (architecture) => remembered(programs, architecture, guestPrograms),
   });

@@ -9,16 +9,14 @@ import { join } from "node:path";
 import { HostError, ProviumError } from "../errors/errors.ts";
 import { HOST_ARCHITECTURE } from "../sys/architecture.ts";
 import { after, type Op } from "../sys/op.ts";
-import { Reactor } from "../sys/reactor.ts";
-import { Enquiry, type EnquiryHost } from "./enquiry.ts";
+import type { Enquiry } from "./enquiry.ts";
+import { type ProbeHost, probing } from "./probe.ts";
 import { PROBES } from "./probe-rom.ts";
 import { findQemu } from "./program.ts";
 
 export type Accelerator = "kvm" | "tcg";
 
-export interface AccelerationHost extends EnquiryHost {
-  /** Where the answer is kept between runs. */
-  readonly cacheDir: string;
+export interface AccelerationHost extends ProbeHost {
   /** Changes with each boot of the host: /proc/sys/kernel/random/boot_id. */
   readonly bootId: string;
   /** `/dev/kvm`, unless a test has another. */
@@ -96,21 +94,8 @@ const remember = (host: AccelerationHost, fault: string | undefined): void => {
 };
 
 /** Runs the probe machine; what is wrong with KVM, or undefined. */
-const tryKvm = (host: AccelerationHost): string | undefined => {
-  const reactor = new Reactor();
-  const rom = join(host.cacheDir, `probe-${process.pid}.rom`);
-  mkdirSync(host.cacheDir, { recursive: true });
-  writeFileSync(rom, PROBE.image());
-  let enquiry: Enquiry | undefined;
-  try {
-    const machine = [...PROBE.machine, "-accel", "kvm", "-cpu", "host", "-m", "16M", "-bios", rom];
-    enquiry = Enquiry.start(findQemu(host.env), machine, host, reactor);
-    return reactor.run(verdict(enquiry));
-  } finally {
-    enquiry?.close();
-    rmSync(rom, { force: true });
-  }
-};
+const tryKvm = (host: AccelerationHost): string | undefined =>
+  probing(findQemu(host.env), PROBE, ["-accel", "kvm", "-cpu", "host"], host, verdict);
 
 /** The machine starts stopped, so that the second counts the CPU's time and not QEMU's start. */
 function* verdict({ child, qmp }: Enquiry): Op<string | undefined> {

@@ -34,6 +34,8 @@ import type { TreeServer } from "./virtiofsd.ts";
 const PANIC_MS = 150;
 /** A monitor command is answered in a millisecond; a host that swaps may need longer. */
 const COMMAND_MS = 10_000;
+/** The firmware restarts once more after a reset. One that goes on with it never comes to boot anything. */
+const MANY_RESTARTS = 20;
 /** Reading the devices of a snapshot takes milliseconds. */
 const START_MS = 60_000;
 
@@ -81,8 +83,8 @@ export class QemuMachine implements Machine {
   private readonly wires = new Map<string, number>();
   /** It is to go on from a snapshot and has not been told to run, or still reads its devices. */
   private incoming: boolean;
-  /** QEMU has told of a restart. */
-  private restarted = false;
+  /** Restarts that QEMU has told of since the last reset was asked for. */
+  private restarts = 0;
   private closed = false;
   /** Why the guest ended QEMU, from its SHUTDOWN event. */
   private shutdownReason: string | undefined;
@@ -182,10 +184,10 @@ export class QemuMachine implements Machine {
   *reset(): Op<void> {
     // A restart from inside ends QEMU. Not until the agent is back: the firmware itself restarts once more.
     this.resetting = true;
-    this.restarted = false;
+    this.restarts = 0;
     if (this.parts.capabilities.actions) yield* this.command("set-action", { reboot: "reset" });
     yield* this.command("system_reset");
-    yield* until(() => this.restarted || this.death !== undefined, after(COMMAND_MS));
+    yield* until(() => this.restarts > 0 || this.death !== undefined, after(COMMAND_MS));
     this.agentOpen = false;
   }
 
@@ -337,7 +339,8 @@ export class QemuMachine implements Machine {
   }
 
   private hasRestarted({ guest }: JsonObject): void {
-    this.restarted = true;
+    this.restarts++;
+    if (this.resetting && this.restarts === MANY_RESTARTS) this.die();
     if (this.parts.capabilities.actions || this.resetting || guest !== true) return;
     this.shutdownReason = "guest-reset";
     this.parts.qmp.post("quit", {});
@@ -391,6 +394,10 @@ export class QemuMachine implements Machine {
 
   private reason(exit: ProcessExit | undefined): Error {
     if (this.panic !== undefined) return new ProviumError(`the guest's kernel panicked: ${this.panic}`);
+    if (this.resetting && this.restarts >= MANY_RESTARTS)
+      return new HostError("the machine restarts again and again after its reset, before anything boots", {
+        hint: `QEMU ${this.parts.qmp.version} cannot restart it: kill the VM and boot it, or take a later QEMU`,
+      });
     if (exit === undefined) return new ProviumError(this.parts.tree?.end ?? "the agent went away");
     if (this.shutdownReason === "guest-shutdown") return new ProviumError("the guest powered itself off");
     if (this.shutdownReason === "guest-reset" && !this.agentSeen)

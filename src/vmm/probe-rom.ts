@@ -3,6 +3,7 @@
  *
  * x86-64: from the reset vector into 64-bit mode, one 64-bit shift, and out through QEMU's isa-debug-exit device. The
  * last 256 bytes of the image hold the program; the CPU starts at the far jump 16 bytes before the end.
+ * A second one runs CMPXCHG8B and looks at the flags behind it.
  * arm64: from address 0 straight to PSCI, which powers the machine off.
  * Sources: Intel SDM volume 3, "Initializing IA-32e mode"; docs of QEMU's isa-debug-exit; Arm DEN 0022 (PSCI),
  * SYSTEM_OFF.
@@ -49,16 +50,35 @@ const RESET = "ea00ff00f0"; //    jump to f000:ff00, the program
 
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replaceAll(" ", ""), "hex"));
 
-const X86: Probe = {
+const pc = (program: readonly string[]): Probe => ({
   image: () => {
     const image = new Uint8Array(IMAGE_BYTES).fill(0xff);
-    image.set(bytes(PROGRAM.join("")), PROGRAM_OFFSET);
+    image.set(bytes(program.join("")), PROGRAM_OFFSET);
     image.set(bytes(RESET), RESET_OFFSET);
     return image;
   },
   machine: ["-machine", "q35", "-device", `isa-debug-exit,iobase=${EXIT_PORT},iosize=4`],
   proof: (EXIT_VALUE << 1) | 1,
-};
+});
+
+const X86 = pc(PROGRAM);
+
+const FLAGS_PROGRAM = [
+  "fa", //                        cli
+  "31c0 8ed8 8ed0 bc0020", //     ds = ss = 0, sp = 0x2000
+  "6631d2 6631c9 6631db", //      edx = ecx = ebx = 0
+  "6a02 9d", //                   flags = 2: from here on the emulator has them as they are
+  "66b800005a5a", //              eax = 0x5a5a0000
+  "663d00005a5a", //              compare it with itself
+  "0fc70e0010", //                cmpxchg8b [0x1000]
+  "669c 6658 66c1e810 6685c0", // the upper half of the flags, where all is zero
+  "b02a 7402 b02b", //            al = zero ? 0x2a : 0x2b
+  "baf400 ee", //                 out dx = 0xf4, al
+  "f4 ebfd", //                   hlt, for ever
+];
+
+/** Whether CMPXCHG8B leaves the flags as they should be: the proof of a PC's CPU that does (flags-fault.ts). */
+export const FLAGS_PROBE = pc(FLAGS_PROGRAM);
 
 const ARM64_PROGRAM = [
   "00018052", // mov w0, #0x8

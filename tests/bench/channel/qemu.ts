@@ -61,6 +61,7 @@ export const measureQemu = async (
       wrapper: readFileSync(join(BUILD, "agent/provium-wrapper")),
     }),
     helper: join(BUILD, "agent/provium-helper"),
+    flagsFault: () => false,
     virtiofsd: () => false,
   });
   const plan = await boot.plan(

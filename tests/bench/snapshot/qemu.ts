@@ -62,6 +62,7 @@ const kernelOf = async (directory: string): Promise<Pick<LaunchSpec, "kernel" | 
       wrapper: readFileSync(tool("provium-wrapper")),
     }),
     helper: tool("provium-helper"),
+    flagsFault: () => false,
     virtiofsd: () => false,
   });
   const plan = await boot.plan(

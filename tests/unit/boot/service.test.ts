@@ -25,6 +25,7 @@ const SERIAL: BootMachine = { transport: "serial", accel: "kvm", disks: false };
 
 let root = "";
 let service: BootService;
+let flagsFault = false;
 const at = (name: string): string => join(root, name);
 const write = (name: string, data: Uint8Array | string): string => {
   mkdirSync(join(at(name), ".."), { recursive: true });
@@ -46,6 +47,7 @@ const profile = (over: Partial<BootProfile> = {}): BootProfile => ({
 const names = (path: string): string[] => readArchive(readFileSync(path)).entries.map((entry) => entry.name);
 
 beforeEach(() => {
+  flagsFault = false;
   root = mkdtempSync(join(tmpdir(), "provium-boot-"));
   write("agent", "agent");
   write("wrapper", "wrapper");
@@ -54,6 +56,7 @@ beforeEach(() => {
     cacheDir: at("cache"),
     programs: () => ({ agent: readFileSync(at("agent")), wrapper: readFileSync(at("wrapper")) }),
     helper: at("helper"),
+    flagsFault: () => flagsFault,
     virtiofsd: () => false,
   });
 });
@@ -151,6 +154,19 @@ describe("the clock of an emulated guest", () => {
     expect((await service.plan(profile({ cmdline: "quiet tsc=unstable" }), emulated)).cmdline).not.toContain(
       "tsc",
     );
+  });
+
+  test("keeps a kernel off CMPXCHG16B where the emulator gets it wrong, and only there", async () => {
+    const emulated: BootMachine = { ...SERIAL, accel: "tcg" };
+    const words = async (over: Partial<BootProfile>, machine: BootMachine): Promise<string> =>
+      (await service.plan(profile(over), machine)).cmdline;
+    write("helper", "#!/bin/sh\nexit 1\n");
+    expect(await words({}, emulated)).not.toContain("clearcpuid");
+    flagsFault = true;
+    expect(await words({}, emulated)).toContain("clearcpuid=141");
+    expect(await words({}, SERIAL)).not.toContain("clearcpuid");
+    expect(await words({ origin: "embedded" }, emulated)).not.toContain("clearcpuid");
+    expect(await words({ cmdline: "clearcpuid=smap" }, emulated)).not.toContain("clearcpuid");
   });
 
   test.each(["exit 1", "echo 17", "echo fast"])(

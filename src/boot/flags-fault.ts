@@ -1,0 +1,8 @@
+/** Keeps a kernel off an instruction that its emulator gets wrong (src/vmm/flags-fault.ts). */
+
+/** X86_FEATURE_CX16 of Linux, word 4, bit 13: names are understood since Linux 5.18 only. */
+const CX16 = 4 * 32 + 13;
+
+/** The word for the command line. Programs in the guest still see the feature, and may want it. */
+export const flagsFaultWords = (cmdline: string): string =>
+  /(^|\s)clearcpuid=/.test(cmdline) ? "" : `clearcpuid=${CX16}`;
