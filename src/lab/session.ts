@@ -11,8 +11,8 @@ import { after, type Deadline, monotonic, type Op, unless, until } from "../sys/
 import { attended, type Traffic } from "./liveness.ts";
 import type { Guest, GuestIdentity, Machine, OpenGuest, ResumeGuest, SessionMark } from "./ports.ts";
 
-/** How long a broken channel waits for the machine's own story (a panic event, the exit of QEMU). */
-const STORY_MS = 300;
+/** How long a broken channel waits for the machine's own story (a panic event, the exit of QEMU); a busy host lets QEMU wait. */
+const STORY_MS = 1000;
 const TAIL_BYTES = 4096;
 const TAIL_LINES = 12;
 const NO_TRAFFIC: Traffic = { queued: 0, received: 0 };
