@@ -21,8 +21,6 @@ export interface Board {
   readonly serial: (chardev: string) => readonly string[];
   /** The device that tells of a panic. */
   readonly panic: readonly string[];
-  /** How long a guest that goes down may take, from the end of its agent to that of the machine, in milliseconds. */
-  readonly goingDownMs: number;
   /** The guest-physical address at which RAM begins. */
   readonly ramBase: number;
   /** It has ACPI, by which a guest hears of devices that come and go. */
@@ -65,7 +63,6 @@ const X86: Board = {
   },
   serial: (chardev) => ["-device", `isa-serial,chardev=${chardev}`],
   panic: ["-device", "pvpanic"],
-  goingDownMs: 100,
   ramBase: 0,
   acpi: true,
 };
@@ -91,8 +88,6 @@ const ARM64: Board = {
   // The board has its PL011 in any case.
   serial: (chardev) => ["-serial", `chardev:${chardev}`],
   panic: ["-device", "pvpanic-pci,bus=pcie.0,addr=0x6"],
-  // It takes leave of every port of its bus, which lasts seconds where a busy host emulates it.
-  goingDownMs: 10_000,
   // Below are flash, interrupt controller and windows of devices.
   ramBase: 2 ** 30,
   acpi: false,

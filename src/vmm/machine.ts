@@ -16,7 +16,7 @@ import { after, type Deadline, type Op, until } from "../sys/op.ts";
 import { type Child, exitText, type ProcessExit } from "../sys/process.ts";
 import type { Reactor } from "../sys/reactor.ts";
 import { Timer } from "../sys/timer.ts";
-import { BOARDS, type Board, plugOf } from "./architecture.ts";
+import { BOARDS, plugOf } from "./architecture.ts";
 import { AGENT_DEVICE } from "./arguments.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { MachineConsole } from "./console.ts";
@@ -65,7 +65,6 @@ export class QemuMachine implements Machine {
   readonly console: MachineConsole;
   death: Error | undefined;
   private readonly mailbox: Mailbox | undefined;
-  private readonly board: Board;
   private readonly plug: Plug;
   private readonly listeners: ((reason: Error) => void)[] = [];
   /** The guest has the agent's port open. */
@@ -95,8 +94,7 @@ export class QemuMachine implements Machine {
 
   constructor(private readonly parts: MachineParts) {
     this.mailbox = parts.agent instanceof Mailbox ? parts.agent : undefined;
-    this.board = BOARDS[parts.spec.architecture];
-    this.plug = plugOf(this.board, parts.capabilities);
+    this.plug = plugOf(BOARDS[parts.spec.architecture], parts.capabilities);
     this.transport = this.mailbox !== undefined ? "mailbox" : "fd" in parts.agent ? "serial" : "vsock";
     this.cid = "cid" in parts.agent ? parts.agent.cid : undefined;
     this.pid = parts.child.pid;
@@ -106,7 +104,7 @@ export class QemuMachine implements Machine {
     parts.qmp.onEvent((event) => this.event(event));
     parts.child.onExit((exit) => this.exited(exit));
     // Where QEMU has ended first, its exit explains more.
-    parts.tree?.onEnd(() => this.dieIn(this.board.goingDownMs));
+    parts.tree?.onEnd(() => this.dieIn(this.plug.goingDownMs));
   }
 
   onDeath(listener: (reason: Error) => void): void {
@@ -350,7 +348,7 @@ export class QemuMachine implements Machine {
     const lost = this.agentOpen && !open;
     this.agentOpen = open;
     if (open) this.agentCame();
-    else if (lost && !this.resetting) this.dieIn(this.board.goingDownMs);
+    else if (lost && !this.resetting) this.dieIn(this.plug.goingDownMs);
   }
 
   /** The guest is up again: from now on a restart from inside is its end. */

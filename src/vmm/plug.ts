@@ -10,6 +10,8 @@ export interface Plug {
   readonly place: (slot: number) => { readonly bus: string; readonly addr: string };
   /** How long a guest may take to let go of a device, in milliseconds. */
   readonly letGoMs: number;
+  /** How long a guest that goes down may take, from the end of its agent to that of the machine, in milliseconds. */
+  readonly goingDownMs: number;
 }
 
 const SLOTS = 31;
@@ -28,6 +30,7 @@ export const BRIDGE: Plug = {
   ],
   place: (slot) => ({ bus: "plug", addr: slot.toString(16) }),
   letGoMs: 10_000,
+  goingDownMs: 100,
 };
 
 const port = (slot: number): string => `plug${slot}`;
@@ -47,4 +50,6 @@ export const ROOT_PORTS: Plug = {
   }).flat(),
   place: (slot) => ({ bus: port(slot), addr: "0" }),
   letGoMs: 30_000,
+  // It takes leave of every port, which lasts seconds where a busy host emulates it.
+  goingDownMs: 10_000,
 };
