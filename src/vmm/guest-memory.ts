@@ -46,10 +46,10 @@ function* monitorCommand(qmp: Qmp, line: string): Op<string> {
   return String(said);
 }
 
-/** Size of the firmware's ROM below 4 GiB, from HMP's list of RAM blocks; 0 where there is none. */
+/** Size of the firmware's ROM below 4 GiB, from HMP's list of RAM blocks (offset, used, whatever follows); 0 where there is none. */
 function* firmwareBytes(qmp: Qmp): Op<number> {
   const blocks = yield* monitorCommand(qmp, "info ramblock");
-  const used = /^\s*pc\.bios\s.*\s(0x[0-9a-f]+)\s+0x[0-9a-f]+\s*$/m.exec(blocks)?.[1];
+  const used = /^\s*pc\.bios\s.*?\s0x[0-9a-f]+\s+(0x[0-9a-f]+)\s/m.exec(blocks)?.[1];
   return Number(used ?? 0);
 }
 
