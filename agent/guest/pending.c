@@ -101,6 +101,22 @@ static bool prepare(struct task *task, const struct syscall_fields *request, str
   return true;
 }
 
+#ifdef __GLIBC__
+static pid_t start_call(struct pending *pending, int flags, int *mark) {
+  return clone(make_call, pending, flags, pending, mark, NULL, &pending->alive);
+}
+#else
+/** What musl's own clone() ends in. That refuses CLONE_CHILD_CLEARTID since 1.2.5, for it would forge one of its threads. */
+extern int __clone(int (*function)(void *), void *stack, int flags, void *argument, ...);
+
+static pid_t start_call(struct pending *pending, int flags, int *mark) {
+  int pid = __clone(make_call, pending, flags, pending, mark, NULL, &pending->alive);
+  if (pid >= 0) return pid;
+  errno = -pid;
+  return -1;
+}
+#endif
+
 static bool start(struct task *task, struct pending *pending) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) return task_error(task, errno, "pipe", "no pipe: %s", strerror(errno));
@@ -114,7 +130,7 @@ static bool start(struct task *task, struct pending *pending) {
   int pidfd = -1;
   int *mark = task_birth_mark(task, &pidfd);
   pending->alive = 1;
-  pid_t pid = clone(make_call, pending, flags, pending, mark, NULL, &pending->alive);
+  pid_t pid = start_call(pending, flags, mark);
   int error = errno;
   if (pid < 0) {
     close(ends[0]);

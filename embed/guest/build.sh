@@ -68,6 +68,15 @@ if [ -z "$kernel" ]; then
 fi
 [ -n "$busybox" ] || busybox=$(fetch busybox-static)
 
+# unpack PACKAGE-FILE ROOT: since Debian 13 everything in a package lies below usr.
+unpack() {
+  dpkg-deb -x "$1" "$2"
+  local each
+  for each in bin lib; do
+    [ -e "$2/$each" ] || [ ! -e "$2/usr/$each" ] || mv "$2/usr/$each" "$2/$each"
+  done
+}
+
 # The applets of a busybox that this machine cannot run are those of its own: both come from one source package.
 lister=$work/busybox/bin/busybox
 if [ $foreign = yes ]; then
@@ -79,7 +88,7 @@ if [ $foreign = yes ]; then
       die "cannot download this machine's own busybox-static"
     applets=$(echo "$work"/lister/busybox-static_*.deb)
   fi
-  dpkg-deb -x "$applets" "$work/lister"
+  unpack "$applets" "$work/lister"
 fi
 
 # described PACKAGE-FILE: the package, its source package, and what else it was built from.
@@ -90,9 +99,8 @@ described() {
   echo "${used:+ built-using $used}"
 }
 
-dpkg-deb -x "$kernel" "$work/kernel"
-dpkg-deb -x "$busybox" "$work/busybox"
-[ -d "$work/kernel/lib/modules" ] || mv "$work/kernel/usr/lib" "$work/kernel/lib"
+unpack "$kernel" "$work/kernel"
+unpack "$busybox" "$work/busybox"
 release=$(cd "$work/kernel/lib/modules" && echo *)
 tree=$work/kernel/lib/modules/$release
 [ -d "$tree/kernel" ] || die "$kernel holds no kernel modules"
@@ -110,6 +118,8 @@ fi
 
 # --- modules ------------------------------------------------------------------------------------------------
 
+# Since Debian 13 the modules of a package are compressed.
+find "$tree" -name '*.ko.xz' -print0 | xargs -0r xz -d
 depmod -b "$work/kernel" "$release"
 
 # wanted SECTION: module names of that section of modules.list.
@@ -128,8 +138,8 @@ copy_modules() {
   local root=$1 name
   shift
   for name; do
-    modprobe -d "$work/kernel" -S "$release" --show-depends "$name" 2>/dev/null |
-      sed -n 's/^insmod \([^ ]*\).*/\1/p' || die "this kernel has no module $name"
+    modprobe -d "$work/kernel" -S "$release" --show-depends "${name%\?}" 2>/dev/null |
+      sed -n 's/^insmod \([^ ]*\).*/\1/p' || [ "${name%\?}" != "$name" ] || die "this kernel has no module $name"
   done | sort -u | while read -r file; do
     install -D -m 0644 "$file" "$root/lib/modules/$release/${file#"$tree/"}"
   done
