@@ -9,7 +9,7 @@ export type KernelFeature = "bridge" | "tun" | "nft" | "htb" | "netem";
 
 /** How a missing one is called. */
 export const FEATURE_MODULES: Readonly<Record<KernelFeature, string>> = {
-  bridge: "bridge",
+  bridge: "bridge (or the program `ip` is missing)",
   tun: "tun (or /dev/net/tun cannot be opened)",
   nft: "nf_tables for bridges (or the program `nft` is missing)",
   htb: "sch_htb with cls_u32 (or the program `tc` is missing)",

@@ -85,7 +85,7 @@ const test = (title: string, claim: () => void): void =>
   claimed(title, () => {
     if (refused === "") return claim();
     console.log(`not asked: ${refused}`);
-    expect(refused).toMatch(/^this host gives no network namespace: |needs `--network user`$/);
+    expect(refused).toMatch(/^this host gives no network namespace: |needs? `--network user`$/);
   });
 
 /** One bridge with cards that know one another. */

@@ -141,7 +141,9 @@ test("ext4 goes read-only on persistent write errors, and what was there is ther
   j:fault_inject("eio_write")
   g:run("echo lost > /mnt/j/lost; sync")
   g:wait_until(function() return not g:run("touch /mnt/j/more"):ok() end, { timeout = "60s" })
-  t:assert_contains(g:run("touch /mnt/j/again").stderr, "Read-only file system")
+  -- Newer kernels answer EIO instead of EROFS, but all say what they have done.
+  t:assert(not g:run("touch /mnt/j/again"):ok())
+  t:assert_contains(g:run("dmesg").stdout, "Remounting filesystem read-only")
   j:clear_faults()
   g:run("umount /mnt/j"):assert_ok()
   g:run("mount -t ext4 " .. path .. " /mnt/j"):assert_ok()
