@@ -1,13 +1,16 @@
 #!/bin/sh
 # unpack.sh SUITE DIRECTORY PACKAGE...: packages of a Debian suite with all that they depend on, unpacked below
 # DIRECTORY/root. Installs nothing and needs no root: apt works on lists, a cache and an empty status of its own.
-# A suite NAME-backports is taken in preference to NAME, which it builds on. MIRROR names another mirror.
+# A suite NAME-backports is taken in preference to NAME, which it builds on. MIRROR names
+# another mirror than the one that apt has on this machine.
 set -eu
 suite=${1:?usage: unpack.sh SUITE DIRECTORY PACKAGE...}
 mkdir -p "${2:?usage: unpack.sh SUITE DIRECTORY PACKAGE...}"
 directory=$(cd "$2" && pwd)
 shift 2
-mirror=${MIRROR:-http://deb.debian.org/debian}
+# shellcheck disable=SC2016 # apt-get's own placeholder
+mirror=${MIRROR:-$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)}
+[ -n "$mirror" ] || { echo "unpack.sh: apt has no mirror here; name one in MIRROR" >&2; exit 1; }
 state=$directory/apt
 
 mkdir -p "$state/lists/partial" "$state/archives/partial" "$state/etc"
