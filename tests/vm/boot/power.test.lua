@@ -30,9 +30,10 @@ end)
 
 test("a kernel that cannot boot ends the boot with its own words instead of the deadline", { tags = "pc" }, function(t)
   local g = provium:vm("cramped", "default")
+  -- What a kernel does that has too little memory differs by its version; that none lives without a root does not.
   t:assert_contains(
-    t:assert_raises(function() g:boot { memory = "64M" } end),
-    "vm `cramped` died during boot: the guest's kernel panicked: System is deadlocked on memory")
+    t:assert_raises(function() g:boot { kernel_cmdline_append = "initcall_blacklist=populate_rootfs" } end),
+    "vm `cramped` died during boot: the guest's kernel panicked: VFS: Unable to mount root fs")
   t:assert_contains(
     t:assert_raises(function() g:boot { memory = "24M" } end),
     "vm `cramped` died during boot: the guest restarted before its agent was up")
