@@ -24,6 +24,7 @@ bool loop_init(struct loop *loop) {
 bool loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events) {
   struct epoll_event event = {.events = events, .data.ptr = watch};
   watch->fd = fd;
+  watch->since = loop->turn;
   watch->registered = epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
   return watch->registered;
 }
@@ -108,9 +109,10 @@ bool loop_turn(struct loop *loop, bool nap) {
   int milliseconds = patience(loop);
   if (nap && (milliseconds < 0 || milliseconds > 1)) milliseconds = 1;
   int count = epoll_wait(loop->epoll, events, BATCH, milliseconds);
+  loop->turn++;
   for (int i = 0; i < count; i++) {
     struct watch *watch = events[i].data.ptr;
-    if (watch->fd >= 0) watch->ready(watch->context, events[i].events);
+    if (watch->fd >= 0 && watch->since < loop->turn) watch->ready(watch->context, events[i].events);
   }
   expire(loop);
   free_graves(loop);

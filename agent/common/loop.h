@@ -12,6 +12,8 @@
 struct watch {
   int fd;
   bool registered;
+  /** The turn of the loop in which it was registered. */
+  uint64_t since;
   void (*ready)(void *context, uint32_t events);
   void *context;
 };
@@ -32,6 +34,7 @@ struct grave {
 
 struct loop {
   int epoll;
+  uint64_t turn;
   struct timer *timers;
   struct grave *graves;
 };
@@ -40,7 +43,10 @@ struct loop {
 int64_t monotonic_ns(void);
 
 bool loop_init(struct loop *loop);
-/** Starts watching `fd`, which the watch then owns: loop_close closes it. */
+/**
+ * Starts watching `fd`, which the watch then owns: loop_close closes it. Events of the batch at hand do not reach it:
+ * they are of a descriptor that the same watch had before.
+ */
 bool loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events);
 bool loop_rearm(struct loop *loop, struct watch *watch, uint32_t events);
 /** Idempotent. No event reaches the watch afterwards, even while a forked task still holds the descriptor. */

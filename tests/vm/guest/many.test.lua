@@ -69,7 +69,7 @@ for _, device in ipairs { "/dev/console", "/dev/hvc0" } do
     local COUNT = 15000
     local line = "flood of " .. device .. " %07d of many"
     vm:run({ "sh", "-c", "awk 'BEGIN { for (i = 1; i <= " .. COUNT .. "; i++) printf \"" .. line .. "\\n\", i }' > " .. device }):assert_ok()
-    vm:console():expect(line:format(COUNT), 60)
+    vm:console():expect(line:format(COUNT) .. "\r?\n", 60)
     local seen = 0
     for number in vm:console():read_log():gmatch("flood of " .. device .. " (%d+) of many\r?\n") do
       seen = seen + 1
