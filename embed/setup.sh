@@ -26,6 +26,8 @@ lua5.4:lua5.4
 mke2fs:e2fsprogs
 qemu-storage-daemon:qemu-system-common
 qemu-img:qemu-utils
+ip:iproute2
+nft:nftables
 "
 fi
 
