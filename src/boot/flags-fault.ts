@@ -6,3 +6,9 @@ const CX16 = 4 * 32 + 13;
 /** The word for the command line. Programs in the guest still see the feature, and may want it. */
 export const flagsFaultWords = (cmdline: string): string =>
   /(^|\s)clearcpuid=/.test(cmdline) ? "" : `clearcpuid=${CX16}`;
+
+/**
+ * Whether an embedded guest with a kernel of this release does without: Debian 12's sets the flags anew before an interrupt
+ * can come, as its machine code shows. An executable that was built elsewhere has another kernel.
+ */
+export const standsFlagsFault = (release: string): boolean => release.startsWith("6.1.");

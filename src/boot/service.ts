@@ -58,8 +58,8 @@ export interface BootServiceOptions {
   readonly programs: (architecture: Architecture) => GuestPrograms;
   /** Host path of the helper, which measures the clock that emulated guests get. */
   readonly helper: string;
-  /** Whether the emulator for PCs has the fault of flags-fault.ts. */
-  readonly flagsFault: () => boolean;
+  /** Whether the emulator for PCs has the fault of flags-fault.ts, and the kernel of this profile suffers from it. */
+  readonly flagsFault: (profile: BootProfile) => boolean;
   /** Whether virtiofsd is installed. */
   readonly virtiofsd: () => boolean;
 }
@@ -152,8 +152,7 @@ export class BootService {
     checkRoot(profile, files);
     const emulated = machine.accel === "tcg" && profile.architecture === "x86_64";
     const rate = emulated ? await this.tscRate() : undefined;
-    // The embedded kernel sets the flags anew before an interrupt can come.
-    const fault = emulated && profile.origin !== "embedded" && this.options.flagsFault();
+    const fault = emulated && this.options.flagsFault(profile);
     const kernel = await this.kernel(profile.kernel, profile);
     const tree = profile.root && this.tree(profile, kernel);
     const words = [

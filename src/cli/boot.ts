@@ -8,6 +8,7 @@ import {
   type InstalledGuest,
   installDefaultGuest,
 } from "../boot/default-guest.ts";
+import { standsFlagsFault } from "../boot/flags-fault.ts";
 import { BootService, type GuestPrograms } from "../boot/service.ts";
 import { DEFAULT_CMDLINE } from "../config/profiles.ts";
 import type { Profile } from "../config/schema.ts";
@@ -77,14 +78,18 @@ const remembered = <K, V>(memory: Map<K, V>, key: K, make: (key: K) => V): V => 
  */
 export const bootService = ({ assets, cacheDir }: BootHost, ahead?: Ahead): Surroundings["boot"] => {
   const programs = new Map<Architecture, GuestPrograms>();
+  const guests = new Map<Architecture, InstalledGuest | undefined>();
   const service = new BootService({
     cacheDir: join(cacheDir, "boot"),
     helper: assets.helper,
-    flagsFault: () => hasFlagsFault({ cacheDir, env: process.env, helper: assets.helper }),
+    flagsFault: ({ origin, architecture }) => {
+      const embedded = origin === "embedded" ? guests.get(architecture) : undefined;
+      if (embedded !== undefined && standsFlagsFault(embedded.release)) return false;
+      return hasFlagsFault({ cacheDir, env: process.env, helper: assets.helper });
+    },
     virtiofsd: () => findVirtiofsd(process.env) !== undefined,
     programs: (architecture) => remembered(programs, architecture, guestPrograms),
   });
-  const guests = new Map<Architecture, InstalledGuest | undefined>();
   const answer: Surroundings["boot"] = (request, job) => {
     const profile = job.profiles[request.profile];
     if (profile === undefined)

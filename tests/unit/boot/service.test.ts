@@ -56,7 +56,7 @@ beforeEach(() => {
     cacheDir: at("cache"),
     programs: () => ({ agent: readFileSync(at("agent")), wrapper: readFileSync(at("wrapper")) }),
     helper: at("helper"),
-    flagsFault: () => flagsFault,
+    flagsFault: ({ origin }) => flagsFault && origin !== "embedded",
     virtiofsd: () => false,
   });
 });
