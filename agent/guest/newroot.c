@@ -6,8 +6,11 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+/** Where nothing is mounted (provium.mount=0) there is nothing to say: EINVAL of mount(2). */
 static void move_along(const char *from, const char *to) {
-  if (mount(from, to, NULL, MS_MOVE, NULL) != 0) umount2(from, MNT_DETACH);
+  if (mount(from, to, NULL, MS_MOVE, NULL) == 0) return;
+  if (errno != EINVAL) fprintf(stderr, "provium: cannot move %s to the new root: %s\n", from, strerror(errno));
+  umount2(from, MNT_DETACH);
 }
 
 int newroot_enter(void) {

@@ -11,6 +11,10 @@ import { isProgram } from "./program.ts";
 const PLACES = ["/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd", "/usr/lib/virtiofsd"];
 const LISTENING_FD = 3;
 
+const ALL_ONE_TREE = "--no-announce-submounts";
+/** What `--help` may take at most, of a program that hangs. */
+const HELP_MS = 5_000;
+
 /** Its path; undefined where it is not installed. Throws HostError for a PROVIUM_VIRTIOFSD that is no program. */
 export const findVirtiofsd = (env: Readonly<Record<string, string | undefined>>): string | undefined => {
   const named = env.PROVIUM_VIRTIOFSD;
@@ -24,6 +28,21 @@ export const virtiofsdHint = (end: string): string | undefined =>
   end.includes("setgroups")
     ? "the virtiofsd of QEMU 7.2 runs for root only: take a later one (PROVIUM_VIRTIOFSD), or a kernel with 9p, which does without"
     : undefined;
+
+/**
+ * Newer ones tell the guest which directories are mount points of this host. It then takes these for file systems that
+ * are mounted on first use, which an overlay refuses (EREMOTE): /proc, /dev and whatever else is mounted here would be
+ * out of the guest's reach. Older ones do no such thing and do not know the option, so the program is asked.
+ */
+const optionsOf = (program: string): readonly string[] => {
+  const { stdout } = Bun.spawnSync([program, "--help"], {
+    stdin: "ignore",
+    stderr: "ignore",
+    timeout: HELP_MS,
+    killSignal: "SIGKILL",
+  });
+  return stdout.includes(ALL_ONE_TREE) ? [ALL_ONE_TREE] : [];
+};
 
 export interface TreeHost {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -48,11 +67,11 @@ export class TreeServer {
     const { listening, client } = listenerWithClient(directory);
     try {
       // Words that both the old and the new program know.
-      const args = [`--fd=${LISTENING_FD}`, "-o", `source=${path}`, "-o", "sandbox=chroot", "-f"];
+      const words = [`--fd=${LISTENING_FD}`, "-o", `source=${path}`, "-o", "sandbox=chroot", "-f"];
       const child = spawn(
         {
           program: helper,
-          args: ["readonly", "--", program, ...args],
+          args: ["readonly", "--", program, ...words, ...optionsOf(program)],
           env,
           descriptors: [{ from: listening, to: LISTENING_FD }],
           helper,

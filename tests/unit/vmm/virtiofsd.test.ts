@@ -14,10 +14,13 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-/** A program in the place of virtiofsd that says what `script` prints. */
-const server = (script: string): { readonly tree: TreeServer; readonly end: () => string | undefined } => {
+/** A program in the place of virtiofsd that says what `script` prints, and `help` when asked for its options. */
+const server = (
+  script: string,
+  help = "",
+): { readonly tree: TreeServer; readonly end: () => string | undefined } => {
   const program = join(directory, "virtiofsd");
-  writeFileSync(program, `#!/bin/sh\n${script}\n`);
+  writeFileSync(program, `#!/bin/sh\n[ "$1" = --help ] && echo "${help}" && exit\n${script}\n`);
   chmodSync(program, 0o755);
   const reactor = new Reactor();
   const env = { PATH: process.env.PATH, PROVIUM_VIRTIOFSD: program };
@@ -42,6 +45,17 @@ test("virtiofsd gets the tree and a listening socket, and nothing of the host ca
   tree.close();
   expect(said).toContain("--fd=3 -o source=/srv -o sandbox=chroot -f\nsocket\n");
   expect(said).toContain("Read-only file system");
+});
+
+test("one that would tell the guest of mount points is told not to, and only that", () => {
+  for (const [help, said] of [
+    ["--no-announce-submounts", "-f --no-announce-submounts"],
+    ["--announce-submounts", "-f"],
+  ] as const) {
+    const { tree, end } = server('echo "$*"', help);
+    expect(end()).toMatch(new RegExp(`-o sandbox=chroot ${said}$`));
+    tree.close();
+  }
 });
 
 test("an end is told in the words of virtiofsd", () => {
