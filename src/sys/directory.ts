@@ -11,6 +11,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
   unlinkSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,9 +29,22 @@ const userId = (): number => process.getuid?.() ?? 0;
 /** Names begin with the user's id, so that users of one machine do not even look at each other's. */
 const prefix = (): string => `provium-${userId()}-`;
 
+/**
+ * `XDG_RUNTIME_DIR`, where it is this user's, as the XDG Base Directory Specification has it. After `su` or `sudo -E` it may
+ * be somebody else's.
+ */
+const runtimeDirectory = (named = ""): string | undefined => {
+  try {
+    const info = statSync(named);
+    return info.isDirectory() && info.uid === userId() ? named : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
 /** Where run directories go: `PROVIUM_TMPDIR`, else `XDG_RUNTIME_DIR`, else the temporary directory. */
 export const runBase = (environment: NodeJS.ProcessEnv): string =>
-  resolve(environment.PROVIUM_TMPDIR || environment.XDG_RUNTIME_DIR || tmpdir());
+  resolve(environment.PROVIUM_TMPDIR || runtimeDirectory(environment.XDG_RUNTIME_DIR) || tmpdir());
 
 /** True for a directory of ours whose run is over. */
 const isDead = (path: string): boolean => {

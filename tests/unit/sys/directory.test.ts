@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -97,8 +98,18 @@ describe("run directories", () => {
   });
 
   test("the base is PROVIUM_TMPDIR before XDG_RUNTIME_DIR", () => {
-    expect(runBase({ PROVIUM_TMPDIR: "/a", XDG_RUNTIME_DIR: "/b" })).toBe("/a");
-    expect(runBase({ XDG_RUNTIME_DIR: "/b" })).toBe("/b");
+    expect(runBase({ PROVIUM_TMPDIR: "/a", XDG_RUNTIME_DIR: base })).toBe("/a");
+    expect(runBase({ XDG_RUNTIME_DIR: base })).toBe(base);
+  });
+
+  test("an XDG_RUNTIME_DIR that is missing, no directory or another user's is passed over", () => {
+    const root = process.getuid?.() === 0;
+    writeFileSync(join(base, "file"), "");
+    mkdirSync(join(base, "theirs"));
+    if (root) chownSync(join(base, "theirs"), 65534, 65534);
+    const theirs = root ? join(base, "theirs") : "/";
+    for (const path of ["", join(base, "missing"), join(base, "file"), join(base, "file/below"), theirs])
+      expect(runBase({ XDG_RUNTIME_DIR: path })).toBe(tmpdir());
   });
 });
 
