@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MESSAGES } from "../../../src/guest/messages.ts";
 import { AGENT, AgentClient, bytes, frameOf, number, text, withAgent } from "./client.ts";
+import { runs } from "./runs.ts";
 
 setDefaultTimeout(30_000);
 
@@ -150,13 +151,6 @@ describe("closing a command", () => {
       const pid = text(output.stdout[0]).trim();
       await agent.call("PROC_CLOSE", { process, grace_ms: 60_000 });
       expect(output.exit).toMatchObject({ how: 1, code: 15 });
-      const alive = () => {
-        try {
-          return !/\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
-        } catch {
-          return false;
-        }
-      };
-      while (alive()) await agent.call("STATE");
+      while (runs(pid)) await agent.call("STATE");
     }));
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
+import { runs } from "./runs.ts";
 
 const HELPER = new URL("../../../build/agent/provium-helper", import.meta.url).pathname;
 
@@ -7,10 +8,6 @@ const run = (argv: readonly string[]) => {
   const { exitCode, stdout, stderr } = Bun.spawnSync([HELPER, ...argv]);
   return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
 };
-
-/** True while `pid` runs; a zombie does not. */
-const lives = (pid: string): boolean =>
-  existsSync(`/proc/${pid}/stat`) && !readFileSync(`/proc/${pid}/stat`, "latin1").includes(") Z ");
 
 describe("provium-helper exec", () => {
   test("the program gets its arguments, and its status is passed on", () => {
@@ -30,8 +27,8 @@ describe("provium-helper exec", () => {
     while (!named()) await new Promise((resolve) => setImmediate(resolve));
     parent.kill(9);
     await parent.exited;
-    while (lives(pid)) await new Promise((resolve) => setImmediate(resolve));
-    expect(lives(pid)).toBe(false);
+    while (runs(pid)) await new Promise((resolve) => setImmediate(resolve));
+    expect(runs(pid)).toBe(false);
   });
 
   test("with --ask the program is told of its parent's death and may end something first", async () => {

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MESSAGES } from "../../../src/guest/messages.ts";
 import { AGENT, AgentClient, bytes, number, PLAIN_AGENT, withAgent } from "./client.ts";
+import { runs } from "./runs.ts";
 import { sync, withSerial } from "./serial.ts";
 
 setDefaultTimeout(30_000);
@@ -23,14 +24,6 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const until = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await pause(5);
-};
-/** A zombie that nobody has reaped yet is no process any more. */
-const runs = (pid: number): boolean => {
-  try {
-    return !/^\d+ \(.*\) [ZX] /s.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
-  } catch {
-    return false;
-  }
 };
 const withCommandLine = (word: string): number[] =>
   readdirSync("/proc")

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
 import { MESSAGES } from "../../../src/guest/messages.ts";
 import { type AgentClient, bytes, frameOf, number, withAgent } from "./client.ts";
+import { runs } from "./runs.ts";
 
 const GETPID = 39;
 const PAUSE = 34;
@@ -26,11 +26,9 @@ describe("workers on the wire", () => {
       agent.write(frameOf(stuck[0], 2, 5000, stuck[1]));
       agent.write(frameOf(stuck[0], 3, 5001, stuck[1]));
     });
-    const running = (pid: number): boolean =>
-      existsSync(`/proc/${pid}/stat`) && !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
     const deadline = performance.now() + 10_000;
-    while (pids.some(running) && performance.now() < deadline) await Bun.sleep(2);
-    expect(pids.filter(running)).toEqual([]);
+    while (pids.some(runs) && performance.now() < deadline) await Bun.sleep(2);
+    expect(pids.filter(runs)).toEqual([]);
   });
 
   test("numbers that are no worker's, or in use, are refused", () =>
