@@ -4,11 +4,12 @@
  * back within a second is KVM used. The answer holds until the host boots again and is kept in a file.
  */
 
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { HostError, ProviumError } from "../errors/errors.ts";
 import { HOST_ARCHITECTURE } from "../sys/architecture.ts";
 import { after, type Op } from "../sys/op.ts";
+import { writeWhole } from "../sys/whole-file.ts";
 import type { Enquiry } from "./enquiry.ts";
 import { type ProbeHost, probing } from "./probe.ts";
 import { PROBES } from "./probe-rom.ts";
@@ -72,11 +73,12 @@ const cacheFile = (host: AccelerationHost): string =>
     `${CACHE_PREFIX}${host.bootId}${host.user === undefined ? "" : `-as-${host.user.uid}`}`,
   );
 
-/** The file holds the fault in one line, nothing when KVM works. */
+/** The file holds one line: the fault, or nothing when KVM works. A file without a line is no answer. */
 const remembered = (host: AccelerationHost): { readonly fault: string | undefined } | undefined => {
   try {
-    const text = readFileSync(cacheFile(host), "utf8").trim();
-    return { fault: text === "" ? undefined : text };
+    const text = readFileSync(cacheFile(host), "utf8");
+    if (!text.endsWith("\n")) return undefined;
+    return { fault: text.trim() === "" ? undefined : text.trim() };
   } catch {
     return undefined;
   }
@@ -84,10 +86,10 @@ const remembered = (host: AccelerationHost): { readonly fault: string | undefine
 
 const remember = (host: AccelerationHost, fault: string | undefined): void => {
   try {
-    mkdirSync(host.cacheDir, { recursive: true });
+    writeWhole(cacheFile(host), `${fault ?? ""}\n`);
     for (const name of readdirSync(host.cacheDir))
-      if (name.startsWith(CACHE_PREFIX)) rmSync(join(host.cacheDir, name), { force: true });
-    writeFileSync(cacheFile(host), `${fault ?? ""}\n`);
+      if (name.startsWith(CACHE_PREFIX) && !name.startsWith(`${CACHE_PREFIX}${host.bootId}`))
+        rmSync(join(host.cacheDir, name), { force: true });
   } catch {
     // A cache that cannot be written costs the next run a second, nothing else.
   }

@@ -5,11 +5,12 @@
  * interrupt", sooner or later. Found out by running the instruction: who has mended it where, no version tells.
  */
 
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ProviumError } from "../errors/errors.ts";
 import { after, type Op } from "../sys/op.ts";
 import type { ProcessExit } from "../sys/process.ts";
+import { writeWhole } from "../sys/whole-file.ts";
 import type { Enquiry } from "./enquiry.ts";
 import { type ProbeHost, probing } from "./probe.ts";
 import { FLAGS_PROBE } from "./probe-rom.ts";
@@ -26,15 +27,16 @@ export const hasFlagsFault = (host: ProbeHost): boolean => {
     `flags-${Bun.hash([program, dev, ino, size, mtimeMs].join()).toString(36)}`,
   );
   try {
-    return readFileSync(kept, "utf8") === "fault";
+    const answer = readFileSync(kept, "utf8");
+    // Of a disk that was full there may be a file without an answer.
+    if (answer === "fault" || answer === "none") return answer === "fault";
   } catch {
     // Not looked at yet.
   }
   const exit = probing(program, FLAGS_PROBE, ["-accel", "tcg", "-cpu", "max"], host, ended);
   const fault = exit?.how !== "exited" || exit.code !== FLAGS_PROBE.proof;
   try {
-    mkdirSync(host.cacheDir, { recursive: true });
-    writeFileSync(kept, fault ? "fault" : "none");
+    writeWhole(kept, fault ? "fault" : "none");
   } catch {
     // A cache that cannot be written costs the next run a tenth of a second, nothing else.
   }

@@ -1,5 +1,14 @@
 import { afterAll, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HostError } from "../../../src/errors/errors.ts";
@@ -80,6 +89,30 @@ test("the answer is asked for once per boot of the host", () => {
   chooseAcceleration("auto", host(env, "boot-2", cacheDir));
   expect(starts()).toBe(2);
   expect(readdirSync(cacheDir)).toEqual(["accel-boot-2"]);
+});
+
+test("an answer that is not all there is none, and is replaced for who reads it meanwhile", () => {
+  const { env, starts } = fakeQemu("halved", "exit 1");
+  const cacheDir = join(directory, "halved-cache");
+  mkdirSync(cacheDir);
+  // As another run leaves it between opening the file and writing to it.
+  writeFileSync(join(cacheDir, "accel-boot-1"), "");
+  linkSync(join(cacheDir, "accel-boot-1"), join(directory, "reader"));
+  for (let i = 0; i < 2; i++)
+    expect(chooseAcceleration("auto", host(env, "boot-1", cacheDir)).accel).toBe("tcg");
+  expect(starts()).toBe(1);
+  expect(readFileSync(join(directory, "reader"), "utf8")).toBe("");
+});
+
+test("runs as different users keep an answer each", () => {
+  const { env, starts } = fakeQemu("users", `exit ${PROOF}`);
+  const cacheDir = join(directory, "users-cache");
+  mkdirSync(cacheDir);
+  writeFileSync(join(cacheDir, "accel-boot-1-as-4711"), "another fault\n");
+  writeFileSync(join(cacheDir, "accel-boot-0"), "\n");
+  chooseAcceleration("auto", host(env, "boot-1", cacheDir));
+  expect(starts()).toBe(1);
+  expect(readdirSync(cacheDir).sort()).toEqual(["accel-boot-1", "accel-boot-1-as-4711"]);
 });
 
 test("kvm that was asked for and does not work is an error with a way out", () => {

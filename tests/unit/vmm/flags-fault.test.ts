@@ -1,5 +1,15 @@
 import { afterAll, expect, test } from "bun:test";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hasFlagsFault } from "../../../src/vmm/flags-fault.ts";
@@ -35,6 +45,23 @@ test("each QEMU is looked at once, and a QEMU that was replaced again", () => {
   utimesSync(path, 1, 1);
   expect([hasFlagsFault(host), hasFlagsFault(host)]).toEqual([true, true]);
   expect(starts()).toBe(2);
+});
+
+test("an answer that is not all there is none, and is replaced for who reads it meanwhile", () => {
+  const cacheDir = join(directory, "halved");
+  qemu(FLAGS_PROBE.proof + 2);
+  hasFlagsFault({ ...host, cacheDir });
+  const kept = join(cacheDir, readdirSync(cacheDir).join());
+  // As another run leaves it between opening the file and writing to it.
+  truncateSync(kept);
+  linkSync(kept, join(directory, "reader"));
+  const before = starts();
+  for (let i = 0; i < 2; i++) expect(hasFlagsFault({ ...host, cacheDir })).toBe(true);
+  expect(starts()).toBe(before + 1);
+  expect([readFileSync(kept, "utf8"), readFileSync(join(directory, "reader"), "utf8")]).toEqual([
+    "fault",
+    "",
+  ]);
 });
 
 test("the probe comes to an end on an emulated CPU, with one answer or the other", () => {
