@@ -16,12 +16,12 @@ import {
   openSync,
   readFileSync,
   renameSync,
-  rmSync,
   writeSync,
 } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { HostError } from "../errors/errors.ts";
+import { draftOf, dropDraft } from "../sys/whole-file.ts";
 import {
   checkoutPath,
   type EmbeddedFile,
@@ -67,8 +67,7 @@ const isGenuine = (path: string, file: EmbeddedFile): boolean => {
 };
 
 const install = (path: string, bytes: Uint8Array): void => {
-  const draft = `${path}.${process.pid}.new`;
-  rmSync(draft, { force: true });
+  const draft = draftOf(path);
   try {
     const fd = openSync(draft, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o700);
     try {
@@ -81,7 +80,7 @@ const install = (path: string, bytes: Uint8Array): void => {
     renameSync(draft, path);
   } catch (error) {
     // Half of it would only take the room that is missing.
-    rmSync(draft, { force: true });
+    dropDraft(draft);
     throw error;
   }
 };

@@ -3,19 +3,11 @@
  * sees nothing or everything; two makers of one file do the work twice and agree on the bytes.
  */
 
-import { createHash, randomBytes } from "node:crypto";
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { join } from "node:path";
 import { HostError } from "../errors/errors.ts";
+import { writeWhole } from "../sys/whole-file.ts";
 
 export const sha256 = (...parts: readonly (Uint8Array | string)[]): string => {
   const hash = createHash("sha256");
@@ -29,13 +21,9 @@ const exists = (path: string): boolean => statSync(path, { throwIfNoEntry: false
 
 /** Writes `data` to `path` at once. Throws HostError when the directory cannot be used. */
 export const install = (path: string, data: Uint8Array | string): void => {
-  const draft = `${path}.${process.pid}.${randomBytes(4).toString("hex")}.new`;
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    writeFileSync(draft, data, { mode: 0o600, flag: "wx" });
-    renameSync(draft, path);
+    writeWhole(path, data);
   } catch (cause) {
-    rmSync(draft, { force: true });
     throw new HostError(`cannot write ${path}`, {
       cause,
       hint: "Is the disk full, or the cache directory (`cache_dir`) not writable?",

@@ -3,8 +3,8 @@
  * cannot be written is said once, and no run fails over either.
  */
 
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { readFileSync } from "node:fs";
+import { writeWhole } from "../sys/whole-file.ts";
 
 /** The value in `file`; undefined when there is no such file. Throws an error of one line for anything else. */
 export const readState = (file: string): unknown => {
@@ -25,15 +25,9 @@ export const readState = (file: string): unknown => {
 
 /** Replaces `file` as a whole: a reader sees the old or the new one. Throws an error of one line. */
 export const writeState = (file: string, value: unknown): void => {
-  const draft = `${file}.${process.pid}`;
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    rmSync(draft, { force: true });
-    // "wx": a link that somebody has put there is not followed.
-    writeFileSync(draft, `${JSON.stringify(value)}\n`, { flag: "wx", mode: 0o600 });
-    renameSync(draft, file);
+    writeWhole(file, `${JSON.stringify(value)}\n`);
   } catch (cause) {
-    rmSync(draft, { force: true });
     throw new Error(`${file} cannot be written (${(cause as NodeJS.ErrnoException).code})`, { cause });
   }
 };

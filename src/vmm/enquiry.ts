@@ -7,6 +7,9 @@ import type { Reactor } from "../sys/reactor.ts";
 import { Qmp } from "./qmp.ts";
 
 const MONITOR_FD = 3;
+const LENT_FD = 4;
+/** What the program finds a descriptor under that it is lent. */
+export const LENT = `/proc/self/fd/${LENT_FD}`;
 
 export interface EnquiryHost {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -21,8 +24,17 @@ export class Enquiry {
     readonly qmp: Qmp,
   ) {}
 
-  /** Starts `program` stopped, with `args` beside what every enquiry has. Nobody has greeted anybody yet. */
-  static start(program: string, args: readonly string[], host: EnquiryHost, reactor: Reactor): Enquiry {
+  /**
+   * Starts `program` stopped, with `args` beside what every enquiry has. Nobody has greeted anybody yet. `lent`, which
+   * stays the caller's, is the file LENT for it.
+   */
+  static start(
+    program: string,
+    args: readonly string[],
+    host: EnquiryHost,
+    reactor: Reactor,
+    lent?: number,
+  ): Enquiry {
     const [ours, theirs] = socketPair();
     const qmp = new Qmp(ours, reactor);
     try {
@@ -35,7 +47,10 @@ export class Enquiry {
             ...args,
           ],
           env: host.env,
-          descriptors: [{ from: theirs, to: MONITOR_FD }],
+          descriptors: [
+            { from: theirs, to: MONITOR_FD },
+            ...(lent === undefined ? [] : [{ from: lent, to: LENT_FD }]),
+          ],
           helper: host.helper,
           ownGroup: true,
           as: host.user,

@@ -1,14 +1,14 @@
 /** Runs a firmware image of ours (probe-rom.ts) to see what a virtual CPU does with it. */
 
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { closeFd } from "../sys/libc.ts";
+import { memoryFile } from "../sys/memory-file.ts";
 import type { Op } from "../sys/op.ts";
 import { Reactor } from "../sys/reactor.ts";
-import { Enquiry, type EnquiryHost } from "./enquiry.ts";
+import { Enquiry, type EnquiryHost, LENT } from "./enquiry.ts";
 import type { Probe } from "./probe-rom.ts";
 
 export interface ProbeHost extends EnquiryHost {
-  /** Where the image stands meanwhile, and answers are kept between runs. */
+  /** Where answers are kept between runs. */
   readonly cacheDir: string;
 }
 
@@ -21,15 +21,14 @@ export const probing = <T>(
   judge: (enquiry: Enquiry) => Op<T>,
 ): T => {
   const reactor = new Reactor();
-  const rom = join(host.cacheDir, `probe-${process.pid}.rom`);
-  mkdirSync(host.cacheDir, { recursive: true });
-  writeFileSync(rom, image());
+  // A file with a name would be somebody else's too, in two containers that share a cache and its process ids.
+  const rom = memoryFile(image(), "probe");
   let enquiry: Enquiry | undefined;
   try {
-    enquiry = Enquiry.start(program, [...machine, ...cpu, "-m", "16M", "-bios", rom], host, reactor);
+    enquiry = Enquiry.start(program, [...machine, ...cpu, "-m", "16M", "-bios", LENT], host, reactor, rom);
     return reactor.run(judge(enquiry));
   } finally {
     enquiry?.close();
-    rmSync(rom, { force: true });
+    closeFd(rom);
   }
 };

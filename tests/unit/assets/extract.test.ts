@@ -27,8 +27,9 @@ afterEach(() => {
 });
 
 /** In a process of its own, as the compiled executable would: the table of embedded files is set once. */
-const extract = (hash = HASH): { path: string; error: string } => {
+const extract = (hash = HASH, first = ""): { path: string; error: string } => {
   const script = `
+    ${first}
     const { registerEmbedded } = await import("${SOURCE}/embedded.ts");
     const { assetPath } = await import("${SOURCE}/extract.ts");
     registerEmbedded({ helper: { path: "${join(base, "embedded")}", sha256: "${hash}", size: ${CONTENT.length} } });
@@ -69,6 +70,19 @@ describe("extraction", () => {
     expect(extract().path).toBe(path);
     expect(readFileSync(victim, "utf8")).toBe("other");
     expect(readFileSync(path, "utf8")).toBe(CONTENT);
+  });
+
+  test("a draft of somebody whose process has the same number, in a container beside this one, is left alone", () => {
+    const draft = join(base, "draft");
+    const folder = join(base, "cache/provium/assets", HASH.slice(0, 32));
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(draft, "theirs, half of it");
+    const { path } = extract(
+      HASH,
+      `require("node:fs").linkSync("${draft}", "${folder}/provium-helper." + process.pid + ".new");`,
+    );
+    expect(readFileSync(path, "utf8")).toBe(CONTENT);
+    expect(statSync(draft).nlink).toBe(2);
   });
 
   test("a cache that others may write to is not used", () => {

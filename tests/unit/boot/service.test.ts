@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { buildArchive, readArchive } from "../../../src/boot/archive.ts";
-import { prune } from "../../../src/boot/cache.ts";
+import { install, prune } from "../../../src/boot/cache.ts";
 import { type EmbeddedGuest, installDefaultGuest } from "../../../src/boot/default-guest.ts";
 import { type BootMachine, type BootProfile, BootService, handoff } from "../../../src/boot/service.ts";
 import { ConfigError } from "../../../src/errors/errors.ts";
@@ -241,6 +241,10 @@ describe("the cache", () => {
     expect(readdirSync(at("kept")).sort()).toEqual(["middle", "new"]);
     prune(at("kept"), 10, 5);
     expect(readdirSync(at("kept"))).toEqual(["new"]);
+  });
+
+  test("a place where nothing can be written is an error that says what to look at", () => {
+    expect(() => install(at("agent/deep/file"), "")).toThrow(`cannot write ${at("agent/deep/file")}`);
   });
 });
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readFailures, writeFailures } from "../../../src/dispatch/failures.ts";
@@ -34,11 +34,12 @@ test("garbage is an error of one line when it is read, and replaced when somethi
   }
 });
 
-test("a link in the place of the draft is not followed, and no draft stays behind", () => {
+test("a link that somebody has put there is replaced and not followed, and no draft stays behind", () => {
   const victim = join(directory, "victim");
   writeFileSync(victim, "precious");
-  symlinkSync(victim, `${file}.${process.pid}`);
+  symlinkSync(victim, file);
   writeFailures(file, new Set(["/a"]), new Set(["/a"]));
   expect(known()).toEqual(["/a"]);
+  expect(readFileSync(victim, "utf8")).toBe("precious");
   expect(readdirSync(directory).sort()).toEqual(["rerun.json", "victim"]);
 });

@@ -49,6 +49,11 @@ test("a place that cannot be written is an error of one line, and one that canno
   mkdirSync(file);
   expect(readTimings(file).size).toBe(0);
   expect(() => writeTimings(file, new Map([["/a", 5]]))).toThrow(/taken cannot be written \(EISDIR\)/);
+  writeFileSync(join(directory, "plain"), "");
+  const below = join(directory, "plain/deep/timings.json");
+  expect(() => writeTimings(below, new Map([["/a", 5]]))).toThrow(
+    /timings.json cannot be written \(ENOTDIR\)/,
+  );
 });
 
 test("the longest file comes first; one without a time stands in the middle", () => {

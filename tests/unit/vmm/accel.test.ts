@@ -104,6 +104,18 @@ test("an answer that is not all there is none, and is replaced for who reads it 
   expect(readFileSync(join(directory, "reader"), "utf8")).toBe("");
 });
 
+test("the probe has no name that another run could come across", () => {
+  const seen = join(directory, "seen");
+  const cacheDir = join(directory, "nameless");
+  mkdirSync(cacheDir);
+  const { env } = fakeQemu(
+    "looks",
+    `wc -c < /proc/self/fd/4 > ${seen}; ls ${cacheDir} >> ${seen}; exit ${PROOF}`,
+  );
+  expect(chooseAcceleration("auto", host(env, "boot-1", cacheDir)).accel).toBe("kvm");
+  expect(readFileSync(seen, "utf8")).toBe(`${PROBES[HOST_ARCHITECTURE].image().byteLength}\n`);
+});
+
 test("runs as different users keep an answer each", () => {
   const { env, starts } = fakeQemu("users", `exit ${PROOF}`);
   const cacheDir = join(directory, "users-cache");
