@@ -21,6 +21,7 @@ export class Changes {
   private readonly watchers: FSWatcher[] = [];
   private changed = new Set<string>();
   private wake: (() => void) | undefined;
+  /** Runs while what has changed is not left alone. */
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(places: readonly string[]) {
@@ -30,7 +31,10 @@ export class Changes {
         if (name === null || !COUNTS.test(name)) return;
         this.changed.add(resolve(directory, name));
         clearTimeout(this.timer);
-        this.timer = setTimeout(() => this.wake?.(), SETTLE_MS);
+        this.timer = setTimeout(() => {
+          this.timer = undefined;
+          this.wake?.();
+        }, SETTLE_MS);
       });
       // A directory that goes away is found missing by the next round.
       watcher.on("error", () => {});
@@ -38,11 +42,17 @@ export class Changes {
     }
   }
 
-  /** Waits until something has changed, or until `interrupted`; absolute paths, none when it was that. */
+  /** Waits until something has changed and is left alone, or until `interrupted`; absolute paths, none when it was that. */
   async next(interrupted: Promise<void>): Promise<ReadonlySet<string>> {
-    if (this.changed.size === 0)
-      await Promise.race([interrupted, new Promise<void>((resolve) => (this.wake = resolve))]);
-    this.wake = undefined;
+    // What changed while nobody waited may still be changing: then the timer has not run out.
+    if (this.changed.size === 0 || this.timer !== undefined) {
+      const settled = new Promise<boolean>((resolve) => {
+        this.wake = () => resolve(true);
+      });
+      const came = await Promise.race([interrupted.then(() => false), settled]);
+      this.wake = undefined;
+      if (!came) return new Set();
+    }
     const { changed } = this;
     this.changed = new Set();
     return changed;
