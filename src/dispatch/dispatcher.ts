@@ -15,6 +15,7 @@ import { type Decision, Desk } from "./desk.ts";
 import type { TestFile } from "./discover.ts";
 import { FileRun } from "./file-run.ts";
 import type { FixturePlan } from "./fixture-plan.ts";
+import { type Listening, listening } from "./listening.ts";
 import { openRequests } from "./open-requests.ts";
 import { allowedFiles, type Pressure } from "./pressure.ts";
 import { type BootArtefactsFor, type RequestContext, serveRequest } from "./requests.ts";
@@ -79,6 +80,7 @@ export class Dispatcher {
   private readonly crew: Crew;
   private readonly desk: Desk;
   private readonly requests: RequestContext;
+  private readonly listening: Listening;
   private readonly files: ReadonlyMap<string, TestFile>;
   private readonly statuses = new Map<string, FileStatus>();
   private readonly attempts = new Map<string, number>();
@@ -97,11 +99,8 @@ export class Dispatcher {
     this.desk = new Desk(new Schedule(plan.pool, plan.jobs * OVERTAKES_PER_JOB), (action) =>
       this.act(action),
     );
-    const start: StartRunner = (listener) => {
-      const runner = around.startRunner(listener);
-      if (around.stream.congested) runner.listen(false);
-      return runner;
-    };
+    this.listening = listening(around.startRunner, around.stream);
+    const { start } = this.listening;
     this.requests = openRequests(plan.fixtures, this.desk, plan.draws, { ...around, startRunner: start });
     this.crew = new Crew(start, {
       ready: () => this.advance(),
@@ -119,9 +118,6 @@ export class Dispatcher {
   async run(): Promise<Outcome> {
     const ticker = setInterval(() => this.tick(), 1000);
     const guard = setInterval(() => this.checkMemory(), MEMORY_CHECK_MS);
-    const unhook = this.around.stream.onCongestion((congested) => {
-      for (const { runner } of this.crew.workers) runner.listen(!congested);
-    });
     try {
       this.feelPressure();
       for (const file of this.plan.files) this.enqueue(file);
@@ -131,10 +127,10 @@ export class Dispatcher {
     } finally {
       clearInterval(ticker);
       clearInterval(guard);
-      unhook();
       this.halt();
       await this.crew.end();
       await this.requests.fixtures?.close();
+      this.listening.close();
     }
     return {
       statuses: this.statuses,

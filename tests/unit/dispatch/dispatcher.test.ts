@@ -284,7 +284,7 @@ describe("dispatcher", () => {
   });
 
   test("runners that cannot start end the run with an error", async () => {
-    expect(run(["pass1"], { environment: { FAKE_RUNNER: "broken" } })).rejects.toThrow(HostError);
+    await expect(run(["pass1"], { environment: { FAKE_RUNNER: "broken" } })).rejects.toThrow(HostError);
   });
 
   test("nothing is left in the temporary directory", async () => {
