@@ -44,12 +44,18 @@ export class PipedPrompt implements Person {
   private async send(answer: (word: Word) => void): Promise<void> {
     this.lines ??= console[Symbol.asyncIterator]();
     for (;;) {
-      const { value, done } = await this.lines.next();
+      let next: IteratorResult<string>;
+      try {
+        next = await this.lines.next();
+      } catch (error) {
+        // A directory, a terminal that is gone.
+        this.fail(`standard input cannot be read (${(error as NodeJS.ErrnoException).code})`);
+        answer({ say: "bye" });
+        return;
+      }
+      const { value, done } = next;
       if (done === true) {
-        if (this.piece !== "") {
-          this.failed = true;
-          this.outlets?.err.write(Buffer.from("provium repl: the last piece of Lua is not complete\n"));
-        }
+        if (this.piece !== "") this.fail("the last piece of Lua is not complete");
         answer({ say: "bye" });
         return;
       }
@@ -58,5 +64,10 @@ export class PipedPrompt implements Person {
       answer({ say: "lua", text: this.piece });
       return;
     }
+  }
+
+  private fail(why: string): void {
+    this.failed = true;
+    this.outlets?.err.write(Buffer.from(`provium repl: ${why}\n`));
   }
 }
