@@ -22,11 +22,12 @@ export interface BuildHost {
   readonly onInterrupt: (listener: (reason: string) => void) => void;
 }
 
-/** Two runs at a time must not build into the same place. The lock falls with its process. */
-const locked = async (out: string, say: (text: string) => void): Promise<FileLock> => {
+/** Two runs at a time must not build into the same place. The lock falls with its process. `go` throws when it is not to be awaited any longer. */
+const locked = async (out: string, say: (text: string) => void, go: () => void): Promise<FileLock> => {
   mkdirSync(dirname(out), { recursive: true });
   const path = join(dirname(out), `.${basename(out)}.lock`);
   for (let first = true; ; first = false) {
+    go();
     const lock = FileLock.attempt(path);
     if (lock !== undefined) return lock;
     if (first) say(`somebody else builds into ${out}; waiting`);
@@ -42,11 +43,22 @@ const build = async (profile: Profile, host: BuildHost): Promise<void> => {
   } catch (cause) {
     throw new HostError(`profile \`${name}\`: ${plan.out} cannot be made`, { cause });
   }
-  const lock = await locked(plan.out, host.say);
+  let child: Bun.Subprocess | undefined;
+  let interrupted: string | undefined;
+  const stop = (signal: "SIGTERM" | "SIGKILL"): void => child?.kill(signal);
+  host.onInterrupt((reason) => {
+    stop(interrupted === undefined ? "SIGTERM" : "SIGKILL");
+    interrupted ??= reason;
+    setTimeout(() => stop("SIGKILL"), GRACE_MS).unref();
+  });
+  const go = (): void => {
+    if (interrupted !== undefined) throw new InterruptedError(`profile \`${name}\`: ${interrupted}`);
+  };
+  const lock = await locked(plan.out, host.say, go);
   try {
     const started = performance.now();
     const command = plan.command.replaceAll("{out}", plan.out);
-    const child = Bun.spawn(
+    const building = Bun.spawn(
       [host.helper, "exec", "--parent", String(process.pid), "--", "/bin/sh", "-c", command],
       {
         cwd: plan.directory,
@@ -56,12 +68,7 @@ const build = async (profile: Profile, host: BuildHost): Promise<void> => {
         stderr: host.show ? "inherit" : "pipe",
       },
     );
-    let interrupted: string | undefined;
-    host.onInterrupt((reason) => {
-      child.kill(interrupted === undefined ? "SIGTERM" : "SIGKILL");
-      interrupted ??= reason;
-      setTimeout(() => child.kill("SIGKILL"), GRACE_MS).unref();
-    });
+    child = building;
     let said = "";
     const keep = async (stream: ReadableStream<Uint8Array> | undefined): Promise<void> => {
       if (stream === undefined) return;
@@ -69,11 +76,11 @@ const build = async (profile: Profile, host: BuildHost): Promise<void> => {
       for await (const piece of stream)
         said = (said + decoder.decode(piece, { stream: true })).slice(-SHOWN_BYTES);
     };
-    await Promise.all([keep(child.stdout), keep(child.stderr), child.exited]);
-    if (interrupted !== undefined) throw new InterruptedError(`profile \`${name}\`: ${interrupted}`);
-    if (child.exitCode !== 0) {
-      const how =
-        child.signalCode === null ? `exited with ${child.exitCode}` : `was killed by ${child.signalCode}`;
+    await Promise.all([keep(building.stdout), keep(building.stderr), building.exited]);
+    go();
+    const { exitCode, signalCode } = building;
+    if (exitCode !== 0) {
+      const how = signalCode === null ? `exited with ${exitCode}` : `was killed by ${signalCode}`;
       throw new ConfigError(
         `profile \`${name}\`: its build ${how}: ${plan.command}${said.trim() === "" ? "" : `\n${said.trimEnd()}`}`,
         { hint: "`provium prepare` shows all of its output; --no-build leaves builds out" },
