@@ -4,6 +4,7 @@
  */
 
 import { existsSync, rmSync } from "node:fs";
+import { InterruptedError } from "../errors/errors.ts";
 import type { EventStream } from "../events/stream.ts";
 import { expandFiles } from "../fixture/compression.ts";
 import type { Entry, Hold, Store } from "../fixture/store.ts";
@@ -22,6 +23,7 @@ export class Leases {
   private readonly leases = new Map<number, Lease>();
   /** Directories of copied entries, by build. */
   private readonly expanded = new Map<string, Promise<string>>();
+  private readonly ending = new AbortController();
   private next = 1;
 
   constructor(
@@ -31,7 +33,7 @@ export class Leases {
     private readonly directory: (name: string) => string,
   ) {}
 
-  /** Undefined: the entry is going away. Throws when it is damaged. */
+  /** Undefined: the entry is going away. Throws when it is damaged, and `InterruptedError` at the end of the run. */
   async handOut(
     title: string,
     entry: Entry,
@@ -60,7 +62,7 @@ export class Leases {
     const known = this.expanded.get(build);
     if (known !== undefined) return known;
     const directory = this.directory(`fixture-${build}`);
-    const work = expandFiles(entry.path, directory, compressed).then(() => directory);
+    const work = expandFiles(entry.path, directory, compressed, this.ending.signal).then(() => directory);
     this.expanded.set(build, work);
     work.catch(() => {
       this.expanded.delete(build);
@@ -89,7 +91,10 @@ export class Leases {
     for (const [id, lease] of this.leases) if (lease.asker === asker) this.release(id);
   }
 
-  close(): void {
+  /** Nothing is handed out any more. When it returns nobody writes below the run's directory, which then goes. */
+  async close(): Promise<void> {
+    this.ending.abort(new InterruptedError("the run is over"));
+    await Promise.allSettled(this.expanded.values());
     for (const id of this.leases.keys()) this.release(id);
   }
 }

@@ -6,7 +6,7 @@
  * `--jobs 1`, too, and several fixtures deep.
  */
 
-import { HostError, ProviumError } from "../errors/errors.ts";
+import { HostError, InterruptedError, ProviumError } from "../errors/errors.ts";
 import { isShortage, shortageOf } from "../errors/shortage.ts";
 import { circle } from "../fixture/key.ts";
 import type { FixtureReference } from "../fixture/scan.ts";
@@ -81,6 +81,7 @@ export class Fixtures {
     try {
       return await this.leases.handOut(known.title, entry, asker.path, hit);
     } catch (error) {
+      if (error instanceof InterruptedError) throw error;
       if (isShortage(error))
         throw new HostError(`fixture \`${known.title}\` cannot be restored: ${messageOf(error)}`, {
           cause: error,
@@ -143,7 +144,7 @@ export class Fixtures {
     await this.works.kill();
     // Those that wait for their ends put away what they have staged.
     await Promise.allSettled([...this.builds.values()].map(({ entry }) => entry));
-    this.leases.close();
+    await this.leases.close();
     this.plan.keys.hashes.save();
   }
 

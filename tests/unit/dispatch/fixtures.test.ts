@@ -86,7 +86,7 @@ const open = (over: Partial<FixturePlan> & { timeoutMs?: number; poolMib?: numbe
   ) as { fixtures: Fixtures };
   const get = (name: string, asker = ASKER, failed?: { build: string; reason: string }) =>
     fixtures.obtain({ name, rule: "lab", kind: "vm", failed }, asker);
-  return { fixtures, told, desk, get, [Symbol.asyncDispose]: () => fixtures.close() };
+  return { fixtures, told, desk, get, directory, [Symbol.asyncDispose]: () => fixtures.close() };
 };
 
 const content = ({ directory }: FixtureAnswer): string =>
@@ -364,6 +364,23 @@ describe("what goes wrong", () => {
     await run.fixtures.close();
     expect(await asked).toContain("its builder was killed");
     expect(readdirSync(cache)).toEqual([]);
+  });
+
+  test("the end of a run while an entry is unpacked is no fault of the entry, and nothing is written afterwards", async () => {
+    put("one", "name x");
+    await using first = open({ compress: true });
+    await first.get("one");
+    const entry = join(cache, entries()[0] as string);
+    for (let i = 0; i < 500; i++) writeFileSync(join(entry, `part-${i}`), "");
+    const run = open({ compress: true });
+    const asked = refusal(run.get("one"));
+    const begun = (): boolean => readdirSync(run.directory).length > 0;
+    while (!begun()) await Bun.sleep(1);
+    await run.fixtures.close();
+    rmSync(run.directory, { recursive: true });
+    expect(await asked).toBe("the run is over");
+    expect(run.told).toEqual([]);
+    expect([existsSync(run.directory), existsSync(entry)]).toEqual([false, true]);
   });
 });
 
