@@ -51,7 +51,13 @@ export const cached = async (
   return path;
 };
 
-/** Removes the files unused for longest until no more than `files` files and `bytes` bytes are left. */
+/** So long a file that was handed out may wait for the machine that opens it, in this run or in another one. */
+const ON_ITS_WAY_MS = 60_000;
+
+/**
+ * Removes the files unused for longest until no more than `files` files and `bytes` bytes are left. What was used just now
+ * stays, however much that is.
+ */
 export const prune = (directory: string, files: number, bytes: number): void => {
   const found = readdirSync(directory)
     .map((name) => ({
@@ -60,10 +66,11 @@ export const prune = (directory: string, files: number, bytes: number): void => 
     }))
     .filter((one) => one.info?.isFile() === true)
     .sort((a, b) => b.info!.mtimeMs - a.info!.mtimeMs);
+  const young = Date.now() - ON_ITS_WAY_MS;
   let kept = 0;
   for (const [index, { path, info }] of found.entries()) {
     kept += info!.size;
-    if (index >= files || kept > bytes) rmSync(path, { force: true });
+    if (info!.mtimeMs < young && (index >= files || kept > bytes)) rmSync(path, { force: true });
   }
 };
 

@@ -243,6 +243,12 @@ describe("the cache", () => {
     expect(readdirSync(at("kept"))).toEqual(["new"]);
   });
 
+  test("keeps what was handed out just now, which a machine has yet to open", () => {
+    for (const name of ["one", "another"]) write(`kept/${name}`, "12345");
+    prune(at("kept"), 1, 4);
+    expect(readdirSync(at("kept")).sort()).toEqual(["another", "one"]);
+  });
+
   test("a place where nothing can be written is an error that says what to look at", () => {
     expect(() => install(at("agent/deep/file"), "")).toThrow(`cannot write ${at("agent/deep/file")}`);
   });
