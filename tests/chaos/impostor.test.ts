@@ -39,6 +39,7 @@ const CASES: readonly {
     title: "a guest that never answers ends at the boot deadline, with the tail of its console",
     script: "echo nobody home > /dev/console",
     says: [/vm `g`/, /nobody home/, /within|deadline|in time/],
+    timeout: 5,
   },
   {
     title: "garbage on the agent's port is not taken for an agent",

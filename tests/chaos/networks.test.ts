@@ -61,7 +61,7 @@ test("kill -9 of the dispatcher leaves no namespace, no interface and no process
     await eventually("the network stands", () => existsSync(join(project.directory, "pending")), 90_000);
     child.kill("SIGKILL");
     await outcome(child);
-    await eventually("nothing is left", () => project.processes().length === 0, 5_000);
+    await eventually("nothing is left", () => project.processes().length === 0, 20_000);
     expect(hostLinks()).toBe(links);
   }
 });

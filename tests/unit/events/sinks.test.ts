@@ -64,22 +64,30 @@ test("a full disk is said once, with the file, and the stream goes on", async ()
 });
 
 test("a file that cannot be made is a usage error", async () => {
-  expect(open({ file: join(directory, "no/such/place") })).rejects.toThrow("--save-events: cannot write");
+  await expect(open({ file: join(directory, "no/such/place") })).rejects.toThrow(
+    "--save-events: cannot write",
+  );
 });
 
-/** Connects, collects until the other side closes. */
-const client = (path: string): Promise<Uint8Array> =>
-  new Promise((resolve, reject) => {
+/** Connects; `heard`: the first bytes have come, `all`: what has come when the other side closes. */
+const client = (path: string): { readonly heard: Promise<void>; readonly all: Promise<Uint8Array> } => {
+  const heard = Promise.withResolvers<void>();
+  const all = new Promise<Uint8Array>((resolve, reject) => {
     const parts: Uint8Array[] = [];
     Bun.connect({
       unix: path,
       socket: {
-        data: (_socket, bytes) => void parts.push(Uint8Array.from(bytes)),
+        data: (_socket, bytes) => {
+          parts.push(Uint8Array.from(bytes));
+          heard.resolve();
+        },
         close: () => resolve(Buffer.concat(parts)),
         error: (_socket, error) => reject(error),
       },
     }).catch(reject);
   });
+  return { heard: heard.promise, all };
+};
 
 test("every client of the socket gets the whole stream, also one that comes late", async () => {
   const path = join(directory, "socket");
@@ -88,12 +96,12 @@ test("every client of the socket gets the whole stream, also one that comes late
   const early = client(path);
   begin(stream);
   stream.emit("output", { path: "a", text: "x".repeat(300_000) });
-  await Bun.sleep(20);
+  await early.heard;
   const late = client(path);
-  await Bun.sleep(20);
+  await late.heard;
   end(stream);
   await sinks.close();
-  const [first, second] = await Promise.all([early, late]);
+  const [first, second] = await Promise.all([early.all, late.all]);
   expect(first.byteLength).toBeGreaterThan(300_000);
   expect(Buffer.compare(first, second)).toBe(0);
   expect(existsSync(path)).toBe(false);
