@@ -47,6 +47,16 @@ static void release(struct pair *pair, struct delayed *frame) {
   pool_give(&pair->fabric->pool, frame, sizeof *frame + frame->size);
 }
 
+/**
+ * The end of the way of a frame that has been taken out. The bridge itself may answer on the spot, by way of other
+ * pairs: by then the schedule must know when this one is due next.
+ */
+static void deliver(struct pair *pair, struct delayed *frame) {
+  schedule_move(&pair->fabric->schedule, pair);
+  hand_over(pair, frame->bytes, frame->size);
+  release(pair, frame);
+}
+
 static struct delayed *take_first(struct pair *pair) {
   struct delayed *frame = pair->first;
   pair->first = frame->next;
@@ -67,8 +77,7 @@ static void let_go(struct pair *pair) {
   if (frame == NULL) return;
   pair->held = NULL;
   if (pair->last == NULL) {
-    hand_over(pair, frame->bytes, frame->size);
-    release(pair, frame);
+    deliver(pair, frame);
     return;
   }
   frame->due = pair->last->due;
@@ -169,11 +178,7 @@ void pair_send(struct pair *pair, struct bytes frame, int64_t now) {
 }
 
 void pair_deliver(struct pair *pair, int64_t now) {
-  while (pair->first != NULL && pair->first->due <= now) {
-    struct delayed *frame = take_first(pair);
-    hand_over(pair, frame->bytes, frame->size);
-    release(pair, frame);
-  }
+  while (pair->first != NULL && pair->first->due <= now) deliver(pair, take_first(pair));
   if (pair->held != NULL && pair->held->due <= now) let_go(pair);
   schedule_move(&pair->fabric->schedule, pair);
 }

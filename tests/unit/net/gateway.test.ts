@@ -4,7 +4,7 @@ import { macText } from "../../../src/packet/addresses.ts";
 import { dissect } from "../../../src/packet/dissect.ts";
 import { arp, eth, icmp, ipv4, udp } from "../packet/frames.ts";
 import { Host } from "./host.ts";
-import { Lab, type Nic } from "./nics.ts";
+import { Lab, type Nic, pair } from "./nics.ts";
 
 const NOBODY = "00:00:00:00:00:00";
 const ALL = "ff:ff:ff:ff:ff:ff";
@@ -68,6 +68,25 @@ describe("the bridge's own address", () => {
     host.send(to, ipv4("10.1.0.2", "10.1.0.1", 1, icmp(8, 1, 2, text("x"))));
     expect(host.told(0).icmp?.seq).toBe(2);
     expect(host.packets.filter((found) => found.icmp?.type === 0).length).toBe(1);
+  });
+
+  // What it says while a frame is delivered to it entered the schedule above frames that were due sooner.
+  test("an answer of its own that is long under way does not hold up the frames of others", () => {
+    using lab = new Lab(1500, "10.1.0.1/24");
+    const host = new Ipv4Host(lab, lab.nic(), "10.1.0.2");
+    const [b, c] = [lab.nic(), lab.nic()];
+    const to = host.gateway("10.1.0.1");
+    c.await(1);
+    c.clear();
+    const own = { id: 0 };
+    lab.apply([
+      pair(host.nic, own, { latencyNs: 100_000_000 }),
+      pair(own, host.nic, { latencyNs: 3600e9 }),
+      pair(b, c, { latencyNs: 500_000_000 }),
+    ]);
+    host.send(to, ipv4("10.1.0.2", "10.1.0.1", 1, icmp(8, 1, 1, text("x"))));
+    b.tell(c, 1);
+    c.await(1);
   });
 
   test("a bridge without address has no gateway", () => {

@@ -171,7 +171,12 @@ const bytesJoined = (a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> => {
   return all;
 };
 
-export const pair = (from: Nic, to: Nic, impairment: Impairment, cut = false): PlannedPair => ({
+export const pair = (
+  from: { readonly id: number },
+  to: { readonly id: number },
+  impairment: Impairment,
+  cut = false,
+): PlannedPair => ({
   from: from.id,
   to: to.id,
   cut,
