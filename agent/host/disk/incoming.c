@@ -18,7 +18,8 @@ static bool may_be_piped(const struct connection *connection, enum operation ope
   if (length < PIPED_LEAST || disk->image.daemon > 0) return false;
   if (disk->faults.rules != NULL || write_log_runs(&disk->log)) return false;
   if (operation == OPERATION_READ) return conduit_fits(&connection->conduit, offset, length);
-  return operation == OPERATION_WRITE && conduit_fits(&connection->conduit, 0, PIPED_LEAST);
+  /* Where a flush still has something to store, what is newer must be known. */
+  return operation == OPERATION_WRITE && disk->lost == NULL && conduit_fits(&connection->conduit, 0, PIPED_LEAST);
 }
 
 static void submit(struct connection *connection, struct request *request) {

@@ -80,7 +80,9 @@ int request_told(struct request *request, int error) {
   return error;
 }
 
-static int lose(struct disk *disk, uint64_t offset, const uint8_t *data, uint64_t size, enum flush_rule on_flush) {
+/** Enters a lost write at that place of the list. */
+static int lose_at(struct lost_write **at, uint64_t offset, const uint8_t *data, uint64_t size,
+                   enum flush_rule on_flush) {
   struct lost_write *lost = malloc(sizeof *lost);
   uint8_t *copy = data == NULL || lost == NULL ? NULL : malloc(size);
   if (lost == NULL || (data != NULL && copy == NULL)) {
@@ -88,22 +90,49 @@ static int lose(struct disk *disk, uint64_t offset, const uint8_t *data, uint64_
     return ENOMEM;
   }
   if (copy != NULL) memcpy(copy, data, size);
-  *lost = (struct lost_write){.offset = offset, .size = size, .on_flush = on_flush, .data = copy};
-  struct lost_write **at = &disk->lost;
-  while (*at != NULL) at = &(*at)->next;
+  *lost = (struct lost_write){.next = *at, .offset = offset, .size = size, .on_flush = on_flush, .data = copy};
   *at = lost;
   return 0;
 }
 
-static void forget_lost(struct disk *disk) {
-  struct lost_write *lost = disk->lost;
-  disk->lost = lost->next;
+static int lose(struct disk *disk, uint64_t offset, const uint8_t *data, uint64_t size, enum flush_rule on_flush) {
+  struct lost_write **at = &disk->lost;
+  while (*at != NULL) at = &(*at)->next;
+  return lose_at(at, offset, data, size, on_flush);
+}
+
+static void forget_lost(struct lost_write **at) {
+  struct lost_write *lost = *at;
+  *at = lost->next;
   free(lost->data);
   free(lost);
 }
 
 void disk_lose(struct disk *disk) {
-  while (disk->lost != NULL) forget_lost(disk);
+  while (disk->lost != NULL) forget_lost(&disk->lost);
+}
+
+/** Something newer arrives at [offset, offset + size): of what a flush is to store, nothing goes there any more. */
+static int outdate(struct disk *disk, uint64_t offset, uint64_t size) {
+  uint64_t end = offset + size;
+  for (struct lost_write **at = &disk->lost; *at != NULL;) {
+    struct lost_write *lost = *at;
+    uint64_t lost_end = lost->offset + lost->size;
+    if (lost->on_flush != FLUSH_STORE || lost->offset >= end || lost_end <= offset) {
+      at = &lost->next;
+      continue;
+    }
+    if (lost_end > end) {
+      const uint8_t *rest = lost->data == NULL ? NULL : lost->data + (end - lost->offset);
+      int error = lose_at(&lost->next, end, rest, lost_end - end, FLUSH_STORE);
+      if (error != 0) return error;
+    }
+    if (lost->offset < offset) {
+      lost->size = offset - lost->offset;
+      at = &lost->next;
+    } else forget_lost(at);
+  }
+  return 0;
 }
 
 /** Puts bytes (NULL: zeroes) where they belong, into the image and the log. */
@@ -143,7 +172,7 @@ static int settle_lost(struct request *request) {
       int failure = store(request, lost->offset, lost->data, lost->size, false);
       if (error == 0) error = failure;
     }
-    forget_lost(disk);
+    forget_lost(&disk->lost);
   }
   return error;
 }
@@ -168,7 +197,8 @@ static int run_write(struct request *request, struct verdict verdict) {
   }
   if (verdict.lost && !(request->fua && verdict.on_flush == FLUSH_STORE))
     return lose(disk, request->offset, data, verdict.keep, verdict.on_flush);
-  int error = store(request, request->offset, data, verdict.keep, request->fua);
+  int error = outdate(disk, request->offset, verdict.keep);
+  if (error == 0) error = store(request, request->offset, data, verdict.keep, request->fua);
   if (error == 0 && request->fua) error = request_told(request, disk->image.kind->flush(&disk->image));
   return error;
 }
@@ -208,7 +238,8 @@ static void run(struct request *request) {
         error = run_write(request, verdict);
         break;
       case OPERATION_TRIM:
-        error = image->kind->trim(image, request->offset, request->length);
+        error = outdate(disk, request->offset, request->length);
+        if (error == 0) error = image->kind->trim(image, request->offset, request->length);
         break;
       default:
         error = run_flush(request);

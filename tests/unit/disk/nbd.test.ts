@@ -409,6 +409,37 @@ describe("faults", () => {
     expect(bench.ask("READ", { offset: 0, length: 512 }).data).toEqual(new Uint8Array(512));
   });
 
+  test("a flush does not put a lost write over what was stored there after it", () => {
+    bench.open();
+    bench.fault(5, { times: 1 });
+    bench.ask("WRITE", { offset: 1024, data: filled(8192, "l") });
+    bench.ask("WRITE", { offset: 0, data: filled(2048, "s") });
+    bench.ask("WRITE", { offset: 4096, data: filled(1024, "m") });
+    bench.ask("WRITE", { offset: 8704, data: filled(1024, "e") });
+    const client = bench.connect();
+    client.go();
+    expect(client.call(ZERO, 5120, 512).error).toBe(0);
+    expect(client.call(TRIM, 5632, 512).error).toBe(0);
+    expect(client.call(FLUSH, 0, 0).error).toBe(0);
+    const { data } = bench.ask("READ", { offset: 0, length: 10240 });
+    const sectors = Array.from({ length: 20 }, (_, i) => String.fromCharCode((data as Uint8Array)[i * 512]!));
+    expect(sectors.join("").replaceAll("\0", "0")).toBe("ssssllllmm00lllllee0");
+    client.close();
+  });
+
+  test("a large write that is stored after a lost one stays, too", () => {
+    bench.open();
+    bench.fault(5, { times: 1 });
+    bench.ask("WRITE", { offset: 131072, data: filled(512, "l") });
+    bench.ask("FAULT_CLEAR", { fault: -1 });
+    const client = bench.connect();
+    client.go();
+    expect(client.call(WRITE, 0, 524288, filled(524288, "s")).error).toBe(0);
+    expect(client.call(FLUSH, 0, 0).error).toBe(0);
+    expect(client.call(READ, 131072, 512).data).toEqual(Buffer.from(filled(512, "s")));
+    client.close();
+  });
+
   test("a lost write that lies behind the end of a disk made smaller is stored nowhere", () => {
     bench.open();
     bench.fault(5);
