@@ -209,6 +209,14 @@ void network_cancel(struct session *session, int64_t request_id) {
   end(wait);
 }
 
+void network_of_session_ended(const struct session *session) {
+  struct network_wait *next = NULL;
+  for (struct network_wait *wait = session->agent->network_waits; wait != NULL; wait = next) {
+    next = wait->next;
+    if (wait->session == session->id) end(wait);
+  }
+}
+
 void network_abandon(struct agent *agent) {
   while (agent->network_waits != NULL) end(agent->network_waits);
 }

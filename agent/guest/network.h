@@ -12,6 +12,8 @@ void network_setup(struct session *session, const struct frame_head *head, const
 void network_hosts(struct session *session, const struct frame_head *head, const struct net_hosts_fields *fields);
 /** Gives up the wait of that request, if there is one. */
 void network_cancel(struct session *session, int64_t request_id);
+/** Nobody waits for the interfaces of this session any more. */
+void network_of_session_ended(const struct session *session);
 /** Gives up every wait for an interface. */
 void network_abandon(struct agent *agent);
 

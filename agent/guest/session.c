@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "messages.h"
+#include "network.h"
 #include "output.h"
 #include "parking.h"
 #include "process.h"
@@ -86,6 +87,7 @@ void session_drop(struct session *session) {
   workers_of_session_ended(session);
   strays_end(agent, session);
   processes_of_session_ended(session);
+  network_of_session_ended(session);
   release_answers(session);
   buffer_clear(&session->control);
   buffer_clear(&session->out);

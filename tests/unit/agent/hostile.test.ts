@@ -369,6 +369,20 @@ describe("the serial port", () => {
       }
     }));
 
+  test("a wait for an interface ends with its session", () =>
+    withSerial(async (agent) => {
+      // No interface has the address of a group.
+      const wait = { mac: new Uint8Array(6).fill(1), mtu: 0, addresses: [], routes: [], drop_routes: [] };
+      await sync(agent, 1);
+      let told = false;
+      agent.ask("NET_SETUP", { ...wait, timeout_ms: 200 }).answer.catch(() => {
+        told = true;
+      });
+      await sync(agent, 2);
+      expect((await agent.refused("NET_SETUP", { ...wait, timeout_ms: 200 })).errno).toBe(19);
+      expect(told).toBe(false);
+    }));
+
   test("the same SYNC again keeps the session", () =>
     withSerial(async (agent) => {
       await sync(agent, 9);
