@@ -53,16 +53,19 @@ static bool others_know(const struct agent *agent, const struct session *session
 }
 
 /**
- * What runs is interrupted. A main task that does not come back from it would keep the next session waiting: unless
- * another session knows that task, and may have something in it, the next request gets a fresh one.
+ * What runs is interrupted. A main task that does not come back from it, or from what was given up before, would keep
+ * the next session waiting: unless another session knows that task, and may have something in it, the next request
+ * gets a fresh one.
  */
 void actor_forget_session(struct actor *actor, const struct session *session) {
-  if (actor->running != NULL && actor->running->session == session) {
-    actor->running->session = NULL;
+  struct call *running = actor->running;
+  if (running != NULL && running->session == session) {
+    running->session = NULL;
     actor_nudge(actor);
-    if (!actor->worker && !others_know(actor->agent, session)) {
-      loop_arm(&actor->agent->loop, &actor->deserted, DESERTION_PATIENCE);
-    }
+  }
+  bool deserted = running != NULL && running->session == NULL && !others_know(actor->agent, session);
+  if (deserted && !actor->worker && !actor->deserted.armed) {
+    loop_arm(&actor->agent->loop, &actor->deserted, DESERTION_PATIENCE);
   }
   struct call **at = &actor->first;
   actor->last = NULL;

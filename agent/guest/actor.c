@@ -130,6 +130,7 @@ void actor_condemn(struct actor *actor) {
 void actor_destroy(struct actor *actor) {
   struct call *running = actor->running;
   if (actor->pid > 0 && !actor->thread) kill(actor->pid, SIGKILL);
+  actor_end_unreported(actor);
   actor->running = NULL;
   if (running != NULL && running->process != NULL) process_discard(running->process);
   if (running != NULL && running->worker != NULL) worker_discard(running->worker);

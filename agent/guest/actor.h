@@ -70,7 +70,7 @@ struct actor *actor_create(struct agent *agent, int64_t id, bool worker);
 struct actor *actor_find(const struct agent *agent, const struct session *session, int64_t id);
 /** Forks the task if there is none. */
 bool actor_start(struct actor *actor);
-/** The agent ends: kills the task and frees everything. */
+/** The agent ends, or the task is given up: kills it and frees everything. */
 void actor_destroy(struct actor *actor);
 /** What was offered to the task that makes a worker is there now, or not wanted any more. */
 void actor_close_offer(struct actor *actor);
@@ -108,6 +108,8 @@ void actor_supersede(void *actor);
 
 /** In ending.c. The task is gone. `how` and `code` as in EXIT. */
 void actor_ended(struct actor *actor, int64_t how, int64_t code);
+/** Ends what the task has made and told nobody of. */
+void actor_end_unreported(const struct actor *actor);
 /** The I/O process has reaped a child: ends every actor of that process. False when there is none. */
 bool actors_child_ended(struct agent *agent, pid_t pid, int64_t how, int64_t code);
 /** What became of an actor, in words. */

@@ -46,11 +46,8 @@ void actor_describe_end(const struct actor *actor, int64_t how, int64_t code, ch
   else snprintf(text, size, "%s replaced itself or closed the agent's descriptors", name);
 }
 
-/**
- * What the task was making has been born, and nobody was told: its pid is on the sheet (CLONE_PARENT_SETTID). The task
- * can have written anything there, so only a child that is nobody's is ended.
- */
-static void end_unreported(const struct actor *actor) {
+/** Its pid is on the sheet (CLONE_PARENT_SETTID). The task can have written anything there: a child that is somebody's stays. */
+void actor_end_unreported(const struct actor *actor) {
   const struct call *running = actor->running;
   if (running == NULL || (running->process == NULL && running->worker == NULL)) return;
   pid_t born = *(volatile int32_t *)&arena_page(&actor->arena)->born;
@@ -61,7 +58,7 @@ void actor_ended(struct actor *actor, int64_t how, int64_t code) {
   char text[96];
   struct call *running = actor->running;
   actor_disconnect(actor);
-  end_unreported(actor);
+  actor_end_unreported(actor);
   if (!actor->worker) {
     /* The next request gets a fresh task; what this one has become lives as long as the session that did it. */
     if (how == HOW_REPLACED) stray_adopt(actor->agent, running != NULL ? running->session : NULL, actor->pid);

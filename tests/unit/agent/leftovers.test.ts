@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,8 +15,8 @@ setDefaultTimeout(30_000);
 
 const NR =
   process.arch === "x64"
-    ? { getpid: 39, execve: 59, nanosleep: 35, rt_sigprocmask: 14 }
-    : { getpid: 172, execve: 221, nanosleep: 101, rt_sigprocmask: 135 };
+    ? { getpid: 39, execve: 59, nanosleep: 35, rt_sigprocmask: 14, fcntl: 72 }
+    : { getpid: 172, execve: 221, nanosleep: 101, rt_sigprocmask: 135, fcntl: 25 };
 
 const directory = mkdtempSync(join(tmpdir(), "provium-agent-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -50,6 +50,27 @@ const execSleep = (agent: AgentClient, seconds: string) =>
     [1, 3, 0, 1, 4, 8],
   );
 
+const blockSignals = (agent: AgentClient) =>
+  agent.syscall(NR.rt_sigprocmask, [2, 0, 0, 8], [new Uint8Array(8).fill(0xff)], [1]);
+
+/** Has the task sleep for a day, whatever it is told. */
+const sleepDeaf = async (agent: AgentClient) => {
+  await blockSignals(agent);
+  const time = new Uint8Array(new BigInt64Array([100_000n, 0n]).buffer);
+  return agent.ask("SYSCALL", { nr: NR.nanosleep, args: [0, 0], bufs: [time], ptrs: [0], nested: [] });
+};
+
+/** Whoever opens or executes the file waits from now on, until the agent that holds the lease (fcntl(2)) is gone. */
+const lease = async (holder: AgentClient, path: string): Promise<void> => {
+  const [setLease, writeLock] = [1024, 1];
+  await blockSignals(holder);
+  const { fd } = await holder.call("FILE_OPEN", { path: bytes(path), mode: 3, perm: -1 });
+  expect(number((await holder.syscall(NR.fcntl, [fd!, setLease, writeLock])).ret)).toBe(0);
+};
+
+const childrenOf = (pid: number): number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(" ").map(Number);
+
 describe("a main task", () => {
   test("that has become another program ends with its session", () =>
     withSerial(async (agent) => {
@@ -68,12 +89,7 @@ describe("a main task", () => {
     withSerial(async (agent) => {
       await sync(agent, 1);
       const task = number((await agent.syscall(NR.getpid)).ret);
-      const all = new Uint8Array(8).fill(0xff);
-      await agent.syscall(NR.rt_sigprocmask, [2, 0, 0, 8], [all], [1]);
-      const time = new Uint8Array(new BigInt64Array([100_000n, 0n]).buffer);
-      agent
-        .ask("SYSCALL", { nr: NR.nanosleep, args: [0, 0], bufs: [time], ptrs: [0], nested: [] })
-        .answer.catch(() => {});
+      (await sleepDeaf(agent)).answer.catch(() => {});
       await sync(agent, 2);
       // One that waits while the old task is given its time, and one whose body is kept outside the arena.
       const early = agent.call("FILE_PUT", {
@@ -88,6 +104,40 @@ describe("a main task", () => {
       await until(() => !runs(task));
       expect(number((await agent.call("STATE")).tasks)).toBe(1);
     }));
+
+  test("that does not come back from a request that was given up does not keep the next session waiting", () =>
+    withSerial(async (agent) => {
+      await sync(agent, 1);
+      const task = number((await agent.syscall(NR.getpid)).ret);
+      const stuck = await sleepDeaf(agent);
+      agent.tell("CANCEL", {}, stuck.id);
+      await expect(stuck.answer).rejects.toMatchObject({ errno: 125 });
+      await sync(agent, 2);
+      expect(number((await agent.syscall(NR.getpid)).ret)).not.toBe(task);
+    }));
+
+  test("that is given up while it starts a command takes that along", async () => {
+    const path = join(directory, "program");
+    copyFileSync("/bin/sleep", path);
+    const holder = new AgentClient([PLAIN_AGENT, "--fd", "3"]);
+    try {
+      await lease(holder, path);
+      await withSerial(async (agent) => {
+        await sync(agent, 1);
+        const task = number((await agent.syscall(NR.getpid)).ret);
+        const server = number((await agent.ready()).agent_pid);
+        agent.start([path, seconds(5)]).catch(() => {});
+        const born = () => childrenOf(server).find((pid) => pid !== task);
+        await until(() => born() !== undefined);
+        const command = born()!;
+        await sync(agent, 2);
+        expect(number((await agent.syscall(NR.getpid)).ret)).not.toBe(task);
+        await until(() => !runs(command));
+      });
+    } finally {
+      await holder.close();
+    }
+  });
 
   test("that dies while it starts a command leaves none that is nobody's", () =>
     withAgent(
