@@ -16,12 +16,14 @@ AGENT_HELPER := $(wildcard agent/host/*.c agent/host/*/*.c agent/common/*.c) bui
 AGENT_CODEC_TEST := tests/unit/agent/codec.c
 AGENT_NEWROOT_TEST := tests/unit/agent/newroot.c agent/host/userns.c agent/host/write_file.c \
 	$(patsubst %,agent/guest/%.c,newroot rootdisk roottree)
-AGENT_THREADS_TEST := tests/unit/agent/threads.c $(filter-out agent/guest/main.c,$(AGENT_GUEST)) $(AGENT_COMMON)
+AGENT_WITHOUT_MAIN := $(filter-out agent/guest/main.c,$(AGENT_GUEST)) $(AGENT_COMMON)
+AGENT_ENDING_TEST := tests/unit/agent/ending.c $(AGENT_WITHOUT_MAIN)
+AGENT_THREADS_TEST := tests/unit/agent/threads.c $(AGENT_WITHOUT_MAIN)
 
 AGENT_BINARIES := build/agent/provium-agent build/agent/provium-wrapper build/agent/provium-helper
 AGENT_BINARIES_ARM64 := $(AGENT_BINARIES:build/agent/%=build/agent-arm64/%)
 AGENT_TEST_BINARIES := build/agent-asan/provium-agent build/agent-asan/provium-helper build/agent-asan/codec \
-	build/agent-asan/loop build/agent-asan/newroot build/agent-tsan/threads
+	build/agent-asan/ending build/agent-asan/loop build/agent-asan/newroot build/agent-tsan/threads
 
 build/agent/generated/messages.h: agent/common/generate.ts src/guest/messages.ts src/disk/messages.ts src/net/switch-messages.ts package.json | $(BUN)
 	$(BUN) agent/common/generate.ts build/agent/generated
@@ -66,6 +68,10 @@ build/agent-asan/provium-helper: $(AGENT_HELPER) $(AGENT_HEADERS) build/agent/ge
 build/agent-asan/codec: $(AGENT_CODEC_TEST) $(AGENT_COMMON) $(AGENT_HEADERS) build/agent/generated/messages.h
 	@mkdir -p $(@D)
 	$(AGENT_SANITIZED) $(AGENT_CFLAGS) -o $@ $(AGENT_CODEC_TEST) $(AGENT_COMMON)
+
+build/agent-asan/ending: $(AGENT_ENDING_TEST) $(AGENT_HEADERS) build/agent/generated/messages.h
+	@mkdir -p $(@D)
+	$(AGENT_SANITIZED) $(AGENT_CFLAGS) -o $@ $(AGENT_ENDING_TEST)
 
 build/agent-asan/loop: tests/unit/agent/loop.c agent/common/loop.c $(AGENT_HEADERS)
 	@mkdir -p $(@D)

@@ -132,6 +132,8 @@ void actor_answered(void *context, uint32_t events) {
   else call_fail(call, error, failure);
   /* It may have ended, or never have become its program: children were left alone until it was known. */
   if (starting) children_reap(actor->agent);
+  /* Its own process may have been among them. */
+  if (actor->condemned) return;
   if (actor->ending && actor->thread) worker_leave(actor);
   else actor_advance(actor);
 }
