@@ -40,6 +40,7 @@ struct actor *actor_create(struct agent *agent, int64_t id, bool worker) {
   actor->answered = (struct watch){.fd = -1, .ready = actor_answered, .context = actor};
   actor->passage = (struct watch){.fd = -1, .ready = actor_hung_up, .context = actor};
   actor->hangup = (struct timer){.expired = actor_look_after_hangup, .context = actor};
+  actor->program = (struct timer){.expired = actor_look_at_program, .context = actor};
   actor->nudge = (struct timer){.expired = actor_nudge, .context = actor};
   actor->deserted = (struct timer){.expired = actor_supersede, .context = actor};
   return actor;
@@ -66,6 +67,7 @@ void actor_disconnect(struct actor *actor) {
   loop_disarm(loop, &actor->observe);
   actor_close_offer(actor);
   loop_disarm(loop, &actor->hangup);
+  loop_disarm(loop, &actor->program);
   loop_disarm(loop, &actor->nudge);
   loop_disarm(loop, &actor->deserted);
   loop_close(loop, &actor->answered);

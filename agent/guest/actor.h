@@ -30,6 +30,7 @@ struct actor {
   struct watch answered;
   struct watch passage;
   struct timer hangup;
+  struct timer program;
   struct timer nudge;
   /** The session whose request runs has ended, and no other knows this task: see actor_forget_session. */
   struct timer deserted;
@@ -117,5 +118,7 @@ void actor_describe_end(const struct actor *actor, int64_t how, int64_t code, ch
 /** The task's descriptors are gone; and a moment later a look at what became of it. */
 void actor_hung_up(void *actor, uint32_t events);
 void actor_look_after_hangup(void *actor);
+/** The task has announced that it may become another program: looks until it has, or has answered. */
+void actor_look_at_program(void *actor);
 
 #endif

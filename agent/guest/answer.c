@@ -104,9 +104,14 @@ void actor_answered(void *context, uint32_t events) {
   struct call *call = actor->running;
   (void)events;
   if (call == NULL) return;
-  struct answer_sheet answer = *(volatile struct answer_sheet *)&arena_page(&actor->arena)->answer;
-  /* The bell of a task that is gone, or one that a test has rung. */
-  if (answer.number != actor->number) return;
+  const struct arena_page *page = arena_page(&actor->arena);
+  struct answer_sheet answer = *(const volatile struct answer_sheet *)&page->answer;
+  /* The bell of a task that is gone, or one that a test has rung; or there will be no answer. */
+  if (answer.number != actor->number) {
+    if (*(const volatile uint64_t *)&page->executes == actor->number) actor_look_at_program(actor);
+    return;
+  }
+  loop_disarm(&actor->agent->loop, &actor->program);
   loop_disarm(&actor->agent->loop, &actor->nudge);
   loop_disarm(&actor->agent->loop, &actor->deserted);
   actor->running = NULL;

@@ -81,6 +81,8 @@ struct arena_page {
   struct answer_sheet answer;
   /** Pid of what the request has cloned, written by the kernel before it runs; 0 until then, and in a pid namespace. */
   int32_t born;
+  /** Number of the request that may make another program of the task, written before its bell rings for that. */
+  uint64_t executes;
   struct exec_failure exec_failure;
 };
 

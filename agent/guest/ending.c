@@ -1,5 +1,7 @@
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -36,6 +38,25 @@ void actor_look_after_hangup(void *context) {
     return;
   }
   actor_ended(actor, HOW_REPLACED, 0);
+}
+
+/** False when it is known to be another one. */
+static bool same_program(const struct agent *agent, pid_t pid) {
+  char path[32];
+  char own[PATH_MAX];
+  char its[PATH_MAX];
+  snprintf(path, sizeof path, "%d/exe", (int)pid);
+  if (agent->proc_fd < 0) return true;
+  ssize_t own_size = readlinkat(agent->proc_fd, "self/exe", own, sizeof own);
+  ssize_t its_size = readlinkat(agent->proc_fd, path, its, sizeof its);
+  return own_size < 0 || its_size < 0 || (own_size == its_size && memcmp(own, its, (size_t)its_size) == 0);
+}
+
+void actor_look_at_program(void *context) {
+  struct actor *actor = context;
+  if (actor->pid <= 0) return;
+  if (same_program(actor->agent, actor->pid)) loop_arm(&actor->agent->loop, &actor->program, 5 * MILLISECOND);
+  else actors_child_ended(actor->agent, actor->pid, HOW_REPLACED, 0);
 }
 
 void actor_describe_end(const struct actor *actor, int64_t how, int64_t code, char *text, size_t size) {

@@ -169,6 +169,16 @@ static void follow_root(struct task *task) {
   close(fd);
 }
 
+static void ring_answer(const struct task *task) {
+  uint64_t one = 1;
+  while (write(task->answer, &one, sizeof one) < 0 && errno == EINTR) continue;
+}
+
+void task_announce_program(const struct task *task) {
+  ((struct arena_page *)(void *)task->arena)->executes = task->call_number;
+  ring_answer(task);
+}
+
 static void ring(struct task *task, bool ok) {
   struct arena_page *page = (struct arena_page *)(void *)task->arena;
   /* What does not get through the I/O process misses, and says so to the host. */
@@ -182,8 +192,7 @@ static void ring(struct task *task, bool ok) {
       .tid = task->passed_tid,
       .passed_fds = task->passed_mask,
   };
-  uint64_t one = 1;
-  while (write(task->answer, &one, sizeof one) < 0 && errno == EINTR) continue;
+  ring_answer(task);
   for (unsigned i = 0; i < task->passed_count; i++) close(task->passed[i]);
 }
 

@@ -92,6 +92,12 @@ const char *task_clone_error(int error);
 /** A copy of this task as a child of the I/O process; like fork(2). */
 long task_fork(const struct task *task, int *pidfd);
 
+/**
+ * A program may take the place of this task (execve(2)). That is known by the end of its connections, but a pending
+ * call or the fork of a thread may have copies of them: so the I/O process is told to look.
+ */
+void task_announce_program(const struct task *task);
+
 /** Operations: each decodes its payload and answers through task_ok or task_error. */
 bool task_syscall(struct task *task, struct bytes payload);
 bool task_ioctl(struct task *task, struct bytes payload);

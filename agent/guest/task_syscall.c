@@ -125,6 +125,7 @@ bool task_syscall(struct task *task, struct bytes payload) {
   struct prepared call;
   if (!task_decode(task, "SYSCALL", &syscall_fields_shape, payload, &request)) return false;
   if (!prepare_syscall(task, &request, &call)) return false;
+  if (call.number == SYS_execve || call.number == SYS_execveat) task_announce_program(task);
   int64_t result = raw_call(call.number, call.arguments);
   task_reply_room(task, prepared_size(&call));
   write_result(&task->reply, &call, result);

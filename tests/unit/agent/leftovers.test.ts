@@ -7,7 +7,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MESSAGES } from "../../../src/guest/messages.ts";
-import { AGENT, AgentClient, bytes, number, PLAIN_AGENT, withAgent } from "./client.ts";
+import { AGENT, AgentClient, bytes, frameOf, number, PLAIN_AGENT, withAgent } from "./client.ts";
 import { runs } from "./runs.ts";
 import { sync, withSerial } from "./serial.ts";
 
@@ -53,11 +53,12 @@ const execSleep = (agent: AgentClient, seconds: string) =>
 const blockSignals = (agent: AgentClient) =>
   agent.syscall(NR.rt_sigprocmask, [2, 0, 0, 8], [new Uint8Array(8).fill(0xff)], [1]);
 
-/** Has the task sleep for a day, whatever it is told. */
+/** A struct timespec. */
+const DAY = new Uint8Array(new BigInt64Array([86_400n, 0n]).buffer);
+/** Has the task sleep, whatever it is told. */
 const sleepDeaf = async (agent: AgentClient) => {
   await blockSignals(agent);
-  const time = new Uint8Array(new BigInt64Array([100_000n, 0n]).buffer);
-  return agent.ask("SYSCALL", { nr: NR.nanosleep, args: [0, 0], bufs: [time], ptrs: [0], nested: [] });
+  return agent.ask("SYSCALL", { nr: NR.nanosleep, args: [0, 0], bufs: [DAY], ptrs: [0], nested: [] });
 };
 
 /** Whoever opens or executes the file waits from now on, until the agent that holds the lease (fcntl(2)) is gone. */
@@ -83,6 +84,33 @@ describe("a main task", () => {
       await sync(agent, 2);
       await until(() => !runs(task));
       expect(number((await agent.syscall(NR.getpid)).ret)).not.toBe(task);
+    }));
+
+  const replaced = expect.stringContaining("the main task replaced itself");
+
+  test("that becomes another program while a pending call has its descriptors is told as such", () =>
+    withAgent(async (agent) => {
+      const call = { nr: NR.nanosleep, args: [0, 0], bufs: [DAY], ptrs: [0], nested: [] };
+      await agent.call("SYSCALL_START", { process: 100, ...call, window: 1024 });
+      await expect(execSleep(agent, seconds(6))).rejects.toMatchObject({ reason: replaced });
+      expect(number((await agent.syscall(NR.getpid)).ret)).toBeGreaterThan(0);
+    }));
+
+  test("that becomes another program while the fork of a thread has its descriptors is told as such", () =>
+    withAgent(async (agent) => {
+      await agent.call("SPAWN_WORKER", { worker: 2, thread: true });
+      agent.write(frameOf(MESSAGES.SPAWN_WORKER.kind, 2, 5000, [3, false]));
+      await agent.until(() => agent.pushed.some(({ id }) => id === 5000));
+      await expect(execSleep(agent, seconds(7))).rejects.toMatchObject({ reason: replaced });
+      expect(number((await agent.syscall(NR.getpid)).ret)).toBeGreaterThan(0);
+    }));
+
+  test("that cannot become another program goes on", () =>
+    withAgent(async (agent) => {
+      const task = number((await agent.syscall(NR.getpid)).ret);
+      for (let i = 0; i < 20; i++)
+        expect(number((await agent.syscall(NR.execve, [0, 0, 0], [bytes("/\0")], [0])).ret)).toBe(-13);
+      expect(number((await agent.syscall(NR.getpid)).ret)).toBe(task);
     }));
 
   test("that does not come back from a request does not keep the next session waiting", () =>
