@@ -208,8 +208,9 @@ static int listen_at(const char *path, struct sockaddr_un *address) {
   return -error;
 }
 
-static void become_daemon(int listener, int monitor, char *const *argv) {
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() == 1) _exit(126);
+static void become_daemon(pid_t parent, int listener, int monitor, char *const *argv) {
+  /* One that ended before is not missed, and whose child this is then is not always process 1: prctl(2). */
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent) _exit(126);
   /* Above both targets first, so that neither overwrites the other. */
   int high = fcntl(listener, F_DUPFD, DAEMON_MONITOR + 1);
   if (high < 0 || dup2(monitor, DAEMON_MONITOR) < 0 || dup2(high, DAEMON_SOCKET) < 0) _exit(126);
@@ -256,8 +257,9 @@ int image_open_daemon(struct image *image, const char *path, char *const *argv, 
   int error = listener < 0 ? -listener : 0;
   if (error == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, monitor) < 0) error = errno;
   if (error != 0) goto out;
+  pid_t parent = getpid();
   image->daemon = fork();
-  if (image->daemon == 0) become_daemon(listener, monitor[1], argv);
+  if (image->daemon == 0) become_daemon(parent, listener, monitor[1], argv);
   if (image->daemon < 0) {
     error = errno;
     goto out;
