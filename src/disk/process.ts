@@ -164,7 +164,10 @@ export class DiskProcess {
   }
 
   private gone(): void {
-    const exit = this.child.exit;
+    if (this.ended !== undefined) return;
+    // The kernel closes its descriptors before it tells of its end, which says more.
+    this.child.close(GOODBYE_MS);
+    const { exit } = this.child;
     const said = this.output();
     const how =
       exit === undefined ? "its process closed its socket" : `its process ended with ${exitText(exit)}`;
