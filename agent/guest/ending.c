@@ -67,7 +67,10 @@ void actor_describe_end(const struct actor *actor, int64_t how, int64_t code, ch
   else snprintf(text, size, "%s replaced itself or closed the agent's descriptors", name);
 }
 
-/** Its pid is on the sheet (CLONE_PARENT_SETTID). The task can have written anything there: a child that is somebody's stays. */
+/**
+ * Its pid is on the sheet (CLONE_PARENT_SETTID). The task can have written anything there, so only a child that is
+ * nobody's is ended.
+ */
 void actor_end_unreported(const struct actor *actor) {
   const struct call *running = actor->running;
   if (running == NULL || (running->process == NULL && running->worker == NULL)) return;
