@@ -110,7 +110,7 @@ static pid_t start_call(struct pending *pending, int flags, int *mark) {
 extern int __clone(int (*function)(void *), void *stack, int flags, void *argument, ...);
 
 static pid_t start_call(struct pending *pending, int flags, int *mark) {
-  int pid = __clone(make_call, pending, flags, pending, mark, NULL, &pending->alive);
+  int pid = __clone(make_call, pending, flags, pending, mark, (void *)NULL, &pending->alive);
   if (pid >= 0) return pid;
   errno = -pid;
   return -1;
