@@ -105,10 +105,10 @@ export const watchRounds = async (
       reporting.complain(renderError(error));
       status = EXIT_UNABLE;
     }
-    reporting.complain("watching for changes; Ctrl-C ends");
     {
       using interruption = new Interruption();
       interruption.announce = () => {};
+      reporting.complain("watching for changes; Ctrl-C ends");
       const ended = new Promise<void>((resolve) => interruption.listen(() => resolve()));
       changed = await changes.next(ended);
     }

@@ -41,3 +41,17 @@ test("who interrupts ends the waiting although something has just changed", asyn
   resolve();
   expect((await told).size).toBe(0);
 });
+
+/** A round that cannot be made, and somebody who presses Ctrl-C as soon as he reads that he may. */
+const PROMPT = `
+  const { watchRounds } = await import("${join(import.meta.dir, "../../../src/cli/watch.ts")}");
+  const options = { config: { roots: ["."] }, paths: [], directory: "." };
+  const complain = (text) => {
+    if (text.startsWith("watching")) process.kill(process.pid, "SIGINT");
+  };
+  console.log("status", await watchRounds(() => options, { PROVIUM_TMPDIR: "/dev/null/none" }, { complain }));`;
+
+test("Ctrl-C counts from the moment on at which it is offered", () => {
+  const { stdout, signalCode } = Bun.spawnSync([process.execPath, "-e", PROMPT], { cwd: directory });
+  expect([stdout.toString(), signalCode]).toEqual(["status 2\n", undefined]);
+});
