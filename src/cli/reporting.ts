@@ -63,7 +63,13 @@ export class Reporting {
       socket: options.eventsSocket,
       complain: (text) => reporting.complain(text),
     });
-    for (const choice of options.reporters) reporting.subscribe(choice);
+    try {
+      for (const choice of options.reporters) reporting.subscribe(choice);
+    } catch (error) {
+      // The socket of the events has a name.
+      await reporting.close();
+      throw error;
+    }
     if (options.coverage) reporting.subscribeCoverage();
     return reporting;
   }

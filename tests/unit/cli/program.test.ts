@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import packageJson from "../../../package.json";
@@ -35,6 +35,18 @@ describe("the program", () => {
     const { status, out, err } = provium("--fliter", "x");
     expect([status, out]).toEqual([2, ""]);
     expect(err).toBe("provium: unknown flag --fliter\n  try: did you mean --filter?\n");
+  });
+
+  test("a report that cannot be written leaves with status 2, and no socket behind", () => {
+    const { status, err } = provium(
+      ...["a.test.lua", "--vmm", "local"],
+      ...["--events-socket", "socket", "--reporter", "junit=a.test.lua/report"],
+    );
+    expect([status, err.split("\n")[0]]).toEqual([
+      2,
+      `provium: --reporter junit=${project}/a.test.lua/report: the file cannot be written`,
+    ]);
+    expect(existsSync(join(project, "socket"))).toBe(false);
   });
 
   test("a wrong configuration leaves with status 2, file and line", () => {
