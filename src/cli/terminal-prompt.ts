@@ -1,11 +1,11 @@
 /** The prompt on a terminal: line editing, history, completion. Several lines make one piece of Lua. */
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { readFileSync } from "node:fs";
 import { createInterface, type Interface } from "node:readline";
 import type { EventStream } from "../events/stream.ts";
 import { visible } from "../report/text.ts";
 import type { Reply, Word } from "../runner/talk.ts";
+import { writeWhole } from "../sys/whole-file.ts";
 import type { Person } from "./errand.ts";
 
 const FIRST = "> ";
@@ -157,8 +157,7 @@ export class TerminalPrompt implements Person {
   private remember(history: readonly string[]): void {
     if (this.historyFile === undefined) return;
     try {
-      mkdirSync(dirname(this.historyFile), { recursive: true, mode: 0o700 });
-      writeFileSync(this.historyFile, `${[...history].reverse().join("\n")}\n`, { mode: 0o600 });
+      writeWhole(this.historyFile, `${[...history].reverse().join("\n")}\n`);
     } catch {
       // A prompt without a memory is still a prompt.
     }
