@@ -34,6 +34,7 @@ export class Fixtures {
   /** The build of each fixture that could not be restored first. */
   private readonly suspects = new Map<string, string>();
   private readonly circles = new Circles();
+  private waits = 0;
   private stopped = false;
   private readonly shelf: Shelf;
   private readonly works: FixtureWorks;
@@ -53,7 +54,8 @@ export class Fixtures {
   /** Waits until the fixture is there. Throws `ProviumError`. */
   async obtain(request: FixtureRequest, asker: Asker): Promise<FixtureAnswer> {
     const { path } = asker;
-    this.around.schedule({ event: "parked", path });
+    const wait = ++this.waits;
+    this.around.schedule({ event: "parked", path, wait });
     try {
       const known = await this.shelf.lookUp(request);
       if (request.failed !== undefined) this.doubt(known, request.failed);
@@ -67,7 +69,7 @@ export class Fixtures {
         await Bun.sleep(LOOK_AGAIN_MS);
       }
     } finally {
-      this.around.schedule({ event: "unparked", path });
+      this.around.schedule({ event: "unparked", path, wait });
     }
   }
 

@@ -40,8 +40,11 @@ export type Step =
   | { readonly event: "release"; readonly id: number }
   /** Something runs that never waited in the queue: the build of a fixture, for which others wait. */
   | { readonly event: "begun"; readonly path: string }
-  /** The file waits for what another one makes, once more or no longer: it can give nothing back meanwhile. */
-  | { readonly event: "parked" | "unparked"; readonly path: string }
+  /**
+   * The file waits for what another one makes, or no longer: it can give nothing back meanwhile. `wait` is the same number
+   * for both: an attempt that is over may be told of when the next one runs.
+   */
+  | { readonly event: "parked" | "unparked"; readonly path: string; readonly wait: number }
   /** The file is over, and so is everything that it held or waited for. */
   | { readonly event: "ended"; readonly path: string }
   /** No file is to start while so many run: the host is busy as it is. Infinity: it is not. */
@@ -68,8 +71,8 @@ interface Running {
   claim: ResourceAmount;
   readonly draws: Map<number, ResourceAmount>;
   charge: ResourceAmount;
-  /** How often it waits for what others make. */
-  parked: number;
+  /** What it waits for that others make. */
+  readonly waits: Set<number>;
 }
 
 interface Waiting {
@@ -184,7 +187,8 @@ export class Schedule {
       case "unparked": {
         const file = this.running.get(step.path);
         if (file === undefined) return [];
-        file.parked += step.event === "parked" ? 1 : -1;
+        if (step.event === "parked") file.waits.add(step.wait);
+        else file.waits.delete(step.wait);
         break;
       }
       case "ended":
@@ -292,7 +296,7 @@ export class Schedule {
 
   private run(path: string, reservation: ResourceAmount): void {
     const claim = minus(reservation, FILE_OVERHEAD);
-    this.running.set(path, { path, claim, draws: new Map(), charge: reservation, parked: 0 });
+    this.running.set(path, { path, claim, draws: new Map(), charge: reservation, waits: new Set() });
     this.charged = plus(this.charged, reservation);
   }
 
@@ -341,7 +345,7 @@ export class Schedule {
     const waiting = new Set(this.wishes.map((wish) => wish.file));
     const files = [...this.running.values()];
     const oldest = files.find((file) => waiting.has(file));
-    if (oldest === undefined || !files.every((file) => waiting.has(file) || file.parked > 0))
+    if (oldest === undefined || !files.every((file) => waiting.has(file) || file.waits.size > 0))
       return undefined;
     const wish = this.wishes.find(({ file }) => file === oldest) as Wish;
     const action = this.grant(wish);

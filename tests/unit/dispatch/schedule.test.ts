@@ -322,11 +322,11 @@ describe("files that wait for others", () => {
     step({ event: "begun", path: "fixture f" });
     draw("fixture f", "f1", 800);
     expect(granted()).toEqual(["a1"]);
-    step({ event: "parked", path: "a" });
+    step({ event: "parked", path: "a", wait: 1 });
     expect(granted()).toEqual(["a1", "f1"]);
     expect(actions.filter(({ act }) => act === "overdrawn")).toHaveLength(1);
     step({ event: "ended", path: "fixture f" });
-    step({ event: "unparked", path: "a" });
+    step({ event: "unparked", path: "a", wait: 1 });
     step({ event: "begun", path: "fixture g" });
     draw("fixture g", "g1", 800);
     expect(granted()).toEqual(["a1", "f1"]);
@@ -337,8 +337,24 @@ describe("files that wait for others", () => {
     queue("a");
     draw("a", "a1", 800);
     step({ event: "begun", path: "f" });
-    for (const event of ["parked", "parked", "unparked"] as const) step({ event, path: "a" });
+    for (const wait of [1, 2]) step({ event: "parked", path: "a", wait });
+    step({ event: "unparked", path: "a", wait: 1 });
     draw("f", "f1", 800);
+    expect(granted()).toEqual(["a1", "f1"]);
+  });
+
+  test("the end of a wait does not count for the next attempt of a file that died over it", () => {
+    const { queue, draw, step, granted } = fixture(1000, 4);
+    queue("a");
+    step({ event: "parked", path: "a", wait: 1 });
+    step({ event: "ended", path: "a" });
+    queue("a");
+    draw("a", "a1", 800);
+    step({ event: "begun", path: "f" });
+    draw("f", "f1", 800);
+    step({ event: "unparked", path: "a", wait: 1 });
+    expect(granted()).toEqual(["a1"]);
+    step({ event: "parked", path: "a", wait: 2 });
     expect(granted()).toEqual(["a1", "f1"]);
   });
 
@@ -346,7 +362,7 @@ describe("files that wait for others", () => {
     const { queue, draw, step, granted, schedule } = fixture(1000, 4);
     for (const file of ["a", "b"]) queue(file);
     draw("a", "a1", 600);
-    step({ event: "parked", path: "a" });
+    step({ event: "parked", path: "a", wait: 1 });
     step({ event: "begun", path: "f" });
     draw("f", "f1", 600);
     expect(granted()).toEqual(["a1"]);
