@@ -132,6 +132,8 @@ export class ConsoleLog {
     if (this.fd !== undefined && this.length < this.fileBytes) this.save(this.fd, bytes);
     this.length += bytes.byteLength;
     const kept = bytes.subarray(Math.max(0, bytes.byteLength - TAIL_BYTES));
+    // What was before does not adjoin what is kept of more than a tail.
+    if (kept.byteLength < bytes.byteLength) this.used = 0;
     if (this.used + kept.byteLength > this.recent.byteLength) {
       this.recent.copyWithin(0, this.used - TAIL_BYTES, this.used);
       this.used = TAIL_BYTES;

@@ -89,6 +89,7 @@ export const consoles: Target = {
     joined([20, 0], bytesOf("one line\nA"), [21, 0], bytesOf("two line\nB"), [9, 255], bytesOf("x\ny\n")),
     joined([PANIC.length * 2, 0], bytesOf(PANIC)),
     joined([252, 255], bytesOf(`${"long ".repeat(25)}\n`)),
+    joined([252, 255], bytesOf(`${"long ".repeat(25)}\n`), [230, 255], bytesOf(`${"longer ".repeat(16)}\n`)),
   ],
   words: ["\n", "Kernel panic - not syncing", "---[ end Kernel panic", "<0>", "[    0.1] "],
   run: (input) => {

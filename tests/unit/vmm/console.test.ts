@@ -101,6 +101,15 @@ test("a console that says more than the file may hold keeps its end, and says wh
   log.close();
 });
 
+test("two writes larger than the tail, one after the other, can be read from anywhere", () => {
+  const log = new ConsoleLog(freshPath(), new Reactor());
+  const said = Buffer.from(Array.from({ length: 30_000 }, (_, i) => `${i}\n`).join(""));
+  for (const at of [0, 70_000]) log.add("ttyS0", said.subarray(at, at + 70_000));
+  for (let at = 0; at < 140_000; at += 500)
+    expect(Buffer.from(log.read(at, 100)).toString()).toBe(said.subarray(at, at + 100).toString());
+  log.close();
+});
+
 test("one write larger than the tail leaves its end there", () => {
   const log = new ConsoleLog(freshPath(), new Reactor());
   log.add("ttyS0", bytes("a".repeat(200_000)));
