@@ -13,6 +13,7 @@
 
 #include "birth.h"
 #include "messages.h"
+#include "process.h"
 #include "session.h"
 #include "worker.h"
 
@@ -73,6 +74,8 @@ int main(void) {
   bool gone = agent.actors == agent.main_task && agent.main_task->next == NULL && agent.main_task->pid == 0;
   if (!gone) puts("the agent does not know that the task and its thread are gone");
   session_close(session);
+  /* The command may not have been reaped yet. */
+  processes_abandon(&agent);
   actor_destroy(agent.main_task);
   loop_end(&agent.loop);
   return gone ? 0 : 1;
