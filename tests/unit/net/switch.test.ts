@@ -29,6 +29,7 @@ describe("forwarding", () => {
     a.tell(b, 3);
     b.await(2);
     a.send(ethernet(BROADCAST, a.mac, numbered(4)));
+    b.await(3);
     c.await(2);
     expect(b.frames.map(numberOf)).toEqual([1, 3, 4]);
     expect(c.frames.map(numberOf)).toEqual([1, 4]);
