@@ -40,7 +40,7 @@ const kvm = (directory: RunDirectory): Finding => {
       cacheDirectory(process.env, directory),
       assetPath("helper", directory.path),
     );
-    const { accel, reason } = chooseAcceleration("auto", host);
+    const { accel, reason } = chooseAcceleration("auto", { ...host, anew: true });
     if (accel === "kvm") return { what, health: "good", found: "a virtual CPU has run" };
     const remedy = "load kvm-intel or kvm-amd and join the group kvm; until then QEMU emulates the CPU";
     return { what, health: "replaced", found: reason ?? "not usable", remedy };

@@ -1,6 +1,6 @@
-/** What a process has used of the CPUs, all its threads together. proc(5), /proc/PID/stat. */
+/** What a process has used of the CPUs, and whether it would use more. proc(5). */
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** USER_HZ is 100 on every architecture that we run on. */
 const TICK_MS = 10;
@@ -8,7 +8,7 @@ const TICK_MS = 10;
 const USER = 11;
 const SYSTEM = 12;
 
-/** Milliseconds in steps of ten; undefined when the process is gone. */
+/** What all its threads have used: milliseconds in steps of ten; undefined when the process is gone. /proc/PID/stat. */
 export const cpuMsOf = (pid: number): number | undefined => {
   try {
     const line = readFileSync(`/proc/${pid}/stat`, "latin1");
@@ -16,5 +16,17 @@ export const cpuMsOf = (pid: number): number | undefined => {
     return (Number(fields[USER]) + Number(fields[SYSTEM])) * TICK_MS;
   } catch {
     return undefined;
+  }
+};
+
+/** Whether one of its threads runs or would, had it a processor: state R of /proc/PID/task/TID/stat. */
+export const wantsProcessor = (pid: number): boolean => {
+  try {
+    return readdirSync(`/proc/${pid}/task`).some((thread) => {
+      const line = readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1");
+      return line[line.lastIndexOf(")") + 2] === "R";
+    });
+  } catch {
+    return false;
   }
 };

@@ -1,14 +1,17 @@
 /**
  * Which acceleration this host really has. `/dev/kvm` that opens proves nothing: some nested hosts open it and
  * then never run a virtual CPU. So a tiny machine is started with KVM, and only if its 64-bit code has come
- * back within a second is KVM used. The answer holds until the host boots again and is kept in a file.
+ * back within a second is KVM used. The answer holds until the host boots again and is kept in a file; what QEMU
+ * says itself at once is not kept, as another hypervisor that has the CPU's extensions may end.
  */
 
 import { accessSync, constants, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { HostError, ProviumError } from "../errors/errors.ts";
 import { HOST_ARCHITECTURE } from "../sys/architecture.ts";
-import { after, type Op } from "../sys/op.ts";
+import { cpuMsOf, wantsProcessor } from "../sys/cpu-time.ts";
+import { after, type Deadline, monotonic, type Op } from "../sys/op.ts";
+import type { Child } from "../sys/process.ts";
 import { writeWhole } from "../sys/whole-file.ts";
 import type { Enquiry } from "./enquiry.ts";
 import { type ProbeHost, probing } from "./probe.ts";
@@ -22,6 +25,8 @@ export interface AccelerationHost extends ProbeHost {
   readonly bootId: string;
   /** `/dev/kvm`, unless a test has another. */
   readonly device?: string;
+  /** Looks again where KVM is remembered not to work. */
+  readonly anew?: boolean;
 }
 
 export interface Acceleration {
@@ -30,19 +35,22 @@ export interface Acceleration {
   readonly reason: string | undefined;
 }
 
-/** The time a virtual CPU has to come back, and QEMU to get ready for it. */
+/** The time that a virtual CPU has to come back, and how often is looked. */
 const RUN_MS = 1_000;
-const START_MS = 10_000;
+const LOOK_MS = 50;
+/** The time that QEMU has to get ready, and to wait for a processor. */
+const PATIENCE_MS = 10_000;
 const CACHE_PREFIX = "accel-";
 const PROBE = PROBES[HOST_ARCHITECTURE];
+const HANGS = "KVM opens but a virtual CPU did not come back within 1 s";
 
 /**
- * Settles `--accel`. Blocks for a second at most once per boot of the host. `kvm` that does not work is a
- * `HostError`; a missing QEMU is one too.
+ * Settles `--accel`. Blocks for a second at most once per boot of the host, longer where its processors are taken.
+ * `kvm` that does not work is a `HostError`, and is never taken from memory; a missing QEMU is one too.
  */
 export const chooseAcceleration = (wanted: "auto" | Accelerator, host: AccelerationHost): Acceleration => {
   if (wanted === "tcg") return { accel: "tcg", reason: undefined };
-  const fault = kvmFault(host);
+  const fault = kvmFault({ ...host, anew: host.anew === true || wanted === "kvm" });
   if (fault === undefined) return { accel: "kvm", reason: undefined };
   if (wanted === "kvm")
     throw new HostError(`KVM cannot be used: ${fault}`, {
@@ -61,9 +69,9 @@ const kvmFault = (host: AccelerationHost): string | undefined => {
     return code === "ENOENT" ? `there is no ${device}` : `${device} cannot be opened (${code})`;
   }
   const known = remembered(host);
-  if (known !== undefined) return known.fault;
+  if (known !== undefined && (known.fault === undefined || host.anew !== true)) return known.fault;
   const fault = tryKvm(host);
-  remember(host, fault);
+  if (fault === undefined || fault === HANGS) remember(host, fault);
   return fault;
 };
 
@@ -99,21 +107,32 @@ const remember = (host: AccelerationHost, fault: string | undefined): void => {
 const tryKvm = (host: AccelerationHost): string | undefined =>
   probing(findQemu(host.env), PROBE, ["-accel", "kvm", "-cpu", "host"], host, verdict);
 
-/** The machine starts stopped, so that the second counts the CPU's time and not QEMU's start. */
 function* verdict({ child, qmp }: Enquiry): Op<string | undefined> {
-  const deadline = after(START_MS);
+  const end = after(PATIENCE_MS);
   try {
-    yield* qmp.open(deadline);
-    const run = after(RUN_MS);
-    yield* qmp.execute("cont", undefined, run);
-    yield* child.wait(run);
+    yield* qmp.open(end);
+    // The machine starts stopped, so that the second counts the CPU's time and not QEMU's start.
+    qmp.post("cont", {});
+    yield* allowed(child, end);
   } catch (error) {
     // QEMU that has ended closes its monitor first: its exit tells more.
     if (!(error instanceof ProviumError)) throw error;
     yield* child.wait(after(RUN_MS));
+    if (child.exit === undefined) return `QEMU with KVM did not answer: ${error.message}`;
   }
-  if (child.exit === undefined) return "KVM opens but a virtual CPU did not come back within 1 s";
+  if (child.exit === undefined) return HANGS;
   if (child.exit.how === "exited" && child.exit.code === PROBE.proof) return undefined;
   const said = child.output().trim().split("\n")[0] ?? "";
   return `KVM opens but QEMU could not run a virtual CPU${said === "" ? "" : ` (${said.replace(/^\S*qemu-system-\S+: /, "")})`}`;
+}
+
+/** Gives the virtual CPU its second: of a processor if it wants one, as those of a busy host are taken. */
+function* allowed(child: Child, end: Deadline): Op<void> {
+  const before = cpuMsOf(child.pid) ?? 0;
+  const used = (): number => (cpuMsOf(child.pid) ?? 0) - before;
+  let wanted = monotonic();
+  while (child.exit === undefined && used() < RUN_MS && monotonic() < Math.min(wanted + RUN_MS, end)) {
+    yield* child.wait(after(LOOK_MS));
+    if (wantsProcessor(child.pid)) wanted = monotonic();
+  }
 }

@@ -74,6 +74,47 @@ test("a virtual CPU that does not come back means TCG, and says so in one line",
   });
 });
 
+test("a virtual CPU has time to come back when other programs have the processors", () => {
+  // It needs 300 ms of a processor that it shares with three who never stop.
+  const first = Number.parseInt(
+    /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "",
+    10,
+  );
+  const work = `for (let used = 0; used < 3e5; ) { const { user, system } = process.cpuUsage(); used = user + system; } process.exit(${PROOF})`;
+  const { env } = fakeQemu("queued", `exec taskset -c ${first} ${process.execPath} -e '${work}'`);
+  const others = [1, 2, 3].map(() =>
+    Bun.spawn(["taskset", "-c", `${first}`, "sh", "-c", "while :; do :; done"]),
+  );
+  try {
+    expect(chooseAcceleration("auto", host(env))).toEqual({ accel: "kvm", reason: undefined });
+  } finally {
+    for (const other of others) other.kill();
+  }
+}, 30_000);
+
+test("what QEMU says itself is asked for again, as it may change", () => {
+  const { env, starts } = fakeQemu("says", "exit 1");
+  const cacheDir = join(directory, "says-cache");
+  for (let i = 0; i < 2; i++)
+    expect(chooseAcceleration("auto", host(env, "boot-1", cacheDir)).accel).toBe("tcg");
+  expect(starts()).toBe(2);
+});
+
+test("a fault that is remembered is looked at again for who insists", () => {
+  const cacheDir = join(directory, "insists-cache");
+  const hanging = host(fakeQemu("hangs once", "exec sleep 1000").env, "boot-1", cacheDir);
+  const { env, starts } = fakeQemu("mended", `exit ${PROOF}`);
+  const mended = host(env, "boot-1", cacheDir);
+  expect(chooseAcceleration("auto", hanging).accel).toBe("tcg");
+  expect(chooseAcceleration("auto", mended).accel).toBe("tcg");
+  expect(starts()).toBe(0);
+  expect(chooseAcceleration("kvm", mended).accel).toBe("kvm");
+  expect(chooseAcceleration("auto", mended).accel).toBe("kvm");
+  expect(starts()).toBe(1);
+  expect(() => chooseAcceleration("kvm", host(hanging.env))).toThrow(HostError);
+  expect(chooseAcceleration("auto", { ...mended, anew: true }).accel).toBe("kvm");
+});
+
 test("a QEMU that ends at once is quoted", () => {
   const { env } = fakeQemu("fails", "echo 'qemu-system-x86_64: error: failed to set MSR' >&2; exit 1");
   expect(chooseAcceleration("auto", host(env)).reason).toBe(
@@ -92,14 +133,14 @@ test("the answer is asked for once per boot of the host", () => {
 });
 
 test("an answer that is not all there is none, and is replaced for who reads it meanwhile", () => {
-  const { env, starts } = fakeQemu("halved", "exit 1");
+  const { env, starts } = fakeQemu("halved", `exit ${PROOF}`);
   const cacheDir = join(directory, "halved-cache");
   mkdirSync(cacheDir);
   // As another run leaves it between opening the file and writing to it.
   writeFileSync(join(cacheDir, "accel-boot-1"), "");
   linkSync(join(cacheDir, "accel-boot-1"), join(directory, "reader"));
   for (let i = 0; i < 2; i++)
-    expect(chooseAcceleration("auto", host(env, "boot-1", cacheDir)).accel).toBe("tcg");
+    expect(chooseAcceleration("auto", host(env, "boot-1", cacheDir)).accel).toBe("kvm");
   expect(starts()).toBe(1);
   expect(readFileSync(join(directory, "reader"), "utf8")).toBe("");
 });
