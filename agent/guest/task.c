@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -148,6 +149,22 @@ const char *task_clone_error(int error) {
   return strerror(error);
 }
 
+/**
+ * Threads of one process share their descriptors, and a fork has copies of all: it would keep open what another thread is
+ * about to hand on, and a command's output would not end before the fork does. So those hand on together, and fork alone.
+ */
+static pthread_rwlock_t lent = PTHREAD_RWLOCK_INITIALIZER;
+
+long task_fork_to_stay(const struct task *task, int *pidfd) {
+  pthread_rwlock_wrlock(&lent);
+  long pid = task_fork(task, pidfd);
+  int error = errno;
+  if (pid == 0) lent = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
+  else pthread_rwlock_unlock(&lent);
+  errno = error;
+  return pid;
+}
+
 long task_fork(const struct task *task, int *pidfd) {
   return syscall(SYS_clone, task_clone_flags(task), 0, task_birth_mark(task, pidfd), 0, 0);
 }
@@ -196,6 +213,12 @@ static void ring(struct task *task, bool ok) {
   for (unsigned i = 0; i < task->passed_count; i++) close(task->passed[i]);
 }
 
+/** Whether it opens what only another process shall keep: a command's pipes, a stream's, a call's. */
+static bool lends_descriptors(int64_t kind) {
+  return kind == MESSAGE_PROC_START || kind == MESSAGE_TAIL_START || kind == MESSAGE_FD_STREAM_START ||
+         kind == MESSAGE_SYSCALL_START;
+}
+
 static void serve(struct task *task, const struct call_sheet call) {
   task->call_number = call.number;
   task->small_reply_slot = call.small_reply_slot;
@@ -209,9 +232,12 @@ static void serve(struct task *task, const struct call_sheet call) {
   task_reply_room(task, 0);
   if ((call.flags & CALL_CHECK_ROOT) != 0) follow_root(task);
   service serve_it = service_of(call.kind);
+  bool lends = lends_descriptors(call.kind);
+  if (lends) pthread_rwlock_rdlock(&lent);
   struct bytes payload = {.data = task->arena + call.payload_offset, .size = call.payload_size};
   bool ok = serve_it != NULL ? serve_it(task, payload) : task_error(task, ENOSYS, "task", "no such operation");
   ring(task, ok);
+  if (lends) pthread_rwlock_unlock(&lent);
   if (task->scratch.used > SCRATCH_KEEP) madvise(task->scratch.base, task->scratch.used, MADV_DONTNEED);
 }
 

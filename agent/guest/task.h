@@ -89,8 +89,10 @@ int task_clone_flags(const struct task *task);
 int *task_birth_mark(const struct task *task, int *pidfd);
 /** Why a clone failed, in words: process 1 of a pid namespace cannot have siblings (EINVAL). */
 const char *task_clone_error(int error);
-/** A copy of this task as a child of the I/O process; like fork(2). */
+/** A copy of this task as a child of the I/O process; like fork(2). For one that closes what it does not need. */
 long task_fork(const struct task *task, int *pidfd);
+/** The same, while no other thread of this process has descriptors open that are not for the copy. */
+long task_fork_to_stay(const struct task *task, int *pidfd);
 
 /**
  * A program may take the place of this task (execve(2)). That is known by the end of its connections, but a pending

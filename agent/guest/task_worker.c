@@ -166,7 +166,7 @@ static bool spawn_thread(struct task *task, struct offer *offer, int64_t number)
 
 static bool spawn_fork(struct task *task, const struct offer *offer, int64_t number) {
   int pidfd = -1;
-  long pid = task_fork(task, &pidfd);
+  long pid = task_fork_to_stay(task, &pidfd);
   if (pid == 0) fork_born(task, offer);
   if (pid < 0) return task_error(task, errno, "clone", "%s", task_clone_error(errno));
   task_pass(task, pidfd, PASSED_PIDFD);

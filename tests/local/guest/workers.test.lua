@@ -29,6 +29,24 @@ test("descriptors of a thread are those of its task, those of a fork are copies"
   t:assert(#thread:fd_stream(f):read_until(" ", 10) > 0)
 end)
 
+test("a fork keeps nothing of a command that a thread starts meanwhile", function(t)
+  local thread = vm:spawn_worker { thread = true }
+  -- Between its pipes and its program the command looks through all of these directories.
+  local path = ("/-:"):rep(40000) .. "/usr/bin:/bin"
+  local running, forks = true, {}
+  provium:parallel(function()
+    for _ = 1, 10 do
+      local out = thread:run_async("true", { args = {}, env = { PATH = path } }):stdout_stream()
+      wait_until(function() return out:next(0) == nil and out:eof() end, { timeout = 20, interval = 0.01 })
+    end
+    running = false
+  end, function()
+    while running and #forks < 50 do forks[#forks + 1] = vm:spawn_worker() end
+  end)
+  for _, fork in ipairs(forks) do fork:close() end
+  thread:close()
+end)
+
 test("files, processes and the rest work on a worker", function(t)
   local w = vm:spawn_worker()
   local dir = w:run("mktemp -d").stdout:match("%S+")
