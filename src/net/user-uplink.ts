@@ -26,32 +26,24 @@ const WIRE_FD = 3;
 const REFUSAL_MS = 300;
 const MAC = "52:54:02:00:00:02";
 
-const wireDevice = (wire: Wire): object =>
-  wire.kind === "tap"
-    ? { type: "tap", id: "bridge", fd: String(WIRE_FD), vhost: false }
-    : { type: "socket", id: "bridge", fd: String(WIRE_FD) };
+const wireDevice = (wire: Wire): string =>
+  wire.kind === "tap" ? `tap,id=bridge,fd=${WIRE_FD},vhost=off` : `socket,id=bridge,fd=${WIRE_FD}`;
 
-/** The command line of a QEMU that only carries packets. */
+/** The command line of a QEMU that only carries packets. Not in JSON, which QEMUs before 7.2 do not take here. */
 export const uplinkArguments = (subnet: Subnet, wire: Wire): readonly string[] => {
-  const user = {
-    type: "user",
-    id: "host",
-    ipv6: false,
-    net: networkOf(subnet),
-    host: addressOf(subnet, UPLINK_HOST),
-    dns: addressOf(subnet, RESOLVER_HOST),
-    // Its own responder has nobody to answer: addresses are given by us.
-    dhcpstart: addressOf(subnet, RESOLVER_HOST + 1),
-  };
+  const router = addressOf(subnet, UPLINK_HOST);
+  const resolver = addressOf(subnet, RESOLVER_HOST);
+  // Its own responder has nobody to answer: addresses are given by us.
+  const unused = addressOf(subnet, RESOLVER_HOST + 1);
   const netdevs = [
-    user,
-    { type: "hubport", id: "hub-host", hubid: 0, netdev: "host" },
+    `user,id=host,ipv6=off,net=${networkOf(subnet)},host=${router},dns=${resolver},dhcpstart=${unused}`,
+    "hubport,id=hub-host,hubid=0,netdev=host",
     wireDevice(wire),
-    { type: "hubport", id: "hub-bridge", hubid: 0, netdev: "bridge" },
+    "hubport,id=hub-bridge,hubid=0,netdev=bridge",
   ];
   return [
     ...["-M", "none", "-nodefaults", "-no-user-config", "-display", "none"],
-    ...netdevs.flatMap((netdev) => ["-netdev", JSON.stringify(netdev)]),
+    ...netdevs.flatMap((netdev) => ["-netdev", netdev]),
   ];
 };
 
