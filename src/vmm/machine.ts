@@ -394,7 +394,8 @@ export class QemuMachine implements Machine {
     if (this.panic !== undefined) return new ProviumError(`the guest's kernel panicked: ${this.panic}`);
     if (this.resetting && this.restarts >= MANY_RESTARTS)
       return new HostError("the machine restarts again and again after its reset, before anything boots", {
-        hint: `QEMU ${this.parts.qmp.version} cannot restart it: kill the VM and boot it, or take a later QEMU`,
+        // With ECAM on, SeaBIOS 1.14 does not find the chipset again behind a reset.
+        hint: 'SeaBIOS before 1.15 does so: give QEMU a later one (qemu_args = ["-bios", PATH]), or kill the VM and boot it',
       });
     if (exit === undefined) return new ProviumError(this.parts.tree?.end ?? "the agent went away");
     if (this.shutdownReason === "guest-shutdown") return new ProviumError("the guest powered itself off");
