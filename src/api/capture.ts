@@ -3,6 +3,7 @@
 import { ApiError } from "../errors/errors.ts";
 import type { Attachment } from "../lab/attachment.ts";
 import type { Bridge } from "../lab/bridge.ts";
+import type { OutputStream } from "../lab/ports.ts";
 import type { Registry, Resource } from "../lab/registry.ts";
 import type { Vm } from "../lab/vm.ts";
 import { defineClass, method } from "../lua/native.ts";
@@ -12,22 +13,25 @@ import { after, type Op, until } from "../sys/op.ts";
 import { POLLIN, type Reactor, type Watch } from "../sys/reactor.ts";
 import { durationMs } from "./arguments.ts";
 import type { Api } from "./context.ts";
+import { READING_METHODS, type Readable, type Reader, Reading } from "./reading.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 /** What may wait to be taken; beyond it the source is not read, and drops what its own bound does not hold. */
 const HELD_BYTES = 64 * 1024 * 1024;
-const WAIT_MS = 10_000;
 /** How long nothing may come before everything under way is taken to have arrived. */
 const QUIET_MS = 100;
-const DRAIN_MS = 500;
+const SETTLE_MS = 500;
 
-export class Capture implements Resource {
+export class Capture implements Resource, Readable, Reader {
   readonly kind = "stream";
-  readonly site: { readonly file: string; readonly line: number } | undefined;
-  /** Everything that has come, for `bytes`; chunks before `taken` have been given out by `next`. */
+  readonly noun = "capture";
+  readonly site: Readable["site"];
+  readonly reading: Reading;
+  /** Everything that has come, for `bytes`; chunks before `taken` have been read. */
   private readonly chunks: Uint8Array[] = [];
   private held = 0;
   private taken = 0;
+  private unread = 0;
   private over = false;
   private open = true;
   private readonly watch: Watch;
@@ -41,6 +45,7 @@ export class Capture implements Resource {
     reactor: Reactor,
   ) {
     this.site = api.callSite();
+    this.reading = new Reading(this.unreadChunks(), this);
     setNonBlocking(source.fd);
     this.watch = reactor.watch(source.fd, POLLIN, () => this.read());
     registry.add(this);
@@ -58,14 +63,8 @@ export class Capture implements Resource {
       : this.attachment.vm === vm;
   }
 
-  get ended(): boolean {
-    return !this.open || (this.over && this.taken === this.chunks.length);
-  }
-
-  /** The oldest chunk that was not taken; undefined at the end or when none comes in time. */
-  *next(ms: number): Op<Uint8Array | undefined> {
-    yield* until(() => this.taken < this.chunks.length || this.over || !this.open, after(Math.max(1, ms)));
-    return this.chunks[this.taken] === undefined ? undefined : this.chunks[this.taken++];
+  get closed(): boolean {
+    return !this.open;
   }
 
   /** Waits until nothing has come for a moment, at most `ms`. */
@@ -84,7 +83,10 @@ export class Capture implements Resource {
 
   *close(): Op<void> {
     if (!this.open) return;
+    // What lies in the pipe has been recorded too.
+    if (!this.over) this.read();
     this.open = false;
+    this.reading.clear();
     this.watch.close();
     this.registry.remove(this);
     yield* this.source.close();
@@ -106,7 +108,29 @@ export class Capture implements Resource {
       }
       this.chunks.push(chunk.slice(0, n));
       this.held += n;
+      this.unread += n;
     }
+  }
+
+  /** The chunks that were not read, as a stream. */
+  private unreadChunks(): OutputStream {
+    const capture = this;
+    return {
+      take() {
+        const chunk = capture.chunks[capture.taken];
+        if (chunk === undefined) return undefined;
+        capture.taken++;
+        capture.unread -= chunk.byteLength;
+        return chunk;
+      },
+      get pending() {
+        return capture.unread;
+      },
+      get ended() {
+        return capture.over;
+      },
+      failure: undefined,
+    };
   }
 }
 
@@ -126,24 +150,15 @@ defineClass<Capture>({
   of: Capture as never as abstract new () => Capture,
   doc: "Traffic of a bridge or of one interface as a classic pcap file, from the call on. While it is open its VMs cannot be snapshotted.",
   methods: {
-    next: method(
-      "(timeout?: duration): string|nil",
-      "The next piece of the file; nil when none comes in time (default 10 s), at the end and when closed.",
-      function* (self, args) {
-        return (
-          (yield* self.next(args.absent(1) ? WAIT_MS : durationMs(args.any(1), "next: timeout"))) ?? null
-        );
-      },
-    ),
+    ...READING_METHODS,
     bytes: method(
       "(timeout?: duration): string",
-      "The whole file so far, what `next` gave included. Waits until nothing has come for 0.1 s, at most `timeout` (default 0.5 s). Also after `close`.",
+      "The whole file so far, what was read included. Waits until nothing has come for 0.1 s, at most `timeout` (default 0.5 s). Also after `close`.",
       function* (self, args) {
-        yield* self.settle(args.absent(1) ? DRAIN_MS : durationMs(args.any(1), "bytes: timeout"));
+        yield* self.settle(args.absent(1) ? SETTLE_MS : durationMs(args.any(1), "bytes: timeout"));
         return self.all();
       },
     ),
-    eof: method("(): boolean", "True when nothing more can come and all was taken.", (self) => self.ended),
     close: method("()", "Ends the recording; `bytes` still has what came. Repeatable.", function* (self) {
       yield* self.close();
     }),
@@ -152,11 +167,6 @@ defineClass<Capture>({
       "(): string|nil",
       "Name of the VM whose interface is recorded; nil for a whole bridge.",
       (self) => self.attachment?.vm.name ?? null,
-    ),
-    creation_site: method(
-      "(): {file: string, line: integer}|nil",
-      "The line of the test file that made it.",
-      (self) => self.site ?? null,
     ),
   },
   text: (self) => self.label,

@@ -5,27 +5,39 @@ const NOTHING = new Uint8Array(0);
 export class Inbox {
   private chunks: Uint8Array[] = [];
   private size = 0;
+  /** How often something came. */
+  added = 0;
+  /** How often something was removed. */
+  removals = 0;
 
   get bytes(): number {
     return this.size;
+  }
+
+  get contents(): readonly Uint8Array[] {
+    return this.chunks;
   }
 
   add(chunk: Uint8Array): void {
     if (chunk.byteLength === 0) return;
     this.chunks.push(chunk);
     this.size += chunk.byteLength;
+    this.added++;
   }
 
   /** The oldest chunk, removed. */
   shift(): Uint8Array | undefined {
     const chunk = this.chunks.shift();
-    this.size -= chunk?.byteLength ?? 0;
+    if (chunk === undefined) return undefined;
+    this.size -= chunk.byteLength;
+    this.removals++;
     return chunk;
   }
 
   clear(): void {
     this.chunks = [];
     this.size = 0;
+    this.removals++;
   }
 
   /** The first `count` bytes, removed, in one piece. */
@@ -45,6 +57,7 @@ export class Inbox {
       }
     }
     this.size -= count;
+    this.removals++;
     return parts.length === 1 ? (parts[0] as Uint8Array) : new Uint8Array(Buffer.concat(parts));
   }
 
@@ -60,19 +73,20 @@ export class Inbox {
   }
 
   search(pattern: Uint8Array): Search {
-    return new Search(this.chunks, pattern);
+    return new Search(this, pattern);
   }
 }
 
-/** Looks for a byte string in the chunks of an inbox, never twice at the same ones. Valid until bytes are removed. */
+/** Looks for a byte string in the chunks of an inbox, never twice at the same ones until something is removed. */
 class Search {
+  private removals = 0;
   private next = 0;
   private passed = 0;
   /** The end of what was looked at: a match may begin in it. */
   private carry: Uint8Array = NOTHING;
 
   constructor(
-    private readonly chunks: readonly Uint8Array[],
+    private readonly inbox: Inbox,
     private readonly pattern: Uint8Array,
   ) {}
 
@@ -80,8 +94,10 @@ class Search {
   found(): number | undefined {
     const { pattern } = this;
     if (pattern.byteLength === 0) return 0;
-    for (; this.next < this.chunks.length; this.next++) {
-      const chunk = this.chunks[this.next] as Uint8Array;
+    const { contents, removals } = this.inbox;
+    if (removals !== this.removals) this.restart(removals);
+    for (; this.next < contents.length; this.next++) {
+      const chunk = contents[this.next] as Uint8Array;
       const window =
         this.carry.byteLength === 0
           ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
@@ -92,5 +108,13 @@ class Search {
       this.carry = Uint8Array.from(window.subarray(Math.max(0, window.byteLength - pattern.byteLength + 1)));
     }
     return undefined;
+  }
+
+  /** Another reader has taken what was looked at, or a part of it. */
+  private restart(removals: number): void {
+    this.removals = removals;
+    this.next = 0;
+    this.passed = 0;
+    this.carry = NOTHING;
   }
 }

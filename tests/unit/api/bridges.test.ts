@@ -194,6 +194,19 @@ describe("what is wrong by wish", () => {
     ).toBe("pcaptrue");
   });
 
+  test("a capture is read as every other stream, and has nothing to read once it is closed", () => {
+    lua("lan:attach({ a, b }) provium:boot() c = lan:capture()");
+    expect(lua("return c:read_until('ca', 5) .. '|' .. c:next(5) .. '|' .. c:bytes()")).toBe("pca|p|pcap");
+    expect(lua("return #c:drain(0)")).toBe(0);
+    expect(refusal("c:expect('pcap', 0)")).toContain("read_until timed out waiting for `pcap`");
+    lua("c:close() d = lan:capture() d:close()");
+    expect(lua("return tostring(d:next(0)) .. #d:drain(0) .. tostring(d:eof()) .. d:bytes()")).toBe(
+      "nil0truepcap",
+    );
+    for (const call of ["d:read_until('p')", "d:expect('p')"])
+      expect(refusal(call)).toContain("capture closed");
+  });
+
   test("a backend that has died is the error of the next call", () => {
     lua("provium:boot() lan:attach(a)");
     here.network.death = new Error("the switch is gone");
