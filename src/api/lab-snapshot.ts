@@ -1,9 +1,8 @@
 /** Snapshots of labs as Lua sees them: `lab:snapshot`, `lab:restore` and the LabSnapshot between them. */
 
-import { join } from "node:path";
 import type { Bridge } from "../lab/bridge.ts";
 import type { Lab } from "../lab/lab.ts";
-import { readLab, restoreLab, type SavedMember, saveLab } from "../lab/lab-snapshot.ts";
+import { leaveFor, readLab, restoreLab, type SavedMember, saveLab } from "../lab/lab-snapshot.ts";
 import type { SavedBridge } from "../lab/saved-bridge.ts";
 import type { Vm } from "../lab/vm.ts";
 import type { Args } from "../lua/args.ts";
@@ -48,18 +47,16 @@ function* snapshot(self: Home, args: Args): Op<LabSnapshotHandle | string> {
 export function* restoreInto(api: Api, lab: Lab, directory: string): Op<readonly Vm[]> {
   const { vms: members, bridges: saved } = readLab(api.snapshots, directory);
   const vms = members.map((member) => memberOf(api, lab, member));
-  for (const vm of vms) yield* vm.snapshots.checkRestore();
+  const parts = yield* leaveFor(directory, members, vms);
   const bridges = new Map(saved.map((one) => [one.name, bridgeOf(api, lab, one)]));
   for (const { name, conditions } of saved) yield* (bridges.get(name) as Bridge).restore(conditions);
   // Each on the lab's own bridges; there may be others of the same names.
-  for (const [i, { snapshot }] of members.entries()) {
-    const vm = vms[i] as Vm;
-    for (const nic of vm.snapshots.known(join(directory, snapshot)).manifest.nics) {
+  for (const [i, { manifest }] of parts.entries())
+    for (const nic of manifest.nics) {
       const bridge = bridges.get(nic.bridge);
-      if (bridge !== undefined) yield* bridge.adopt(vm, nic);
+      if (bridge !== undefined) yield* bridge.adopt(vms[i] as Vm, nic);
     }
-  }
-  yield* restoreLab(directory, members, vms);
+  yield* restoreLab(parts, vms);
   for (const { name, routes, uplink } of saved) {
     const { beyond } = bridges.get(name) as Bridge;
     const { partners } = beyond.state();
@@ -100,7 +97,7 @@ export const LAB_SNAPSHOT_METHODS: Readonly<Record<string, Method<Home>>> = {
   ),
   restore: labMethod(
     "(snapshot: LabSnapshot|string): lab",
-    "Has every VM of a saved lab go on, side by side: the lab's VM of that name, which must not run, or a new one. Returns the lab. When one of them cannot, none runs.",
+    "Has every VM of a saved lab go on, side by side: the lab's VM of that name, which is ended first where it runs, or a new one. Returns the lab. When one of them cannot, none runs.",
     restore,
   ),
 };

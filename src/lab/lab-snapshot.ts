@@ -109,15 +109,22 @@ export const readLab = (files: SnapshotFiles, directory: string): LabManifest =>
   return { lab, vms, bridges };
 };
 
-/** Has each VM go on from its part, side by side; when one cannot, none of them runs. */
-export function* restoreLab(
+/** Ends those VMs that run, for they go on from their parts. Throws before the first is ended when one of them cannot. */
+export function* leaveFor(
   directory: string,
   members: readonly SavedMember[],
   vms: readonly Vm[],
-): Op<void> {
-  for (const vm of vms) yield* vm.snapshots.checkRestore();
+): Op<readonly Snapshot[]> {
+  for (const vm of vms) yield* vm.snapshots.checkReturn();
+  const parts = members.map(({ snapshot }, i) => (vms[i] as Vm).snapshots.known(join(directory, snapshot)));
+  for (const vm of vms) vm.snapshots.leave();
+  return parts;
+}
+
+/** Has each VM, of which none runs, go on from its part, side by side; when one cannot, none of them runs. */
+export function* restoreLab(parts: readonly Snapshot[], vms: readonly Vm[]): Op<void> {
   try {
-    yield* all(members.map(({ snapshot }, i) => (vms[i] as Vm).snapshots.restore(join(directory, snapshot))));
+    yield* all(parts.map((part, i) => (vms[i] as Vm).snapshots.restore(part)));
   } catch (error) {
     for (const vm of vms) vm.kill();
     throw error;

@@ -15,6 +15,8 @@ const ALLOWED = {
   set_link: ["booted", "paused"],
   snapshot: ["booted"],
   restore: ["created", "shutdown", "dead"],
+  // Going back from where it stands: a machine that runs is ended first.
+  "lab:restore": ["created", "booted", "paused", "shutdown", "dead"],
 } as const satisfies Record<string, readonly VmState[]>;
 
 export type Transition = keyof typeof ALLOWED;

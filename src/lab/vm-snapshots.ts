@@ -53,9 +53,9 @@ export class VmSnapshots {
 
   constructor(private readonly keeper: SnapshotKeeper) {}
 
-  /** Throws unless it could go on from a snapshot now. */
-  *checkRestore(): Op<void> {
-    yield* this.keeper.allowed("restore");
+  /** Throws unless it could be ended and go on from a snapshot now. */
+  *checkReturn(): Op<void> {
+    yield* this.keeper.allowed("lab:restore");
   }
 
   /** What runs and would be saved. Throws unless all of it can be. */

@@ -10,7 +10,9 @@ test("three VMs come back together, each as it was", { timeout = "5m" }, functio
   local snap = lab:snapshot()
   t:assert(snap:size() > 3 * 1024 * 1024)
   for _, name in ipairs(lab:vm_names()) do lab[name]:write_file("/tmp/me", "later") end
-  lab:shutdown()
+  lab.a:shutdown()
+  lab.b:pause()
+  -- What still runs is ended by the restore.
   t:assert_eq(lab:restore(snap), lab)
   for _, name in ipairs(lab:vm_names()) do
     t:assert_eq(lab[name]:state(), "booted")
