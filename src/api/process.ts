@@ -22,6 +22,8 @@ const OUTPUTS = { 1: "proc_stdout_stream", 2: "proc_stderr_stream" } as const;
 
 export class Process extends Held {
   private result: RunResult | undefined;
+  /** A wait was too long, and ends it. */
+  private expired = false;
   private stdinOpen = true;
   private readonly streams = new Map<1 | 2, Stream>();
 
@@ -56,11 +58,10 @@ export class Process extends Held {
 
   /** Ends it at once; the result of a wait that was too long. */
   *expire(): Op<RunResult> {
+    this.expired = true;
     yield* this.signal(SIGKILL, true);
     const result = (yield* this.guest.vm.call("wait", () => this.process.wait(NEVER))) as CommandResult;
-    // It may have ended by itself in the last moment.
-    const killed = result.how === "signalled" && result.code === SIGKILL;
-    return yield* this.finish(killed ? { ...result, timedOut: true } : result);
+    return yield* this.finish(result);
   }
 
   /** To the whole process group, or to the process alone. Of no effect after its end. */
@@ -143,7 +144,9 @@ export class Process extends Held {
 
   private *finish(result: CommandResult): Op<RunResult> {
     if (this.result !== undefined) return this.result;
-    this.result = new RunResult(result, this.command);
+    // One that is to be killed may still have ended by itself.
+    const killed = this.expired && result.how === "signalled" && result.code === SIGKILL;
+    this.result = new RunResult(killed ? { ...result, timedOut: true } : result, this.command);
     this.forget();
     yield* this.process.close(0);
     return this.result;

@@ -58,12 +58,13 @@ const NUMBERS: ReadonlyMap<string, number> = new Map(
  * A signal as tests give it: a number, its digits, or a name with or without "SIG" in any case. `what` names the
  * argument in errors: "kill: signal".
  */
-export const signalArgument = (value: LuaValue, what: string): number => {
+export const signalArgument = (given: LuaValue, what: string): number => {
+  const value = unwrapped(given);
   if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= LAST_SIGNAL)
     return value;
   if (!(value instanceof Uint8Array))
     throw new ApiError(
-      `${what} must be a signal name or a number from 0 to ${LAST_SIGNAL}, got ${described(unwrapped(value))}`,
+      `${what} must be a signal name or a number from 0 to ${LAST_SIGNAL}, got ${described(value)}`,
     );
   const text = new TextDecoder().decode(value);
   const digits = /^\d{1,2}$/.test(text) ? Number(text) : undefined;

@@ -54,6 +54,7 @@ export const wantInteger = (value: LuaValue, refuse: Refuse): LuaInteger => {
 export const wantCount = (value: LuaValue, refuse: Refuse): number => {
   const integer = wantInteger(value, refuse);
   if (typeof integer === "number" && integer >= 0) return integer;
+  if (integer > 0) return refuse(`integer up to ${Number.MAX_SAFE_INTEGER} expected, got number ${integer}`);
   return refuse(`non-negative integer expected, got number ${integer}`);
 };
 

@@ -30,6 +30,16 @@ describe("processes", () => {
     expect(lua("return p:wait(0).exit_code, p:wait().exit_code")).toEqual([3, 3]);
   });
 
+  test("a wait that expires says so to everyone who waits for the same process", () => {
+    const { lua } = start();
+    lua('p = g:run_async("x")');
+    expect(
+      lua(
+        "return provium:parallel(function() return p:wait().status end, function() return p:wait(0.01).status end)",
+      ),
+    ).toEqual(["timed_out", "timed_out"]);
+  });
+
   test("an expired wait kills the group and says so, unless it must not", () => {
     const { lua, actor } = start();
     expect(lua('p = g:run_async("x") return p:wait(0.01, {kill = false})')).toEqual([undefined]);
@@ -70,6 +80,8 @@ describe("processes", () => {
     const { w } = start();
     expect(raised(w, 'g:run_async("x"):kill("trem")')).toContain("unknown signal name `trem`");
     expect(raised(w, 'g:run_async("x"):signal()')).toContain("a number from 0 to 64, got nil");
+    expect(raised(w, 'g:run_async("x"):kill(18 / 4)')).toContain("a number from 0 to 64, got number 4.5");
+    expect(raised(w, 'g:run_async("x"):kill(18 / 2)')).toBe("nothing raised");
     expect(raised(w, 'g:run_async("x"):kill({})')).toContain("got table");
   });
 

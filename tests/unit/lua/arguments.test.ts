@@ -46,7 +46,7 @@ const cases: readonly (readonly [string, (args: Args) => unknown, string, unknow
     "a count is a safe number",
     (a) => a.count(1),
     "1 << 60",
-    "(non-negative integer expected, got number 1152921504606846976)",
+    "(integer up to 9007199254740991 expected, got number 1152921504606846976)",
   ],
   ["a number may be text", (a) => a.number(1), '"1e3"', 1000],
   ["an empty text is no number", (a) => a.number(1), '""', '(number expected, got string "")'],
