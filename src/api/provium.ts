@@ -7,7 +7,6 @@
 import { ApiError } from "../errors/errors.ts";
 import { RESERVED_NAMES } from "../lab/names.ts";
 import type { Args } from "../lua/args.ts";
-import { go, parallel } from "../lua/concurrency.ts";
 import { defineClass, fn, type Method, method, type NativeFunction } from "../lua/native.ts";
 import { type LuaValue, luaFloat, results } from "../lua/values.ts";
 import { durationMs } from "./arguments.ts";
@@ -18,6 +17,7 @@ import { LAB_METHODS, LabHandle } from "./lab.ts";
 import { PCAP_FUNCTIONS } from "./pcap.ts";
 import type { ResetBetweenTests } from "./reset.ts";
 import { Sys } from "./sys.ts";
+import { go, parallel } from "./tasks.ts";
 
 export class Provium extends LabHandle {
   timeoutMs: number | undefined;

@@ -1,12 +1,13 @@
 /** What tests see of tasks: `parallel`, `go`, and the Task userdata. */
 
-import { ApiError, TimeoutError } from "../errors/errors.ts";
+import { TimeoutError } from "../errors/errors.ts";
+import type { Args } from "../lua/args.ts";
+import { defineClass, method } from "../lua/native.ts";
+import type { LuaState } from "../lua/state.ts";
+import type { Task } from "../lua/tasks.ts";
+import { type LuaValue, type Results, results } from "../lua/values.ts";
 import { after, NEVER, type Op, until } from "../sys/op.ts";
-import type { Args } from "./args.ts";
-import { defineClass, method } from "./native.ts";
-import type { LuaState } from "./state.ts";
-import type { Task } from "./tasks.ts";
-import { type LuaValue, type Results, results } from "./values.ts";
+import { optDurationMs } from "./arguments.ts";
 
 /** A function that `go` has started. */
 export class TaskHandle {
@@ -33,18 +34,13 @@ defineClass<TaskHandle>({
   doc: "A function that runs beside the test.",
   methods: {
     wait: method(
-      "(timeout?: number): any...",
-      "Waits until the function has returned and gives its results; raises its error. Raises when the time in seconds is over first; the task goes on then.",
+      "(timeout?: duration): any...",
+      "Waits until the function has returned and gives its results; raises its error, or that the task was cancelled. Raises when the time is over first; the task goes on then.",
       function* ({ task }, args) {
-        const seconds = args.optNumber(1, "timeout");
-        if (seconds !== undefined && !(seconds >= 0))
-          throw new ApiError(
-            `task:wait: timeout must be a number of seconds from 0 on, got number ${seconds}`,
-          );
+        const ms = optDurationMs(args.any(1), "task:wait: timeout");
         task.observed = true;
-        const deadline = seconds === undefined ? NEVER : after(seconds * 1000);
-        if (!(yield* until(() => task.done, deadline)))
-          throw new TimeoutError(`the task has not ended within ${seconds} s`);
+        if (!(yield* until(() => task.done, ms === undefined ? NEVER : after(ms))))
+          throw new TimeoutError(`the task has not ended within ${(ms as number) / 1000} s`);
         return results(...task.take());
       },
     ),
@@ -61,5 +57,5 @@ defineClass<TaskHandle>({
       },
     ),
   },
-  text: ({ task }) => `task (${task.done ? (task.failed ? "failed" : "done") : "running"})`,
+  text: ({ task }) => `task (${task.state})`,
 });

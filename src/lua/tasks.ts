@@ -4,7 +4,7 @@
  * alone, so a wait in a place where Lua cannot yield still lets the other tasks run.
  */
 
-import { InterruptedError } from "../errors/errors.ts";
+import { ApiError, InterruptedError } from "../errors/errors.ts";
 import { type Deadline, MOST_ORDERS, monotonic, NEVER, type Op, until, type Wait } from "../sys/op.ts";
 import type { Reactor } from "../sys/reactor.ts";
 
@@ -17,6 +17,8 @@ export class Task<T = unknown> {
   private stop: InterruptedError | undefined;
   private failure: { readonly error: unknown } | undefined;
   private result: T | undefined;
+  /** It was ended by its cancellation. */
+  private cancelled = false;
   /** Which of its calls a cancellation has ended. */
   interrupted: string | undefined;
   /** Somebody has asked for the outcome. */
@@ -27,6 +29,12 @@ export class Task<T = unknown> {
 
   get failed(): boolean {
     return this.failure !== undefined;
+  }
+
+  get state(): "running" | "done" | "cancelled" | "failed" {
+    if (!this.done) return "running";
+    if (this.cancelled) return "cancelled";
+    return this.failed ? "failed" : "done";
   }
 
   /** When the task wants to go on at the latest. */
@@ -55,6 +63,7 @@ export class Task<T = unknown> {
     } catch (error) {
       this.done = true;
       this.failure = { error };
+      this.cancelled = stop !== undefined && error === stop;
       if (error instanceof InterruptedError && error !== stop) {
         // The end of the whole test arrived while this task was on the stack: it is not the task's own failure.
         this.observed = true;
@@ -79,9 +88,13 @@ export class Task<T = unknown> {
     }
   }
 
-  /** The result; throws the failure. Only once done. */
+  /** The result; throws the failure, which for a cancelled one is no interruption of who asks. Only once done. */
   take(): T {
     this.observed = true;
+    if (this.cancelled)
+      throw new ApiError(
+        `the task was cancelled${this.interrupted === undefined ? "" : ` inside ${this.interrupted}`}`,
+      );
     if (this.failure !== undefined) {
       const { error } = this.failure;
       throw error;

@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test";
 import { ApiError, InterruptedError } from "../../../src/errors/errors.ts";
-import { go, parallel } from "../../../src/lua/concurrency.ts";
 import { lua } from "../../../src/lua/engine.ts";
 import { LuaError } from "../../../src/lua/errors.ts";
 import type { LuaFunction } from "../../../src/lua/function.ts";
@@ -270,39 +269,4 @@ test.if(lua.lua_pushbytes !== undefined)("a large result is handed over without 
   const give = fn("give", "(): string", "Gives.", () => data);
   expect(evaluate(state, "local s = (...)() return #s, s:byte(-1)", give)).toEqual([1 << 20, 7]);
   expect(evaluate(state, "return (...)()", give)[0] === data).toBe(true);
-});
-
-test("parallel gives the first result of each; go gives a task to wait for", () => {
-  const state = newState();
-  state.setGlobal(
-    "parallel",
-    fn("parallel", "(...: function)", "", (args) => parallel(state, args)),
-  );
-  state.setGlobal(
-    "go",
-    fn("go", "(f: function, ...)", "", (args) => go(state, args)),
-  );
-  const guest = new Guest("g");
-  const [a, b, c, d, done] = evaluate(
-    state,
-    `local g = ...
-    local t = go(function(x) return g:run(x), 2 end, "t")
-    local a, b = parallel(function() return g:run("a"), 1 end, function() return g:run("b") end)
-    local c, d = t:wait(5)
-    return a, b, c, d, t:done()`,
-    guest,
-  );
-  expect([a, b, c].map(text)).toEqual(["g:a", "g:b", "g:t"]);
-  expect([d, done]).toEqual([2, true]);
-  const error = failure(() =>
-    evaluate(
-      state,
-      "local g = ... parallel(function() g:run('x') end, function() error('second') end)",
-      guest,
-    ),
-  );
-  expect(error.message).toBe("t.lua:1: second");
-  expect(
-    failure(() => evaluate(state, "local t = go(function() error('mine') end) t:wait()")).message,
-  ).toContain("mine");
 });
