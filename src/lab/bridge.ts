@@ -3,7 +3,7 @@
  * at once where frames flow already, and from the boot of a member on where it does not run yet.
  */
 
-import { ApiError } from "../errors/errors.ts";
+import { ApiError, HostError } from "../errors/errors.ts";
 import { suggestion } from "../errors/suggest.ts";
 import type { Backend, BackendBridge, ByteSource, Impairment } from "../net/backend.ts";
 import { BRIDGE_PORT } from "../net/backend.ts";
@@ -214,7 +214,11 @@ export class Bridge implements Resource, Segment {
   }
 
   *detach(name: string): Op<void> {
-    if (this.expected.delete(name)) return;
+    if (this.expected.delete(name)) {
+      this.conditions.forget(name);
+      this.changed("detached", name);
+      return;
+    }
     const attachment = this.attachment(name, "bridge:detach");
     this.leave(attachment);
     this.conditions.forget(name);
@@ -241,7 +245,7 @@ export class Bridge implements Resource, Segment {
     yield* this.tellNames([]);
   }
 
-  /** Changes what is wrong on the bridge; it holds when this returns. */
+  /** Changes what is wrong on the bridge; it holds when this returns, and nothing has changed when it throws. */
   *change(
     call: string,
     kind: BridgeChange,
@@ -249,9 +253,17 @@ export class Bridge implements Resource, Segment {
     change: (conditions: Conditions) => void,
   ): Op<void> {
     this.alive(call);
+    const before = this.conditions.state();
     change(this.conditions);
+    try {
+      yield* this.apply();
+    } catch (error) {
+      this.conditions.load(before);
+      // What was refused in part does not hold in part either.
+      if (error instanceof HostError) yield* this.apply();
+      throw error;
+    }
     this.changed(kind, `${call}${text === "" ? "" : ` ${text}`}`);
-    yield* this.apply();
   }
 
   /** Both names as a direction, each of a member. */
@@ -273,8 +285,8 @@ export class Bridge implements Resource, Segment {
   }
 
   /** The bridge that carries frames, made when it is needed first. */
-  *open(): Op<BackendBridge> {
-    this.alive("open");
+  *open(call = "open"): Op<BackendBridge> {
+    this.alive(call);
     this.network.check();
     const backend = yield* this.backend.get();
     // The responder is a port of the bridge like any other.
@@ -318,7 +330,7 @@ export class Bridge implements Resource, Segment {
 
   /** Everything that passes: through one member's port, or anywhere on the bridge. */
   *capture(attachment?: Attachment): Op<ByteSource> {
-    const backend = yield* this.open();
+    const backend = yield* this.open("capture");
     const source = yield* backend.capture(attachment?.portId);
     this.captures++;
     let open = true;
@@ -341,6 +353,7 @@ export class Bridge implements Resource, Segment {
     this.closed = true;
     const attachments = this.attachments();
     this.attached.clear();
+    this.expected.clear();
     this.network.drop(this);
     const staying = attachments.filter(({ vm }) => !this.network.leaving.has(vm));
     for (const { vm } of attachments) for (const link of attachments) vm.links.delete(link);

@@ -105,9 +105,17 @@ const nftFile = (table: string, chains: Readonly<Record<string, readonly string[
   "}",
 ];
 
-/** The queue of a device with its classes; without any, back to the default. */
-export const shapingBatch = (device: string, commands: readonly string[], had: boolean): string[] => [
-  ...(had ? [`qdisc del dev ${device} root`] : []),
+/**
+ * The queue of a device with its classes; without any, back to the default. Where it is not known whether there was
+ * one there is one first, since only such a one can be removed.
+ */
+export const shapingBatch = (
+  device: string,
+  commands: readonly string[],
+  had: boolean | "unknown",
+): string[] => [
+  ...(had === "unknown" ? [`qdisc replace dev ${device} root pfifo`] : []),
+  ...(had === false ? [] : [`qdisc del dev ${device} root`]),
   ...(commands.length === 0 ? [] : [`qdisc add dev ${device} root handle 1: htb`]),
   ...commands,
 ];

@@ -24,6 +24,9 @@ const WORDS = {
   loss: "loss",
 } as const;
 
+/** Stands for what a device got of a batch that was refused. */
+const UNKNOWN = "?";
+
 /** Bridges have no IPv6 otherwise; where the host's kernel has none there is nothing to give. */
 const ADDRESS6 = `
 settings=/proc/sys/net/ipv6/conf/$0
@@ -86,16 +89,20 @@ export class KernelBridge implements BackendBridge {
     const { nft, shaping } = kernelRules(plan, this.device, devices);
     if (this.backend.features.has("nft")) yield* namespace.batch("nft", nft);
     const batch: string[] = [];
-    for (const device of devices.values()) {
-      const commands = shaping.get(device.name) ?? [];
-      const before = this.shaped.get(device.name) ?? "";
+    const changed = new Map<string, string>();
+    for (const { name } of devices.values()) {
+      const commands = shaping.get(name) ?? [];
+      const before = this.shaped.get(name) ?? "";
       const now = commands.join("\n");
       // A queue that stays as it is keeps what it holds.
       if (now === before) continue;
-      batch.push(...shapingBatch(device.name, commands, before !== ""));
-      this.shaped.set(device.name, now);
+      batch.push(...shapingBatch(name, commands, before === UNKNOWN ? "unknown" : before !== ""));
+      changed.set(name, now);
     }
+    // Of a batch that is refused the commands before the refused one hold.
+    for (const name of changed.keys()) this.shaped.set(name, UNKNOWN);
     yield* namespace.batch("tc", batch);
+    for (const [name, now] of changed) this.shaped.set(name, now);
   }
 
   capture(port?: number): Op<ByteSource> {

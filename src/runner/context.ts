@@ -124,9 +124,11 @@ defineClass<TestContext>({
       (self, args) => {
         const name = args.text(1, "name");
         const data = args.bytes(2, "data");
-        const given = args.absent(3) ? undefined : args.table(3, "opts").optText("media_type");
+        const opts = args.optTable(3, "attach: opts");
+        opts?.only(["media_type"]);
+        const mediaType = opts?.optText("media_type") ?? mediaTypeOf(name, data);
         self.test.keep(name, data.byteLength);
-        self.host.attach(self.test, name, data, given ?? mediaTypeOf(name, data));
+        self.host.attach(self.test, name, data, mediaType);
       },
     ),
     subtest: method(

@@ -176,6 +176,30 @@ describe("what is wrong by wish", () => {
     expect(here.guests[0]?.interfaces.at(-1)?.dropRoutes).toEqual(["0.0.0.0/0 10.89.0.2"]);
   });
 
+  test("a change that the backend refuses has changed nothing, and the next one holds", () => {
+    lua("lan:attach({ a, b }) provium:boot() lan:add_latency{ from = 'a', to = 'b', ms = 5 }");
+    here.network.refuses = ({ pairs }) => pairs.some(({ impairment }) => impairment.loss !== undefined);
+    expect(refusal("lan:drop_rate(5)")).toContain("this kernel cannot do that");
+    expect(lua("return lan:drop_rate_pct() .. ' ' .. #lan:impairments()")).toBe("0 1");
+    expect(here.network.plans.at(-1)?.pairs.map(({ impairment }) => impairment)).toEqual([
+      { latencyNs: 5_000_000 },
+    ]);
+    lua("lan:partition(a, b)");
+    expect(lua("return lan:is_partitioned(a, b)")).toBe(true);
+    const told = here.events.flatMap(({ kind, payload }) =>
+      kind === "bridge_changed" ? [payload.change] : [],
+    );
+    expect(told).toEqual(["attached", "impaired", "partitioned"]);
+  });
+
+  test("what was wished for a VM that is still to come ends with its detaching, and all of it with the bridge", () => {
+    lua("lan:attach({ a, 'late' }) lan:partition('a', 'late') lan:detach('late') lan:attach('late')");
+    expect(lua("return lan:is_partitioned('a', 'late')")).toBe(false);
+    lua("lan:close()");
+    expect(lua("return #lan:members()")).toBe(0);
+    expect(refusal("lan:capture()")).toContain("bridge:capture: bridge `lan` is closed");
+  });
+
   test("every change is an event", () => {
     lua("lan:attach({ a, b }) lan:drop_rate(5)");
     const told = here.events

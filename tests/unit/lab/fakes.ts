@@ -262,6 +262,8 @@ export class FakeGuest implements Guest {
 export class FakeNetwork {
   readonly notes: string[] = [];
   plans: Plan[] = [];
+  /** What the backend cannot do. */
+  refuses: (plan: Plan) => boolean = () => false;
   opened = 0;
   death: Error | undefined;
   counted: Counters = { rxBytes: 1, txBytes: 2, rxPackets: 3, txPackets: 4, errors: 0 };
@@ -321,7 +323,11 @@ export class FakeNetwork {
             close: () => at(() => void this.notes.push(`close port ${id}`)),
           };
         }),
-      apply: (plan) => at(() => void this.plans.push(plan)),
+      apply: (plan) =>
+        at(() => {
+          this.plans.push(plan);
+          if (this.refuses(plan)) throw new HostError("this kernel cannot do that");
+        }),
       capture: () =>
         at(() => {
           const [fd, writer] = pipePair();

@@ -221,6 +221,21 @@ describe("the kernel's bridge", () => {
     expect(Math.abs(came - 0.7 * count)).toBeLessThan(spread(count, 0.3));
   });
 
+  test("a plan that is refused in part does not stand in the way of the next", () => {
+    using segment = new Segment(2);
+    const [a, b] = segment.cards as [Card, Card];
+    const pair = (from: Card, to: Card, rateBps: number) => ({
+      from: from.port.id,
+      to: to.port.id,
+      cut: false,
+      impairment: { rateBps },
+    });
+    const refusedRate = { seed: 1n, pairs: [pair(b, a, 1e30), pair(a, b, 1e6)] };
+    expect(() => run(segment.bridge.apply(refusedRate))).toThrow(HostError);
+    segment.heal();
+    expect(stream(segment, a, b, 10).length).toBe(10);
+  });
+
   test("counters are the guest's", () => {
     using segment = new Segment(2);
     const [a, b] = segment.cards as [Card, Card];
