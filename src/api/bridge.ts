@@ -7,6 +7,7 @@ import type { Lab } from "../lab/lab.ts";
 import type { UplinkWay } from "../lab/network-host.ts";
 import type { Vm } from "../lab/vm.ts";
 import type { Args } from "../lua/args.ts";
+import { describe } from "../lua/describe.ts";
 import { defineClass, type Method, method } from "../lua/native.ts";
 import { LuaTable } from "../lua/table.ts";
 import type { LuaValue } from "../lua/values.ts";
@@ -48,11 +49,15 @@ export class BridgeHandle {
 
 const decoder = new TextDecoder();
 
-/** The name that a VM or a string stands for. `refuse` raises about anything else. */
-export const memberName = (value: LuaValue, refuse: (text: string) => never): string => {
+/** The name that a VM or a string stands for. `refuse` raises about anything else, where `wanted` is what could be there. */
+export const memberName = (
+  value: LuaValue,
+  refuse: (text: string) => never,
+  wanted = "a vm or its name",
+): string => {
   if (value instanceof VmHandle) return value.vm.name;
   if (value instanceof Uint8Array && value.length > 0) return decoder.decode(value);
-  return refuse("a vm or its name expected");
+  return refuse(`${wanted} expected, got ${describe(value)}`);
 };
 
 /** The name of a member, given as a VM or a string. */
@@ -73,10 +78,9 @@ export const MEMBERSHIP_METHODS: BridgeMethods = {
       const given = args.any(1);
       const vms = listed(given).map((value) => {
         if (value instanceof VmHandle) return value.vm;
-        const name = memberName(value, (text) => args.fail(1, `${text}, or an array of them`));
+        const name = memberName(value, (text) => args.fail(1, text), "a vm, its name or an array of them");
         return self.findVm(name) ?? name;
       });
-      if (vms.length === 0 && !(given instanceof LuaTable)) args.fail(1, "a vm or its name expected");
       yield* self.bridge.attach(vms);
     },
   ),
@@ -128,13 +132,13 @@ export const MEMBERSHIP_METHODS: BridgeMethods = {
 
 /** The bridges that the argument names. */
 const otherBridges = (self: BridgeHandle, args: Args): Bridge[] => {
-  const wanted = "a bridge, its name or an array of them expected";
+  const refuse = (got: string): never =>
+    args.fail(1, `a bridge, its name or an array of them expected, got ${got}`);
   const others = listed(args.any(1)).map((value) => {
     if (value instanceof BridgeHandle) return value.bridge;
-    if (!(value instanceof Uint8Array)) return args.fail(1, wanted);
-    return self.findBridge(decoder.decode(value));
+    return value instanceof Uint8Array ? self.findBridge(decoder.decode(value)) : refuse(describe(value));
   });
-  return others.length === 0 ? args.fail(1, wanted) : others;
+  return others.length === 0 ? refuse("an empty table") : others;
 };
 
 const WAYS: readonly UplinkWay[] = ["masquerade", "user"];

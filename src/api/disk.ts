@@ -259,7 +259,7 @@ defineClass<Disk>({
       "Replaces the content by that of a raw image of the same size, such as a snapshot. Not while a guest runs with the disk: its caches would not know.",
       function* (self, args) {
         const path = self.vm.api.hostPath(args.text(1, "path"), "lab");
-        if (self.vm.vm.running)
+        if (!self.disk.detached && self.vm.vm.running)
           throw new ApiError(`disk:restore: ${self.vm.vm.label} runs with disk \`${self.id}\``, {
             hint: "Shut the VM down first, or detach the disk.",
           });

@@ -1,5 +1,6 @@
 /** What can be wrong on a bridge by wish: cut directions, isolated members, slow, lossy and disordered ways. */
 
+import { parseDuration } from "../config/units.ts";
 import { ApiError } from "../errors/errors.ts";
 import type { Direction } from "../lab/conditions.ts";
 import { described } from "../lab/quantities.ts";
@@ -8,7 +9,7 @@ import { LuaTable } from "../lua/table.ts";
 import { luaFloat } from "../lua/values.ts";
 import type { Impairment } from "../net/backend.ts";
 import type { Op } from "../sys/op.ts";
-import { durationMs, unwrapped } from "./arguments.ts";
+import { unwrapped } from "./arguments.ts";
 import {
   type BridgeHandle,
   type BridgeMethods,
@@ -23,18 +24,21 @@ const FASTEST_BPS = 1e12;
 
 type Reader = (value: unknown, what: string) => number;
 
-const limited = (value: unknown, what: string, most: number, wanted: string): number => {
-  const number = typeof value === "bigint" ? Number(value) : value;
+const limited = (value: unknown, what: string, most: number, wanted: string, read = value): number => {
+  const number = typeof read === "bigint" ? Number(read) : read;
   if (typeof number === "number" && number >= 0 && number <= most) return number;
   throw new ApiError(`${what} must be ${wanted}, got ${described(value)}`);
 };
 
+/** Milliseconds of a text with a unit; without one they are what it counts. */
+const fromText = (text: string): number | undefined =>
+  parseDuration(/[a-z]\s*$/.test(text) ? text : `${text}ms`);
+
 /** Nanoseconds of milliseconds, or of a text with a unit. */
 const milliseconds: Reader = (value, what) => {
-  const text = value instanceof Uint8Array;
-  const ms = text ? durationMs(value as never, what) : value;
+  const ms = value instanceof Uint8Array ? (fromText(new TextDecoder().decode(value)) ?? null) : value;
   const wanted = `milliseconds from 0 to ${LONGEST_MS}, or a text such as "20ms"`;
-  return Math.round(limited(ms, what, LONGEST_MS, wanted) * 1e6);
+  return Math.round(limited(value, what, LONGEST_MS, wanted, ms) * 1e6);
 };
 
 const percent: Reader = (value, what) => limited(value, what, 100, "a percentage from 0 to 100") / 100;
@@ -153,7 +157,8 @@ const setter = (call: string, knob: Knob) =>
     `(${knob.argument}) or ({from: VM|string, to: VM|string, ${[knob.key, ...Object.keys(knob.more ?? {})].map((key) => `${key}: number`).join(", ")}})`,
     `${knob.doc} A number is for the whole bridge; a table with \`from\` and \`to\` for one direction, and takes the place of the whole bridge's value there. 0 ends it.`,
     function* (self, args) {
-      const [settings, direction] = settingsOf(self, args, call, knob);
+      // The call as it was made: some have a second name.
+      const [settings, direction] = settingsOf(self, args, args.callee, knob);
       yield* self.bridge.change(call, "impaired", told(settings, direction), (conditions) =>
         conditions.set(settings, direction),
       );

@@ -33,7 +33,7 @@ defineClass<Nic>({
       "(): {rx_bytes, tx_bytes, rx_packets, tx_packets, errors: integer}",
       "What the guest has received and sent since it was attached or booted; zeros before.",
       function* (self) {
-        const counted = yield* self.attachment("nic:counters").counters();
+        const counted = yield* self.bridge.counters(self.vmName, "nic:counters");
         return {
           rx_bytes: counted.rxBytes,
           tx_bytes: counted.txBytes,
@@ -44,8 +44,8 @@ defineClass<Nic>({
       },
     ),
     capture: nicMethod("(): Capture", "Records what the guest sends and receives here.", function* (self) {
-      const attachment = self.attachment("nic:capture");
-      if (attachment.portId === undefined || !attachment.vm.running)
+      const attachment = self.bridge.expects(self.vmName) ? undefined : self.attachment("nic:capture");
+      if (attachment?.portId === undefined || !attachment.vm.running)
         throw noPort("nic:capture", self.vmName, self.bridge.name);
       return yield* startCapture(self.api, self.bridge, attachment);
     }),
@@ -53,16 +53,14 @@ defineClass<Nic>({
       "()",
       "Pulls the cable: the guest sees no carrier and nothing passes. Repeatable.",
       function* (self) {
-        yield* self.attachment("nic:disconnect").connect(false);
+        yield* self.bridge.connect(self.vmName, false, "nic:disconnect");
       },
     ),
     reconnect: nicMethod("()", "Puts the cable back. Repeatable.", function* (self) {
-      yield* self.attachment("nic:reconnect").connect(true);
+      yield* self.bridge.connect(self.vmName, true, "nic:reconnect");
     }),
-    is_connected: nicMethod(
-      "(): boolean",
-      "Whether the cable is in.",
-      (self) => self.attachment("nic:is_connected").connected,
+    is_connected: nicMethod("(): boolean", "Whether the cable is in.", (self) =>
+      self.bridge.connected(self.vmName, "nic:is_connected"),
     ),
     mac: nicMethod("(): string", "The hardware address.", (self) => self.attachment("nic:mac").mac),
     ip: nicMethod(

@@ -24,7 +24,8 @@ export interface Segment extends Pick<BridgeOptions, "mtu" | "addressing"> {
   guestRoutes(): GuestRoutes;
 }
 
-const NOTHING: Counters = { rxBytes: 0, txBytes: 0, rxPackets: 0, txPackets: 0, errors: 0 };
+/** Of an interface that has no port. */
+export const NOTHING: Counters = { rxBytes: 0, txBytes: 0, rxPackets: 0, txPackets: 0, errors: 0 };
 
 export class Attachment implements VmLink {
   /** Its name in the guest, once it has been set up there. */

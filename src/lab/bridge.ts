@@ -5,10 +5,10 @@
 
 import { ApiError, HostError } from "../errors/errors.ts";
 import { suggestion } from "../errors/suggest.ts";
-import type { Backend, BackendBridge, ByteSource, Impairment } from "../net/backend.ts";
+import type { Backend, BackendBridge, ByteSource, Counters, Impairment } from "../net/backend.ts";
 import { BRIDGE_PORT } from "../net/backend.ts";
 import { all, type Op } from "../sys/op.ts";
-import type { Attachment, Segment } from "./attachment.ts";
+import { type Attachment, NOTHING, type Segment } from "./attachment.ts";
 import { Beyond, type GuestRoutes } from "./beyond.ts";
 import type { BridgeOptions } from "./bridge-options.ts";
 import { Conditions, type Direction, type SavedConditions } from "./conditions.ts";
@@ -43,7 +43,7 @@ export interface BridgeNetwork {
   open(): Op<Backend>;
   /** Throws when what carried the frames is gone. */
   check(): void;
-  attachment(bridge: Bridge, vm: Vm, host: number | undefined): Attachment;
+  attachment(bridge: Bridge, vm: Vm, host: number | undefined, connected: boolean): Attachment;
   savedAttachment(bridge: Bridge, vm: Vm, nic: SavedNic): Attachment;
   openUplink(subnet: Subnet, carrier: BackendBridge, way: UplinkWay | undefined): Op<Uplink>;
   openDhcp(bridge: Bridge, carrier: BackendBridge): Op<Service>;
@@ -57,8 +57,8 @@ export class Bridge implements Resource, Segment {
   readonly conditions = new Conditions();
   /** By name, in order of attachment. */
   private readonly attached = new Map<string, Attachment>();
-  /** Names of VMs that do not exist yet. */
-  private readonly expected = new Set<string>();
+  /** Names of VMs that do not exist yet, and whether their cable will be in. */
+  private readonly expected = new Map<string, boolean>();
   private readonly backend: Once<BackendBridge>;
   /** The bridges that it routes to, and the way out. */
   readonly beyond: Beyond = new Beyond(this);
@@ -112,7 +112,7 @@ export class Bridge implements Resource, Segment {
   }
 
   members(): string[] {
-    return [...this.attached.keys(), ...this.expected];
+    return [...this.attached.keys(), ...this.expected.keys()];
   }
 
   attachments(): readonly Attachment[] {
@@ -123,13 +123,35 @@ export class Bridge implements Resource, Segment {
   attachment(name: string, call: string): Attachment {
     const found = this.attached.get(name);
     if (found !== undefined) return found;
-    const known = this.members();
+    if (this.expected.has(name))
+      throw new ApiError(`${call}: vm \`${name}\` on ${this.label} does not exist yet`, {
+        hint: `Make it first: lab:vm("${name}", profile).`,
+      });
     throw new ApiError(
-      this.expected.has(name)
-        ? `${call}: vm \`${name}\` on ${this.label} does not exist yet`
-        : `${call}: vm \`${name}\` is not attached to ${this.label} (${suggestion(name, known)})`,
+      `${call}: vm \`${name}\` is not attached to ${this.label} (${suggestion(name, this.members())})`,
       { hint: `Call bridge:attach first: provium:bridge("${this.name}"):attach("${name}").` },
     );
+  }
+
+  /** Whether a VM of that name is to be attached as soon as there is one. */
+  expects(name: string): boolean {
+    return this.expected.has(name);
+  }
+
+  /** Whether the cable of a member is in, also of one that is still to come. */
+  connected(name: string, call: string): boolean {
+    return this.expected.get(name) ?? this.attachment(name, call).connected;
+  }
+
+  /** Pulls or puts back that cable. */
+  *connect(name: string, connected: boolean, call: string): Op<void> {
+    if (this.expected.has(name)) this.expected.set(name, connected);
+    else yield* this.attachment(name, call).connect(connected);
+  }
+
+  /** What a member has received and sent; zeros for one that is still to come. */
+  *counters(name: string, call: string): Op<Counters> {
+    return this.expected.has(name) ? NOTHING : yield* this.attachment(name, call).counters();
   }
 
   /**
@@ -154,7 +176,7 @@ export class Bridge implements Resource, Segment {
         { hint: 'Give it a larger subnet: provium:bridge(name, {subnet = "10.1.0.0/16"}).' },
       );
     for (const vm of vms)
-      if (typeof vm === "string") this.expected.add(vm);
+      if (typeof vm === "string") this.expected.set(vm, true);
       else fresh.push(this.enter(vm));
     this.changed("attached", [...names].join(", "));
     const running = fresh.filter(({ vm }) => vm.running);
@@ -170,7 +192,7 @@ export class Bridge implements Resource, Segment {
 
   /** A VM of this name has come to be: it is attached if that was wished for. It does not run yet. */
   created(vm: Vm): void {
-    if (this.expected.delete(vm.name)) this.enter(vm);
+    if (this.expected.has(vm.name)) this.enter(vm);
   }
 
   /** A VM that does not run is attached as its snapshot says. */
@@ -382,7 +404,9 @@ export class Bridge implements Resource, Segment {
 
   private enter(vm: Vm): Attachment {
     const host = this.addressing === "none" ? undefined : this.nextHost++;
-    const attachment = this.network.attachment(this, vm, host);
+    const connected = this.expected.get(vm.name) ?? true;
+    this.expected.delete(vm.name);
+    const attachment = this.network.attachment(this, vm, host, connected);
     this.attached.set(vm.name, attachment);
     vm.links.add(attachment);
     return attachment;

@@ -69,10 +69,10 @@ export class Network implements BridgeNetwork {
     return this.add(new Bridge(name, this, parseSubnet(subnet), own));
   }
 
-  attachment(bridge: Bridge, vm: Vm, host: number | undefined): Attachment {
+  attachment(bridge: Bridge, vm: Vm, host: number | undefined, connected: boolean): Attachment {
     const mac = stableMac(bridge.name, vm.name, this.macs);
     this.macs.add(mac);
-    return new Attachment(bridge, vm, `n${++this.attachments}`, mac, host, freeSlot(vm));
+    return new Attachment(bridge, vm, `n${++this.attachments}`, mac, host, freeSlot(vm), connected);
   }
 
   /** The interface that a saved VM goes on with. */

@@ -86,8 +86,7 @@ describe("bad input", () => {
   for (const [code, why] of [
     ["lan:attach(a) lan:attach(a)", "vm `a` is attached to bridge `lan` already"],
     ["lan:attach({ a, b, a })", "vm `a` is named twice"],
-    ["lan:attach(5)", "a vm or its name"],
-    ["lan:attach({ a, {} })", "a vm or its name"],
+    ["lan:attach({ a, {} })", "(a vm, its name or an array of them expected, got table)"],
     ["lan:detach(b)", "vm `b` is not attached to bridge `lan` (known: none)"],
     ["lan:attach(a) lan:partition(a, b)", "vm `b` is not attached to bridge `lan`"],
     ["lan:attach(a) lan:partition(a, b)", "bridge:attach first"],
@@ -97,8 +96,18 @@ describe("bad input", () => {
     ["lan:add_latency(-1)", "bridge:add_latency: ms must be milliseconds from 0 to 600000"],
     ["lan:add_latency(1e9)", "milliseconds from 0 to 600000"],
     ["lan:add_latency(0/0)", "milliseconds from 0 to 600000"],
-    ["lan:add_latency('soon')", "bad timeout string"],
     ["lan:drop_rate(101)", "bridge:drop_rate: percent must be a percentage from 0 to 100, got number 101"],
+    ["lan:attach(5)", "(a vm, its name or an array of them expected, got number 5)"],
+    ["lan:attach({ a, true })", "(a vm, its name or an array of them expected, got boolean true)"],
+    ["lan:partition(a)", "bad argument #2 to 'partition' (a vm or its name expected, got nil)"],
+    ["lan:partition{ from = 5, to = a }", "bridge:partition.from: a vm or its name expected, got number 5"],
+    ["lan:route(5)", "a bridge, its name or an array of them expected, got number 5"],
+    [
+      "lan:add_latency('soon')",
+      'ms must be milliseconds from 0 to 600000, or a text such as "20ms", got string "soon"',
+    ],
+    ["lan:add_latency('1h')", 'got string "1h"'],
+    ["lan:add_directional_latency{ from = 'a', to = 'b' }", "bridge:add_directional_latency: ms must be"],
     ["lan:drop_rate()", "a percentage from 0 to 100, got nil"],
     ["lan:bandwidth_limit('fast')", "bits per second"],
     ["lan:bandwidth_limit{ from = 'a', to = 'b', bps = 5 }", "vm `a` is not attached"],
@@ -198,6 +207,26 @@ describe("what is wrong by wish", () => {
     lua("lan:close()");
     expect(lua("return #lan:members()")).toBe(0);
     expect(refusal("lan:capture()")).toContain("bridge:capture: bridge `lan` is closed");
+  });
+
+  test("the interface of a VM that is still to come is one that has not booted", () => {
+    lua("lan:attach('late') n = lan:nic('late')");
+    expect(lua("return n:counters().rx_bytes .. tostring(n:is_connected())")).toBe("0true");
+    expect(refusal("n:capture()")).toContain("vm `late` has no TAP on bridge `lan` (not booted?)");
+    expect(refusal("n:mac()")).toContain("nic:mac: vm `late` on bridge `lan` does not exist yet");
+    lua("n:disconnect() n:disconnect()");
+    expect(lua("return n:is_connected()")).toBe(false);
+    lua("late = provium:vm('late', 'default'):boot()");
+    expect(here.machines.at(-1)?.spec.nics?.map(({ up }) => up)).toEqual([false]);
+    lua("n:reconnect()");
+    expect(lua("return n:is_connected()")).toBe(true);
+  });
+
+  test("a latency counts milliseconds, as a number, as digits, and as a text with a unit", () => {
+    lua("lan:attach({ a, b })");
+    expect(
+      ["20", "'20'", "'20ms'", "'0.02s'"].map((ms) => lua(`lan:add_latency(${ms}) return lan:latency_ms()`)),
+    ).toEqual([20, 20, 20, 20]);
   });
 
   test("every change is an event", () => {
