@@ -82,6 +82,10 @@ function* expectText(
 /** What the console of this boot says from now on. */
 const liveStream = (self: Console): ConsoleStream => {
   const port = self.port("console:read");
+  if (port.missing === true)
+    throw new ApiError("console:read: VMM does not expose a console socket", {
+      hint: "The local VMM boots no kernel; run with --vmm qemu to have a machine.",
+    });
   const guest = self.vm;
   const { vm } = guest;
   let offset = port.length;

@@ -25,7 +25,8 @@ export const nearest = (given: string, known: Iterable<string>): string | undefi
   let least = Math.max(1, Math.floor(given.length / 3)) + 1;
   for (const word of known) {
     const apart = distance(given.toLowerCase(), word.toLowerCase());
-    if (apart < least) {
+    // A word of which nothing is left is not the one that was meant.
+    if (apart < least && apart < word.length) {
       least = apart;
       best = word;
     }

@@ -49,7 +49,8 @@ export const refusal = (error: Payload<"ERROR">, actor: number, subject: Subject
       ? `${describe(errno)} (${errnoName(errno)})`
       : printable(error.message) || "refused by the agent";
   // The agent's own words are added where they say more than the errno and the object.
-  const own = printable(error.message);
+  const words = printable(error.message);
+  const own = words.endsWith(`: ${describe(errno)}`) ? words.slice(0, -describe(errno).length - 2) : words;
   const known =
     own === "" || own === describe(errno) || own === operation || (object && own.includes(object));
   const more = errno > 0 && !known ? `: ${own}` : "";

@@ -26,7 +26,7 @@ export const parseDisk = (
   only(table, ["id", pathKey, "size", "format", "readonly"], what);
   const id = table.has("id") ? text(table.get("id"), `${what}.id`) : defaultId;
   if (!/^[A-Za-z][A-Za-z0-9._-]{0,63}$/.test(id))
-    return must(`${what}.id`, "a letter followed by letters, digits, `.`, `_` or `-`", id);
+    return must(`${what}.id`, "a letter followed by up to 63 letters, digits, `.`, `_` or `-`", id);
   const name = table.has("format") ? text(table.get("format"), `${what}.format`) : "raw";
   const format = FORMATS.find((known) => known === name);
   if (format === undefined) return must(`${what}.format`, '"raw" or "qcow2"', name);

@@ -109,6 +109,8 @@ export interface MachineImage {
 }
 
 export interface ConsolePort {
+  /** There is no device behind it: nothing will ever be captured. */
+  readonly missing?: boolean;
   /** Everything captured so far, both consoles merged, from the log on disk. */
   log(): Uint8Array;
   /** At most the last `bytes` of it, from memory. */

@@ -40,6 +40,7 @@ const WITH_QEMU = "run with --vmm qemu to have a machine";
 
 /** There is no console; its log is empty for ever. */
 const noConsole: ConsolePort = {
+  missing: true,
   length: 0,
   log: () => new Uint8Array(0),
   tail: () => "",

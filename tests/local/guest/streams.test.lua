@@ -63,3 +63,8 @@ end)
 test("a file that is not there cannot be followed", function(t)
   t:assert_contains(t:assert_raises(function() vm:tail_file(dir .. "/none") end), "ENOENT")
 end)
+
+test("a machine without a console has none to read", function(t)
+  local err = t:assert_raises(function() vm:console():read() end)
+  t:assert_contains(err, "console:read: VMM does not expose a console socket")
+end)

@@ -89,6 +89,12 @@ test("an attachment that is too large is refused by name and size", () => {
   expect(told.of("attachment")).toEqual([]);
 });
 
+test("an option that an attachment does not have is named", () => {
+  const told = run(`test("f", function(t) t:attach("a", "b", { mediatype = "text/html" }) end)`);
+  expect(told.reason("f")).toContain("attach: opts: unknown key 'mediatype'");
+  expect(told.of("attachment")).toEqual([]);
+});
+
 test("names and reasons are cut before they fill an event, and what is behind them still runs", () => {
   const told = run(
     `local long = ("x"):rep(1024 * 1024)

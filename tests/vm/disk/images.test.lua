@@ -32,7 +32,7 @@ test("an image that cannot be used is refused with what is wrong with it", funct
     { { size = 1000 }, "attach_disk: opts.size must be a multiple of 512 bytes above 0, got 1000" },
     { { format = "qcow2" }, "a temporary image is raw; a qcow2 one needs image" },
     { { readonly = true }, "a temporary image is empty; a readonly disk needs image" },
-    { { id = "-x" }, "attach_disk: opts.id must be a letter followed by letters, digits, `.`, `_` or `-`, got string \"-x\"" },
+    { { id = "-x" }, "attach_disk: opts.id must be a letter followed by up to 63 letters, digits, `.`, `_` or `-`, got string \"-x\"" },
   } do
     refused(t, function() v:attach_disk(case[1]) end, table.unpack(case, 2))
   end
