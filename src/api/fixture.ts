@@ -52,7 +52,7 @@ export const fixtureFunctions = (
   home: FixtureHome,
   handle: (lab: Lab) => object,
 ): Readonly<Record<string, NativeFunction>> => {
-  const path = (args: Args): string => args.text(args.any(1) === home ? 2 : 1, "path");
+  const path = (args: Args): string => args.behind(args.any(1) === home).text(1, "path");
   return {
     vm_fixture: fn(
       "vm_fixture",

@@ -193,7 +193,8 @@ export const LAB_METHODS: LabMethods = {
     "(path: string)",
     "Names a host file that a fixture depends on: when it changes, the fixture is built anew. A relative path starts at the calling Lua file.",
     (self, args) => {
-      self.api.recorder?.reads(self.api.hostPath(args.text(1, "path"), "lab"));
+      const path = self.api.hostPath(args.text(1, "path"), "lab");
+      self.api.recorder?.reads(path);
     },
   ),
 };

@@ -34,7 +34,7 @@ const DOC = [
 /** Members of `provium`, called with a dot or with a colon. */
 export const PCAP_FUNCTIONS: Readonly<Record<string, NativeFunction>> = {
   pcap: fn("pcap", "(bytes: string): table[], string", DOC, (args: Args) => {
-    const bytes = args.bytes(args.type(1) === "userdata" ? 2 : 1, "bytes");
+    const bytes = args.behind(args.type(1) === "userdata").bytes(1, "bytes");
     const { packets, rest } = readPcap(bytes);
     return results(packets.map(packet), rest);
   }),

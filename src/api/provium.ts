@@ -81,14 +81,14 @@ export class Provium extends LabHandle {
 
 /** The functions of the classic module. A colon call drops the receiver. */
 export const classicFunctions = (self: Provium): Readonly<Record<string, NativeFunction>> => {
-  const first = (args: Args): number => (args.any(1) === self ? 2 : 1);
+  const name = (args: Args, what: string): string => args.behind(args.any(1) === self).text(1, what);
   return {
     create: fn(
       "create",
       "(profile: string): VM",
       "A VM of the classic API from a profile, not booted. It lasts as long as the file.",
       (args) => {
-        const vm = self.api.scopes.createClassicVm(args.text(first(args), "profile"));
+        const vm = self.api.scopes.createClassicVm(name(args, "profile"));
         return VmHandle.of(self.api, vm, "classic");
       },
     ),
@@ -97,7 +97,7 @@ export const classicFunctions = (self: Provium): Readonly<Record<string, NativeF
       "(name: string): VM",
       "A VM of the classic API that comes out of the fixture `fixtures/<name>.lua`, booted. The fixture is built when it is not in the cache. Each call gives a VM of its own, which lasts as long as the file.",
       function* (args) {
-        return yield* classicFixture(self.api, args.text(first(args), "name"));
+        return yield* classicFixture(self.api, name(args, "name"));
       },
     ),
     shutdown_all: fn("shutdown_all", "()", "Shuts down every VM of the file, of both APIs.", function* () {

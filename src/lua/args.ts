@@ -52,6 +52,11 @@ export class Args {
     this.length = Math.max(0, lua.lua_gettop(L) - before);
   }
 
+  /** The arguments of a function that works with a dot and with a colon: without the receiver, where there is one. */
+  behind(receiver: boolean): Args {
+    return receiver ? new Args(this.heap, this.L, this.before + 1, this.callee) : this;
+  }
+
   /** The Lua type's name; "none" beyond the last argument. */
   type(i: number): string {
     return i > this.length ? "none" : typeName(lua.lua_type(this.L, this.before + i));

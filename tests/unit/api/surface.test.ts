@@ -216,6 +216,18 @@ describe("provium", () => {
     expect(start().lua('return provium:create("minimal"):name()')).toEqual(["minimal-1"]);
   });
 
+  for (const call of ["create", "fixture", "vm_fixture", "lab_fixture", "pack", "unpack", "pcap"])
+    test(`${call} counts its arguments alike behind a dot and a colon`, () => {
+      const w = start();
+      const says = (code: string): unknown => w.lua(`return select(2, pcall(function() ${code} end))`)[0];
+      expect(says(`provium.${call}()`)).toContain(`bad argument #1 to '${call}'`);
+      expect(says(`provium:${call}()`)).toBe(says(`provium.${call}()`));
+    });
+
+  test("a file that is depended on must be named, also where nothing depends", () => {
+    expect(() => start().lua("provium:depends_on_file()")).toThrow("path: string expected, got no value");
+  });
+
   test("the deadline of a file takes seconds or text and is heard of at once", () => {
     const w = start();
     const heard: (number | undefined)[] = [];
