@@ -169,7 +169,7 @@ export const installApi = (context: ApiContext): Surface => {
     ),
   );
   return {
-    enterTest: () => scopes.enterTest(),
+    enterTest: (name) => scopes.enterTest(name),
     leaveTest: () => scopes.leaveTest(),
     *closeFile() {
       reset.close();

@@ -25,6 +25,8 @@ export interface Origin {
 export abstract class Stream extends Held implements Readable, Reader {
   readonly site: Readable["site"];
   readonly reading: Reading;
+  /** The test that made it. */
+  readonly test: string | undefined;
 
   constructor(
     guest: GuestHandle,
@@ -35,6 +37,7 @@ export abstract class Stream extends Held implements Readable, Reader {
   ) {
     super(guest, "stream", registry);
     this.site = guest.api.callSite();
+    this.test = guest.api.scopes.current.test;
     this.reading = new Reading(source, this);
   }
 
@@ -80,16 +83,19 @@ export class ConsoleStream extends Stream {
   }
 }
 
-const FIELDS = {
+const FIELDS: Readonly<Record<string, { type: string; doc: string; read: (of: Stream) => unknown }>> = {
   kind: {
     type: "string",
     doc: "What made it: `tail_file`, `fd_stream`, `file_tail_stream`, `proc_stdout_stream`, `proc_stderr_stream` or `console_read`.",
+    read: ({ origin }) => origin.kind,
   },
-  detail: { type: "string", doc: "What it reads." },
-} as const;
-
-const field = (self: Stream, key: string): unknown =>
-  key === "kind" ? self.origin.kind : key === "detail" ? self.origin.detail : undefined;
+  detail: { type: "string", doc: "What it reads.", read: ({ origin }) => origin.detail },
+  test_name: {
+    type: "string|nil",
+    doc: "The test that made it; nil at the top level of a file.",
+    read: ({ test }) => test,
+  },
+};
 
 for (const [name, of, doc] of [
   ["Tail", Tail, "Bytes of a file, a descriptor or a process as they come. Patterns are byte strings."],
@@ -100,7 +106,7 @@ for (const [name, of, doc] of [
     of: of as unknown as abstract new () => Stream,
     doc,
     methods: READING_METHODS,
-    get: field,
+    get: (self, key) => (Object.hasOwn(FIELDS, key) ? FIELDS[key]?.read(self) : undefined),
     fields: FIELDS,
     text: (self) => `${name}: ${self.label}`,
     close: (self) => self.close(),

@@ -25,6 +25,8 @@ export const ROOT_LAB = "provium";
 export interface Scope {
   readonly lab: Lab;
   readonly registry: Registry;
+  /** The name of its test; undefined for the file's own. */
+  readonly test?: string;
 }
 
 export class Scopes {
@@ -159,8 +161,8 @@ export class Scopes {
     this.host.emit("claim_acquired", { path: this.host.file, amount: this.claimed });
   }
 
-  enterTest(): void {
-    this.tests.push({ lab: new Lab(ROOT_LAB, this.current.lab), registry: new Registry() });
+  enterTest(name: string): void {
+    this.tests.push({ lab: new Lab(ROOT_LAB, this.current.lab), registry: new Registry(), test: name });
   }
 
   /** Ends the innermost test's scope and closes what it holds; the errors of failed releases. */

@@ -254,6 +254,17 @@ describe("streams", () => {
     ).toEqual(["a.test.lua", 3, "tail_file"]);
   });
 
+  test("a stream knows the test that made it", () => {
+    const { w, lua } = start();
+    lua('s = g:tail_file("/x")');
+    w.surface.enterTest("reads");
+    expect(lua('return s.test_name, g:tail_file("/x").test_name, s.constructor')).toEqual([
+      undefined,
+      "reads",
+      undefined,
+    ]);
+  });
+
   const starts: [string, unknown][] = [
     ["nil", "end"],
     ['"end"', "end"],

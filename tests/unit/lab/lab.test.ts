@@ -41,7 +41,7 @@ describe("names in a lab", () => {
   test("a test may use a vm of the file but not declare its name again", () => {
     const { scopes, root } = setUp();
     const shared = scopes.createVm(root, "shared", "default", {});
-    scopes.enterTest();
+    scopes.enterTest("t");
     expect(scopes.current.lab.vm("shared")).toBe(shared);
     expect(() => scopes.createVm(scopes.current.lab, "shared", "default", {})).toThrow(
       'name already declared at parent scope (lab `provium`). Pick a different name, or use `provium:vm("shared")` to reuse it.',
@@ -86,7 +86,7 @@ describe("scopes", () => {
     const file = scopes.createVm(root, "file", "default", {});
     const sub = root.lab("sub");
     run(file.boot());
-    scopes.enterTest();
+    scopes.enterTest("t");
     const own = scopes.createVm(scopes.current.lab, "own", "default", {});
     const inSub = scopes.createVm(sub, "guest", "default", {});
     run(own.boot());
@@ -100,7 +100,7 @@ describe("scopes", () => {
 
   test("a classic vm belongs to the file, is in no lab, and is killed when left over", () => {
     const { scopes, root } = setUp();
-    scopes.enterTest();
+    scopes.enterTest("t");
     const first = scopes.createClassicVm("minimal");
     const second = scopes.createClassicVm("minimal");
     expect([first.name, second.name]).toEqual(["minimal-1", "minimal-2"]);
@@ -115,7 +115,7 @@ describe("scopes", () => {
   test("shutdown_all reaches the vms of both APIs and every scope", () => {
     const { scopes, root } = setUp();
     const vms = [scopes.createVm(root, "a", "default", {}), scopes.createClassicVm("minimal")];
-    scopes.enterTest();
+    scopes.enterTest("t");
     vms.push(scopes.createVm(scopes.current.lab, "b", "default", {}));
     for (const vm of vms) run(vm.boot());
     run(scopes.shutdownAll());
