@@ -6,6 +6,7 @@ import { parseBootOptions } from "../lab/options.ts";
 import { memorySize } from "../lab/quantities.ts";
 import type { Args } from "../lua/args.ts";
 import { defineClass, type Method, method } from "../lua/native.ts";
+import { own } from "../lua/own.ts";
 import { LuaTable } from "../lua/table.ts";
 import type { LuaValue } from "../lua/values.ts";
 import type { Op } from "../sys/op.ts";
@@ -204,7 +205,7 @@ defineClass<LabHandle>({
   of: LabHandle as never as abstract new () => LabHandle,
   doc: "A name space of VMs, bridges and sub-labs. `lab.<name>` is the member of that name, or nil.",
   methods: LAB_METHODS,
-  get: (self, key) => self.api.pack[key] ?? self.fixtures[key] ?? self.member(key),
+  get: (self, key) => own(self.api.pack, key) ?? own(self.fixtures, key) ?? self.member(key),
   set: (_self, key) => {
     throw new ApiError(`cannot assign to \`${key}\` of a lab`, {
       hint: "Only `provium` keeps values of your own.",

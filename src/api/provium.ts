@@ -8,6 +8,7 @@ import { ApiError } from "../errors/errors.ts";
 import { RESERVED_NAMES } from "../lab/names.ts";
 import type { Args } from "../lua/args.ts";
 import { defineClass, fn, type Method, method, type NativeFunction } from "../lua/native.ts";
+import { own } from "../lua/own.ts";
 import { type LuaValue, luaFloat, results } from "../lua/values.ts";
 import { durationMs } from "./arguments.ts";
 import type { Api } from "./context.ts";
@@ -41,12 +42,12 @@ export class Provium extends LabHandle {
   }
 
   get(key: string): unknown {
-    const reserved = this.api.pack[key] ?? this.fixtures[key];
+    const reserved = own(this.api.pack, key) ?? own(this.fixtures, key);
     if (reserved !== undefined) return reserved;
     if (key === "timeout") return this.timeoutMs === undefined ? undefined : luaFloat(this.timeoutMs / 1000);
     if (key === "reset_between_tests") return this.reset.wanted;
     const member = this.member(key) ?? (key === "sys" ? this.sys : undefined);
-    return member ?? this.classic[key] ?? PCAP_FUNCTIONS[key] ?? this.assigned.get(key);
+    return member ?? own(this.classic, key) ?? own(PCAP_FUNCTIONS, key) ?? this.assigned.get(key);
   }
 
   set(key: string, args: Args): void {

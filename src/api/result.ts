@@ -3,6 +3,7 @@
 import { GuestError } from "../errors/errors.ts";
 import type { CommandResult } from "../lab/ports.ts";
 import { defineClass, fn, method } from "../lua/native.ts";
+import { own } from "../lua/own.ts";
 import { signalName } from "./signals.ts";
 
 /** How much of an output an error shows: its end, where the reason usually is. */
@@ -92,7 +93,7 @@ defineClass<RunResult>({
       },
     ),
   },
-  get: (self, key) => FIELDS[key]?.read(self),
+  get: (self, key) => own(FIELDS, key)?.read(self),
   fields: FIELDS,
   text: (self) => `RunResult: ${self.label} ${ending(self.result)}`,
 });

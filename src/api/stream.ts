@@ -4,6 +4,7 @@ import { VmDeadError } from "../errors/errors.ts";
 import type { OutputStream } from "../lab/ports.ts";
 import type { Registry } from "../lab/registry.ts";
 import { defineClass } from "../lua/native.ts";
+import { own } from "../lua/own.ts";
 import { type Op, until } from "../sys/op.ts";
 import type { GuestHandle } from "./handles.ts";
 import { Held } from "./held.ts";
@@ -106,7 +107,7 @@ for (const [name, of, doc] of [
     of: of as unknown as abstract new () => Stream,
     doc,
     methods: READING_METHODS,
-    get: (self, key) => (Object.hasOwn(FIELDS, key) ? FIELDS[key]?.read(self) : undefined),
+    get: (self, key) => own(FIELDS, key)?.read(self),
     fields: FIELDS,
     text: (self) => `${name}: ${self.label}`,
     close: (self) => self.close(),

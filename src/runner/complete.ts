@@ -6,6 +6,7 @@
 import { LabHandle } from "../api/lab.ts";
 import { Provium } from "../api/provium.ts";
 import { type ClassDefinition, classOf, definedClasses, NativeFunction } from "../lua/native.ts";
+import { own } from "../lua/own.ts";
 import type { LuaState } from "../lua/state.ts";
 import { LuaTable } from "../lua/table.ts";
 import type { LuaValue } from "../lua/values.ts";
@@ -70,7 +71,7 @@ const member = (state: LuaState, known: Known, { name, called }: Step): Known =>
   if (known === undefined) return undefined;
   const definition = definitionOf(known);
   if (definition !== undefined) {
-    const method = definition.methods[name];
+    const method = own(definition.methods, name);
     if (method !== undefined) return called ? returned(method.signature) : undefined;
     if ("of" in known || definition.get === undefined) return undefined;
     const value = definition.get(known.value as object, name);

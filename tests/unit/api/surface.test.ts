@@ -224,6 +224,22 @@ describe("provium", () => {
       expect(says(`provium:${call}()`)).toBe(says(`provium.${call}()`));
     });
 
+  for (const name of ["constructor", "toString", "hasOwnProperty", "__proto__"])
+    test(`${name} is a name like every other`, () => {
+      const { actor } = recorder();
+      const w = start(actor);
+      expect(
+        w.lua(
+          `${G} local r, s = g:run("true"), provium:lab("s") return r.${name}, s.${name}, provium.${name}`,
+        ),
+      ).toEqual([undefined, undefined, undefined]);
+      expect(
+        w.lua(
+          `provium.${name} = 5 local five = provium.${name} provium:vm("${name}", "default") return five, provium.${name}:name()`,
+        ),
+      ).toEqual([5, name]);
+    });
+
   test("a file that is depended on must be named, also where nothing depends", () => {
     expect(() => start().lua("provium:depends_on_file()")).toThrow("path: string expected, got no value");
   });
