@@ -51,18 +51,26 @@ const decoder = new TextDecoder();
 
 /** The name that a VM or a string stands for. `refuse` raises about anything else, where `wanted` is what could be there. */
 export const memberName = (
+  bridge: Bridge,
   value: LuaValue,
   refuse: (text: string) => never,
   wanted = "a vm or its name",
 ): string => {
-  if (value instanceof VmHandle) return value.vm.name;
+  if (value instanceof VmHandle) {
+    const { name } = value.vm;
+    const member = bridge.attachments().find(({ vm }) => vm.name === name);
+    // VMs of different labs may be called alike.
+    return member === undefined || member.vm === value.vm
+      ? name
+      : refuse(`not this vm but another one called \`${name}\` is attached to ${bridge.label}`);
+  }
   if (value instanceof Uint8Array && value.length > 0) return decoder.decode(value);
   return refuse(`${wanted} expected, got ${describe(value)}`);
 };
 
 /** The name of a member, given as a VM or a string. */
-export const memberArgument = (args: Args, i: number): string =>
-  memberName(args.any(i), (text) => args.fail(i, text));
+export const memberArgument = ({ bridge }: BridgeHandle, args: Args, i: number): string =>
+  memberName(bridge, args.any(i), (text) => args.fail(i, text));
 
 export type BridgeMethods = Readonly<Record<string, Method<BridgeHandle>>>;
 export const bridgeMethod = method<BridgeHandle>;
@@ -78,7 +86,8 @@ export const MEMBERSHIP_METHODS: BridgeMethods = {
       const given = args.any(1);
       const vms = listed(given).map((value) => {
         if (value instanceof VmHandle) return value.vm;
-        const name = memberName(value, (text) => args.fail(1, text), "a vm, its name or an array of them");
+        const refuse = (text: string): never => args.fail(1, text);
+        const name = memberName(self.bridge, value, refuse, "a vm, its name or an array of them");
         return self.findVm(name) ?? name;
       });
       yield* self.bridge.attach(vms);
@@ -88,13 +97,13 @@ export const MEMBERSHIP_METHODS: BridgeMethods = {
     "(vm: VM|string)",
     "Takes the VM's interface away, also what was set for its directions. Raises when it is not attached.",
     function* (self, args) {
-      yield* self.bridge.detach(memberArgument(args, 1));
+      yield* self.bridge.detach(memberArgument(self, args, 1));
     },
   ),
   members: bridgeMethod("(): string[]", "Names of the attached VMs.", (self) => self.bridge.members()),
   name: bridgeMethod("(): string", "The bridge's name.", (self) => self.bridge.name),
   nic: bridgeMethod("(vm: VM|string): Nic", "The interface of a member.", (self, args) => {
-    const name = memberArgument(args, 1);
+    const name = memberArgument(self, args, 1);
     if (!self.bridge.members().includes(name)) self.bridge.attachment(name, "bridge:nic");
     return new Nic(self.api, self.bridge, name);
   }),
@@ -102,7 +111,8 @@ export const MEMBERSHIP_METHODS: BridgeMethods = {
     "(vm?: VM|string): string|nil",
     'The IPv4 address of a member, or of the bridge itself without one; nil with addressing = "none".',
     (self, args) => {
-      if (!args.absent(1)) return self.bridge.attachment(memberArgument(args, 1), "bridge:ip").ip ?? null;
+      if (!args.absent(1))
+        return self.bridge.attachment(memberArgument(self, args, 1), "bridge:ip").ip ?? null;
       return self.bridge.addressing === "none" ? null : self.bridge.gateway;
     },
   ),
@@ -110,7 +120,8 @@ export const MEMBERSHIP_METHODS: BridgeMethods = {
     "(vm?: VM|string): string|nil",
     'The unique local IPv6 address of a member, or of the bridge itself without one; nil with addressing = "none".',
     (self, args) => {
-      if (!args.absent(1)) return self.bridge.attachment(memberArgument(args, 1), "bridge:ip6").ip6 ?? null;
+      if (!args.absent(1))
+        return self.bridge.attachment(memberArgument(self, args, 1), "bridge:ip6").ip6 ?? null;
       return self.bridge.addressing === "none" ? null : self.bridge.gateway6;
     },
   ),

@@ -114,7 +114,8 @@ const KNOBS: Readonly<Record<string, Knob>> = {
 };
 
 const directionOf = (self: BridgeHandle, table: LuaTable, call: string): Direction => {
-  const end = (key: "from" | "to"): string => memberName(table.get(key), (text) => table.fail(key, text));
+  const end = (key: "from" | "to"): string =>
+    memberName(self.bridge, table.get(key), (text) => table.fail(key, text));
   return self.bridge.direction(end("from"), end("to"), call);
 };
 
@@ -174,7 +175,7 @@ const both = ([from, to]: Direction): Direction[] => [
 const cutOf = (self: BridgeHandle, args: Args, call: string): Direction[] => {
   const given = args.any(1);
   if (!(given instanceof LuaTable))
-    return both(self.bridge.direction(memberArgument(args, 1), memberArgument(args, 2), call));
+    return both(self.bridge.direction(memberArgument(self, args, 1), memberArgument(self, args, 2), call));
   const table = given.named(call);
   table.only(["from", "to"]);
   return [directionOf(self, table, call)];
@@ -186,7 +187,8 @@ const mendOf = (self: BridgeHandle, args: Args, call: string): Direction[] => {
   if (!(given instanceof LuaTable)) return cutOf(self, args, call);
   const table = given.named(call);
   table.only(["from", "to"]);
-  const end = (key: "from" | "to"): string => memberName(table.get(key), (text) => table.fail(key, text));
+  const end = (key: "from" | "to"): string =>
+    memberName(self.bridge, table.get(key), (text) => table.fail(key, text));
   return [[end("from"), end("to")]];
 };
 
@@ -228,8 +230,8 @@ const PARTITION_METHODS: BridgeMethods = {
     "Whether nothing passes from `a` to `b` because of a partition.",
     (self, args) => {
       const [from, to] = self.bridge.direction(
-        memberArgument(args, 1),
-        memberArgument(args, 2),
+        memberArgument(self, args, 1),
+        memberArgument(self, args, 2),
         "bridge:is_partitioned",
       );
       return self.bridge.conditions.isCut(from, to);
@@ -244,12 +246,12 @@ const PARTITION_METHODS: BridgeMethods = {
     isolation(self, args, "unisolate"),
   ),
   is_isolated: bridgeMethod("(vm: VM|string): boolean", "Whether it is isolated.", (self, args) =>
-    self.bridge.conditions.isIsolated(memberArgument(args, 1)),
+    self.bridge.conditions.isIsolated(memberArgument(self, args, 1)),
   ),
 };
 
 const isolation = function* (self: BridgeHandle, args: Args, call: "isolate" | "unisolate"): Op<void> {
-  const name = memberArgument(args, 1);
+  const name = memberArgument(self, args, 1);
   if (!self.bridge.members().includes(name)) self.bridge.attachment(name, `bridge:${call}`);
   yield* self.bridge.change(call, call === "isolate" ? "partitioned" : "healed", name, (conditions) =>
     conditions[call](name),

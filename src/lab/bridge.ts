@@ -64,7 +64,6 @@ export class Bridge implements Resource, Segment {
   readonly beyond: Beyond = new Beyond(this);
   private dhcp: Service | undefined;
   private nextHost = FIRST_GUEST;
-  private captures = 0;
   private closed = false;
 
   constructor(
@@ -104,11 +103,6 @@ export class Bridge implements Resource, Segment {
 
   get network4(): string {
     return networkOf(this.subnet);
-  }
-
-  /** How many captures are open. A VM under capture cannot be snapshotted. */
-  get activeCaptures(): number {
-    return this.captures;
   }
 
   members(): string[] {
@@ -164,7 +158,12 @@ export class Bridge implements Resource, Segment {
     const names = new Set<string>();
     for (const vm of vms) {
       const name = typeof vm === "string" ? vm : vm.name;
-      if (this.attached.has(name) || (typeof vm === "string" && this.expected.has(name)))
+      const member = this.attached.get(name)?.vm;
+      if (member !== undefined && typeof vm !== "string" && member !== vm)
+        throw new ApiError(`bridge:attach: another vm \`${name}\` is attached to ${this.label} already`, {
+          hint: "A bridge knows its members by their names.",
+        });
+      if (member !== undefined || (typeof vm === "string" && this.expected.has(name)))
         throw new ApiError(`bridge:attach: vm \`${name}\` is attached to ${this.label} already`);
       if (names.has(name)) throw new ApiError(`bridge:attach: vm \`${name}\` is named twice`);
       names.add(name);
@@ -353,20 +352,7 @@ export class Bridge implements Resource, Segment {
   /** Everything that passes: through one member's port, or anywhere on the bridge. */
   *capture(attachment?: Attachment): Op<ByteSource> {
     const backend = yield* this.open("capture");
-    const source = yield* backend.capture(attachment?.portId);
-    this.captures++;
-    let open = true;
-    const done = (): void => {
-      if (open) this.captures--;
-      open = false;
-    };
-    return {
-      fd: source.fd,
-      *close() {
-        done();
-        yield* source.close();
-      },
-    };
+    return yield* backend.capture(attachment?.portId);
   }
 
   /** Takes the interfaces out of VMs that go on, and ends the bridge. Repeatable. */

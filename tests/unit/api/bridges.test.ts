@@ -209,6 +209,20 @@ describe("what is wrong by wish", () => {
     expect(refusal("lan:capture()")).toContain("bridge:capture: bridge `lan` is closed");
   });
 
+  test("a VM that is called like a member is none", () => {
+    lua("other = provium:lab('other'):vm('a', 'default') lan:attach({ a, b })");
+    const words = "not this vm but another one called `a` is attached to bridge `lan`";
+    for (const call of [
+      "nic(other)",
+      "partition(b, other)",
+      "drop_rate{ from = other, to = b, p = 5 }",
+      "detach(other)",
+    ])
+      expect(refusal(`lan:${call}`)).toContain(words);
+    expect(lua("return #lan:members()")).toBe(2);
+    expect(refusal("lan:attach(other)")).toContain("another vm `a` is attached to bridge `lan` already");
+  });
+
   test("the interface of a VM that is still to come is one that has not booted", () => {
     lua("lan:attach('late') n = lan:nic('late')");
     expect(lua("return n:counters().rx_bytes .. tostring(n:is_connected())")).toBe("0true");
