@@ -38,7 +38,7 @@ export abstract class Held implements Resource {
   /** For messages: "file `/etc/passwd` of vm `a`". */
   abstract get label(): string;
 
-  /** Frees what it holds in the guest. Called once, only while the guest can be reached. */
+  /** Frees what it holds in the guest. Called once at most, only while the guest can be reached. */
   protected abstract release(): Op<void>;
 
   get closed(): boolean {
@@ -67,6 +67,6 @@ export abstract class Held implements Resource {
   *close(): Op<void> {
     if (!this.open) return;
     this.forget();
-    if (!this.lost && this.guest.vm.state === "booted") yield* this.release();
+    if (!this.lost) yield* this.guest.vm.free(() => this.release());
   }
 }

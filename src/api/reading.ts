@@ -67,8 +67,10 @@ export class Reading {
         throw new GuestError(`read_until: ${this.inbox.bytes} bytes came without ${quote(pattern)}`, 0);
       const chunk = this.source.take(CHUNK_BYTES);
       if (chunk !== undefined) this.inbox.add(chunk);
-      else if (this.source.ended) throw new GuestError("stream EOF", 0, this.received());
-      else if (!(yield* this.arrival("read_until", deadline)) && monotonic() >= deadline)
+      else if (this.source.ended) {
+        yield* this.story("read_until");
+        throw new GuestError("stream EOF", 0, this.received());
+      } else if (!(yield* this.arrival("read_until", deadline)) && monotonic() >= deadline)
         throw new TimeoutError(
           `read_until timed out waiting for \`${new TextDecoder().decode(pattern)}\``,
           this.received(),
@@ -105,10 +107,15 @@ export class Reading {
       reader.label,
     );
     if (come()) return true;
-    const { failure } = source;
-    if (failure !== undefined && !reader.closed && reader.failed !== undefined)
-      yield* reader.failed(call, failure);
+    yield* this.story(call);
     return false;
+  }
+
+  /** Raises when the source has ended of something that is worth an error. */
+  private *story(call: string): Op<void> {
+    const { source, reader } = this;
+    if (source.failure !== undefined && !reader.closed && reader.failed !== undefined)
+      yield* reader.failed(call, source.failure);
   }
 
   private received(): { hint?: string } {

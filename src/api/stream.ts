@@ -50,11 +50,12 @@ export abstract class Stream extends Held implements Readable, Reader {
     return this.reading.ended;
   }
 
-  /** A machine that died under a wait tells why; one that was shut down has only ended. */
+  /** A machine that died under a wait tells why; one that was shut down or has begun anew has only ended. */
   *failed(call: string, failure: Error): Op<void> {
     const { vm } = this.guest;
+    if (this.lost) return;
     if (!(failure instanceof VmDeadError)) throw failure;
-    if (vm.state === "dead" && !this.lost)
+    if (vm.state === "dead")
       yield* vm.call(call, function* () {
         yield* until(() => true);
         throw failure;

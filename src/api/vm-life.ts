@@ -42,7 +42,7 @@ export const LIFE_METHODS: VmMethods = {
   pause: vmMethod("()", "Stops the guest's CPUs. Needs booted.", function* (self) {
     yield* self.vm.pause();
   }),
-  resume: vmMethod("()", "Lets a paused guest go on.", function* (self) {
+  resume: vmMethod("()", "Lets a paused guest go on, and ends what was closed meanwhile.", function* (self) {
     yield* self.vm.resume();
   }),
   reset: vmMethod("()", "Warm reboot; returns when the agent of the new boot is ready.", function* (self) {

@@ -40,6 +40,24 @@ describe("processes", () => {
     ).toEqual(["timed_out", "timed_out"]);
   });
 
+  test("what is closed while its machine is paused ends when it goes on", () => {
+    const { lua, actor } = start();
+    lua(
+      'p = g:run_async("sleep 9") g:background("sleep 9") s = g:tail_file("/x") g:pause() p:close() s:close()',
+    );
+    expect(actor.processes[0]?.calls).toEqual([]);
+    lua("g:resume()");
+    expect(actor.processes[0]?.calls).toEqual(["close 2000"]);
+    lua("g:pause() g:resume()");
+    expect(actor.processes[0]?.calls).toEqual(["close 2000"]);
+  });
+
+  test("what is closed while its machine is paused is gone with it", () => {
+    const { lua, actor } = start();
+    lua('p = g:run_async("sleep 9") g:pause() p:close() g:kill() g:boot() g:pause() g:resume()');
+    expect(actor.processes[0]?.calls).toEqual([]);
+  });
+
   test("an expired wait kills the group and says so, unless it must not", () => {
     const { lua, actor } = start();
     expect(lua('p = g:run_async("x") return p:wait(0.01, {kill = false})')).toEqual([undefined]);
@@ -222,6 +240,16 @@ describe("streams", () => {
     expect(message).toContain("read_until timed out waiting for `zzz`");
     expect(message).toContain('6 bytes, the last: "abcdef"');
     expect(lua('s:expect("cd") return s:next(0), s:eof()')).toEqual(["ef", false]);
+  });
+
+  test("a stream of an earlier boot has ended", () => {
+    const { w, lua, stream } = tailing();
+    stream.ended = true;
+    stream.failure = new Error("vm `g` was reset");
+    expect(raised(w, "s:next(0)")).toContain("was reset");
+    lua("g:reset()");
+    expect(lua("return s:next(0), s:eof()")).toEqual([undefined, true]);
+    expect(raised(w, 's:read_until("x")')).toContain("stream EOF");
   });
 
   test("the end is told apart from a quiet moment", () => {
