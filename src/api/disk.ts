@@ -75,9 +75,16 @@ class Attachment implements Resource {
   }
 
   *close(): Op<void> {
-    if (this.disk.detached) return;
-    if (this.vm.vm.running) yield* this.vm.vm.disks.detach(this.disk);
-    else this.vm.vm.disks.drop(this.disk);
+    const { vm } = this.vm;
+    const { disk } = this;
+    yield* vm.bring(
+      function* () {
+        if (!disk.detached) yield* vm.disks.detach(disk);
+      },
+      () => {
+        if (!disk.detached) vm.disks.drop(disk);
+      },
+    );
   }
 }
 

@@ -67,6 +67,6 @@ export abstract class Held implements Resource {
   *close(): Op<void> {
     if (!this.open) return;
     this.forget();
-    if (!this.lost) yield* this.guest.vm.free(() => this.release());
+    if (!this.lost) yield* this.guest.vm.bring(() => this.release());
   }
 }

@@ -64,7 +64,7 @@ class Job implements Resource {
 
   /** At the end of its scope. A job dies with its VM. */
   *close(): Op<void> {
-    if (this.result === undefined && !this.lost) yield* this.vm.free(() => this.process.close(0));
+    if (this.result === undefined && !this.lost) yield* this.vm.bring(() => this.process.close(0));
   }
 
   private *finish(result: CommandResult): Op<RunResult> {

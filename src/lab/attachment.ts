@@ -150,7 +150,7 @@ export class Attachment implements VmLink {
   /** Takes it out of the VM, if that runs, and closes its port. */
   *unplug(): Op<void> {
     try {
-      if (this.port !== undefined && this.vm.state === "booted") yield* this.vm.unplug(this.id);
+      if (this.port !== undefined) yield* this.vm.bring(() => this.vm.unplug(this.id));
     } finally {
       yield* this.release();
     }

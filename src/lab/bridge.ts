@@ -246,8 +246,7 @@ export class Bridge implements Resource, Segment {
     this.changed("detached", name);
     yield* attachment.unplug();
     yield* this.tellNames([]);
-    if (attachment.vm.state === "booted")
-      yield* attachment.vm.call("detach", (guest) => guest.setHosts(this.network.hostsOf(attachment.vm)));
+    yield* this.rename(attachment.vm);
   }
 
   changed(change: BridgeChange, text: string): void {
@@ -341,12 +340,9 @@ export class Bridge implements Resource, Segment {
   /** Sets the interfaces of running members up anew, without the routes that are to go. */
   *renewRoutes(dropRoutes: readonly string[]): Op<void> {
     if (this.addressing !== "fixed") return;
-    const running = this.attachments().filter(({ vm }) => vm.state === "booted");
-    yield* all(
-      running.map((attachment) =>
-        attachment.vm.call("set up routes", (guest) => attachment.setup(guest, 0, dropRoutes)),
-      ),
-    );
+    const renew = (attachment: Attachment): Op<void> =>
+      attachment.vm.call("set up routes", (guest) => attachment.setup(guest, 0, dropRoutes));
+    yield* all(this.attachments().map((attachment) => attachment.vm.bring(() => renew(attachment))));
   }
 
   /** Everything that passes: through one member's port, or anywhere on the bridge. */
@@ -405,14 +401,11 @@ export class Bridge implements Resource, Segment {
 
   /** Brings the hosts files of running members up to date; `but` have them already when nobody else came. */
   private *tellNames(but: readonly Attachment[]): Op<void> {
-    const behind = this.attachments().filter(
-      (attachment) => attachment.vm.state === "booted" && (but.length > 1 || !but.includes(attachment)),
-    );
+    const behind = this.attachments().filter((attachment) => but.length > 1 || !but.includes(attachment));
     yield* all(behind.map(({ vm }) => this.rename(vm)));
   }
 
   private *rename(vm: Vm): Op<void> {
-    if (vm.state === "booted")
-      yield* vm.call("write /etc/hosts", (guest) => guest.setHosts(this.network.hostsOf(vm)));
+    yield* vm.bring(() => vm.call("write /etc/hosts", (guest) => guest.setHosts(this.network.hostsOf(vm))));
   }
 }

@@ -44,7 +44,7 @@ export class Vm implements Resource {
   private lastCid: number | undefined;
   private readonly lineage = new Lineage();
   /** What is to be done in the guest as soon as it is not paused any more. */
-  private owed: (() => Op<void>)[] = [];
+  private owed: { readonly op: () => Op<void>; readonly gone: () => void }[] = [];
   /** What the running machine was launched with. */
   private spec: LaunchSpec | undefined;
   /** Directories of the last lives that are over. */
@@ -163,13 +163,17 @@ export class Vm implements Resource {
     const session = yield* this.live("resume");
     yield* session.order("resume", session.machine.resume());
     this.enter("booted");
-    for (const op of this.owed.splice(0)) yield* op();
+    for (const { op } of this.owed.splice(0)) yield* op();
   }
 
-  /** Frees something in the guest: now, or when it goes on again where it is paused. With the machine it is gone anyway. */
-  *free(op: () => Op<void>): Op<void> {
-    if (this.state === "paused") this.owed.push(op);
-    else if (this.state === "booted") yield* op();
+  /**
+   * Brings the guest up to date: now, or when it goes on again where it is paused. A machine that ends before is
+   * nothing to be brought up to date: then `gone` is called.
+   */
+  *bring(op: () => Op<void>, gone: () => void = () => {}): Op<void> {
+    if (this.state === "booted") yield* op();
+    else if (this.state === "paused") this.owed.push({ op, gone });
+    else gone();
   }
 
   /** Warm reboot: returns when the agent of the new boot is ready. */
@@ -411,7 +415,7 @@ export class Vm implements Resource {
   }
 
   private closed(session: Session, state: VmState, reason?: string): void {
-    this.owed = [];
+    for (const { gone } of this.owed.splice(0)) gone();
     this.enter(state, reason);
     this.story.ended(session.started);
   }

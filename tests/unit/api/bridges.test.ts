@@ -209,6 +209,34 @@ describe("what is wrong by wish", () => {
     expect(refusal("lan:capture()")).toContain("bridge:capture: bridge `lan` is closed");
   });
 
+  test("a paused member hears of what changed when it goes on", () => {
+    lua("lan:attach({ a, b }) provium:boot() a:pause()");
+    const machine = here.machines[0]!;
+    const before = machine.calls.length;
+    const hosts = () => here.guests[0]?.hosts;
+    lua("c = provium:vm('c', 'default'):boot() lan:attach(c)");
+    expect(hosts()).not.toContain("c.lan");
+    lua("a:resume()");
+    expect(hosts()).toContain("c.lan");
+    lua("a:pause() lan:detach(a)");
+    expect(machine.calls.slice(before).some((call) => call.startsWith("unplug"))).toBe(false);
+    lua("a:resume()");
+    expect(machine.calls.at(-1)).toStartWith("unplug");
+    expect(hosts()).not.toContain("c.lan");
+  });
+
+  test("a disk of a test goes with it, also from a paused machine: when that goes on, or ends", () => {
+    for (const end of ["a:resume()", "a:kill()"]) {
+      here.surface.enterTest("t");
+      lua("d = a:attach_disk{ id = 'data', size = '1M' } a:boot() a:pause()");
+      expect([...here.state.reactor.run(here.surface.leaveTest())]).toEqual([]);
+      expect(lua("return d:is_detached()")).toBe(false);
+      lua(end);
+      expect(lua("return d:is_detached() and #a:disks() == 0")).toBe(true);
+      lua("a:kill()");
+    }
+  });
+
   test("a VM that is called like a member is none", () => {
     lua("other = provium:lab('other'):vm('a', 'default') lan:attach({ a, b })");
     const words = "not this vm but another one called `a` is attached to bridge `lan`";
