@@ -163,7 +163,7 @@ export class Vm implements Resource {
     const session = yield* this.live("resume");
     yield* session.order("resume", session.machine.resume());
     this.enter("booted");
-    for (const { op } of this.owed.splice(0)) yield* op();
+    for (let next = this.owed.shift(); next !== undefined; next = this.owed.shift()) yield* next.op();
   }
 
   /**

@@ -98,11 +98,15 @@ export class KernelBridge implements BackendBridge {
       if (now === before) continue;
       batch.push(...shapingBatch(name, commands, before === UNKNOWN ? "unknown" : before !== ""));
       changed.set(name, now);
+      this.shaped.set(name, now);
     }
-    // Of a batch that is refused the commands before the refused one hold.
-    for (const name of changed.keys()) this.shaped.set(name, UNKNOWN);
-    yield* namespace.batch("tc", batch);
-    for (const [name, now] of changed) this.shaped.set(name, now);
+    try {
+      yield* namespace.batch("tc", batch);
+    } catch (error) {
+      // The commands before the refused one hold.
+      for (const [name, now] of changed) if (this.shaped.get(name) === now) this.shaped.set(name, UNKNOWN);
+      throw error;
+    }
   }
 
   capture(port?: number): Op<ByteSource> {
