@@ -2,7 +2,7 @@
 
 import { ApiError } from "../errors/errors.ts";
 import type { Backend, BackendBridge } from "../net/backend.ts";
-import type { Op } from "../sys/op.ts";
+import { type Op, until } from "../sys/op.ts";
 import type { BridgeOptions } from "./bridge-options.ts";
 import type { BridgeChange, Uplink, UplinkWay } from "./network-host.ts";
 import { addressOf, type Subnet, UPLINK_HOST } from "./subnet.ts";
@@ -47,6 +47,8 @@ export interface SavedBeyond {
 export class Beyond {
   private readonly partners = new Set<Shore>();
   private uplink: Uplink | undefined;
+  /** A way out is being opened. */
+  private opening = false;
 
   constructor(private readonly shore: Shore) {}
 
@@ -113,6 +115,7 @@ export class Beyond {
 
   /** A way out of the test's network, through the host's; by the best that there is where none is named. */
   *enableUplink(way?: UplinkWay): Op<void> {
+    yield* until(() => !this.opening);
     const { shore, way: before } = this;
     shore.alive("enable_uplink");
     if (before !== undefined) {
@@ -125,14 +128,20 @@ export class Beyond {
       throw new ApiError(`bridge:enable_uplink: ${shore.label} has addressing = "none"`, {
         hint: "An uplink needs addresses: leave `addressing` out, or set dhcp = true.",
       });
-    const carrier = yield* shore.open();
-    this.uplink = yield* shore.network.openUplink(shore.subnet, carrier, way);
+    this.opening = true;
+    try {
+      const carrier = yield* shore.open();
+      this.uplink = yield* shore.network.openUplink(shore.subnet, carrier, way);
+    } finally {
+      this.opening = false;
+    }
     shore.changed("uplink", `enabled (${this.uplink.way})`);
     yield* shore.apply();
     yield* shore.renewRoutes([]);
   }
 
   *disableUplink(): Op<void> {
+    yield* until(() => !this.opening);
     const uplink = this.uplink;
     if (uplink === undefined) return;
     this.uplink = undefined;
@@ -155,6 +164,7 @@ export class Beyond {
 
   /** The bridge ends, and its partners go on. Repeatable. */
   *close(): Op<void> {
+    yield* until(() => !this.opening);
     for (const partner of this.partners) this.forget(partner);
     const uplink = this.uplink;
     this.uplink = undefined;

@@ -209,6 +209,16 @@ describe("what is wrong by wish", () => {
     expect(refusal("lan:capture()")).toContain("bridge:capture: bridge `lan` is closed");
   });
 
+  test("tasks that ask for a way out at the same time get the same one", () => {
+    lua("lan:attach({ a, b }) provium:boot()");
+    lua("provium:parallel(function() lan:enable_uplink() end, function() lan:enable_uplink() end)");
+    lua("provium:parallel(function() lan:disable_uplink() end, function() lan:disable_uplink() end)");
+    expect(here.network.notes.filter((note) => note.includes("uplink"))).toEqual([
+      "uplink 10.89.0.0/24",
+      "end uplink 10.89.0.0/24",
+    ]);
+  });
+
   test("a paused member hears of what changed when it goes on", () => {
     lua("lan:attach({ a, b }) provium:boot() a:pause()");
     const machine = here.machines[0]!;

@@ -27,7 +27,7 @@ import type {
 import { networkOf, type Subnet } from "../../../src/lab/subnet.ts";
 import type { Backend, BackendBridge, Counters, Plan } from "../../../src/net/backend.ts";
 import { closeFd, pipePair, writeSome } from "../../../src/sys/libc.ts";
-import { NEVER, type Op, Pending, until } from "../../../src/sys/op.ts";
+import { NEVER, type Op, Pending, sleep, until } from "../../../src/sys/op.ts";
 import { Reactor, type Tended } from "../../../src/sys/reactor.ts";
 
 /** An operation that has its result at once. */
@@ -279,16 +279,16 @@ export class FakeNetwork {
   openDhcp = (_bridge: BackendBridge, book: LeaseBook): Op<Service> =>
     this.service(`dhcp ${book.bridge}`, {});
 
-  private service<More>(what: string, more: More): Op<Service & More> {
-    return at(() => {
-      this.notes.push(what);
-      return {
-        ...more,
-        port: ++this.ports,
-        close: () => at(() => void this.notes.push(`end ${what}`)),
-        abandon: () => void this.notes.push(`abandon ${what}`),
-      };
-    });
+  private *service<More>(what: string, more: More): Op<Service & More> {
+    this.notes.push(what);
+    // As a real one it takes its time.
+    yield* sleep(1);
+    return {
+      ...more,
+      port: ++this.ports,
+      close: () => at(() => void this.notes.push(`end ${what}`)),
+      abandon: () => void this.notes.push(`abandon ${what}`),
+    };
   }
 
   private backend(): Backend {
