@@ -40,9 +40,7 @@ export const merge = async (raw: readonly string[]): Promise<number> => {
     });
   if (new Set(names).size < names.length) throw new UsageError("a recording is named twice");
   const directory = process.cwd();
-  const options = outputOptions(args, directory, defaultConfig(directory, process.env));
-  if (options.saveEvents !== undefined && names.some((name) => name === args.text("save-events")))
-    throw new UsageError("--save-events names one of the recordings, which it would overwrite");
+  const options = outputOptions(args, directory, defaultConfig(directory, process.env), names);
   const events = joinRecordings(names);
   // The first event comes when every recording has been looked through: nothing is written for what cannot be joined.
   const first = events.next();

@@ -145,7 +145,7 @@ export const runOptions = (
     ksm: args.has("ksm") && !args.has("no-ksm"),
     timeoutMs: durationFlag(args, "timeout") ?? config.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     failFast: args.has("fail-fast"),
-    output: outputOptions(args, directory, config),
+    output: outputOptions(args, directory, config, paths),
     seed: seedFlag(args) ?? BigInt(randomInt(2 ** 32)),
     rerun: rerunWords(args, form),
   };

@@ -5,6 +5,7 @@ import type { Config } from "../config/schema.ts";
 import { ConfigError, UsageError } from "../errors/errors.ts";
 import { suggestion } from "../errors/suggest.ts";
 import type { Arguments } from "./arguments.ts";
+import { refuseShared, type Written } from "./written.ts";
 
 export const REPORTERS = ["plain", "json", "junit", "tap", "github", "html"] as const;
 export type ReporterName = (typeof REPORTERS)[number];
@@ -70,8 +71,16 @@ const chosen = (args: Arguments, directory: string, config: Config): readonly Re
   return standard.length > 0 ? all : [{ name: "plain", file: undefined }, ...all];
 };
 
-/** Throws `UsageError` or `ConfigError`. */
-export const outputOptions = (args: Arguments, directory: string, config: Config): OutputOptions => {
+const fileOf = ({ name, file }: ReporterChoice): Written[] =>
+  file === undefined ? [] : [{ what: `--reporter ${name}=${file}`, path: file }];
+
+/** `read` are files that the command reads. Throws `UsageError` or `ConfigError`. */
+export const outputOptions = (
+  args: Arguments,
+  directory: string,
+  config: Config,
+  read: readonly string[] = [],
+): OutputOptions => {
   if (args.has("verbose") && args.has("quiet"))
     throw new UsageError("--verbose and --quiet exclude each other");
   if (args.has("json") && args.has("events-stdout"))
@@ -80,9 +89,15 @@ export const outputOptions = (args: Arguments, directory: string, config: Config
     const path = args.text(flag);
     return path === undefined ? undefined : resolve(directory, path);
   };
+  const reporters = chosen(args, directory, config);
+  const saved = ["save-events", "save-timings"].flatMap((flag) => {
+    const path = absolute(flag);
+    return path === undefined ? [] : [{ what: `--${flag} ${args.text(flag)}`, path }];
+  });
+  refuseShared([...reporters.flatMap(fileOf), ...saved], read);
   return {
     detail: args.has("verbose") ? "verbose" : args.has("quiet") ? "quiet" : "normal",
-    reporters: chosen(args, directory, config),
+    reporters,
     saveEvents: absolute("save-events"),
     eventsStdout: args.has("events-stdout"),
     eventsSocket: absolute("events-socket"),

@@ -1,0 +1,48 @@
+/** The files that a command writes: each has one writer, and none is also read. */
+
+import { realpathSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { UsageError } from "../errors/errors.ts";
+
+export interface Written {
+  /** As it stands on the command line: `--save-events FILE`. */
+  readonly what: string;
+  /** Absolute. */
+  readonly path: string;
+}
+
+const resolved = (path: string): string => {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+};
+
+/** One name for one file, however it is written; undefined for what any number can write to (a device, a pipe). */
+const identity = (path: string): string | undefined => {
+  try {
+    const info = statSync(path, { throwIfNoEntry: false });
+    if (info === undefined) return join(resolved(dirname(path)), basename(path));
+    return info.isFile() ? resolved(path) : undefined;
+  } catch {
+    // Whoever opens it says why that cannot be done.
+    return undefined;
+  }
+};
+
+/** Throws `UsageError` for two outputs in one file, and for an output that would overwrite one of `read`. */
+export const refuseShared = (outputs: readonly Written[], read: readonly string[] = []): void => {
+  const taken = new Map<string, string>();
+  for (const path of read) {
+    const file = identity(path);
+    if (file !== undefined) taken.set(file, `would overwrite ${path}, which is read`);
+  }
+  for (const { what, path } of outputs) {
+    const file = identity(path);
+    if (file === undefined) continue;
+    const reason = taken.get(file);
+    if (reason !== undefined) throw new UsageError(`${what} ${reason}`);
+    taken.set(file, `would write into the file of ${what}`);
+  }
+};
