@@ -14,6 +14,8 @@ export interface Arguments {
   readonly positionals: readonly string[];
   /** Words after a lone `--`. */
   readonly rest: readonly string[];
+  /** Both: for commands to which `--` says only that no flag follows. */
+  readonly words: readonly string[];
   has(flag: string): boolean;
   text(flag: string): string | undefined;
   /** Every value of a repeatable flag. */
@@ -70,9 +72,13 @@ const split = (raw: readonly string[], flags: Flags): Split => {
       continue;
     }
     const value = inline ?? words.shift();
-    if (value === undefined || (inline === undefined && value.startsWith("-") && value !== "-"))
+    if (value === undefined)
       throw new UsageError(`--${name} needs a value`, {
         hint: `--${name} ${flag.valueHint ?? flag.options?.join("|")}`,
+      });
+    if (inline === undefined && value.startsWith("-") && value !== "-")
+      throw new UsageError(`--${name} needs a value; \`${value}\` looks like a flag`, {
+        hint: `if it is the value: --${name}=${value}`,
       });
     if (flag.options !== undefined && !flag.options.includes(value))
       throw new UsageError(`--${name} must be ${flag.options.join(" or ")}; it is \`${value}\``);
@@ -89,6 +95,7 @@ export const readArguments = (raw: readonly string[], flags: Flags): Arguments =
   return {
     positionals,
     rest,
+    words: [...positionals, ...rest],
     has: (flag) => given.has(flag),
     text: (flag) => (typeof parsed[flag] === "string" ? (parsed[flag] as string) : undefined),
     texts: (flag) => lists.get(flag) ?? [],
@@ -124,6 +131,24 @@ export const countFlag = (args: Arguments, flag: string, least = 1): number | un
   return count;
 };
 
+/** A number without sign and exponent; `what` says which ones are meant. */
+const plainNumber = (flag: string, text: string, what: string): number => {
+  if (!/^\d*\.?\d+$/.test(text)) throw new UsageError(`--${flag} must be ${what}; it is \`${text}\``);
+  return Number(text);
+};
+
+/** A number; what lies beyond `least` or `greatest` counts as that. */
+export const clampedFlag = (
+  args: Arguments,
+  flag: string,
+  least: number,
+  greatest: number,
+): number | undefined => {
+  const text = args.text(flag);
+  if (text === undefined) return undefined;
+  return Math.min(greatest, Math.max(least, plainNumber(flag, text, "a number such as 2 or 1.5")));
+};
+
 /** A number between `least` and `greatest`, both included. */
 export const numberFlag = (
   args: Arguments,
@@ -133,9 +158,9 @@ export const numberFlag = (
 ): number | undefined => {
   const text = args.text(flag);
   if (text === undefined) return undefined;
-  const value = Number(text);
-  if (!/^\d*\.?\d+$/.test(text) || value < least || value > greatest)
-    throw new UsageError(`--${flag} must be a number from ${least} to ${greatest}; it is \`${text}\``);
+  const what = `a number from ${least} to ${greatest}`;
+  const value = plainNumber(flag, text, what);
+  if (value < least || value > greatest) throw new UsageError(`--${flag} must be ${what}; it is \`${text}\``);
   return value;
 };
 

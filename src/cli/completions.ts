@@ -56,7 +56,7 @@ export const completions = async (raw: readonly string[]): Promise<number> => {
     );
     return EXIT_PASSED;
   }
-  const [shell = ""] = args.positionals;
+  const [shell = "", ...surplus] = args.words;
   const render = SHELLS.find((name) => name === shell);
   if (render === undefined)
     throw new UsageError(
@@ -64,6 +64,8 @@ export const completions = async (raw: readonly string[]): Promise<number> => {
         ? `completions: for which shell? (known: ${SHELLS.join(", ")})`
         : `completions: no \`${shell}\` (${suggestion(shell, SHELLS)})`,
     );
+  if (surplus.length > 0)
+    throw new UsageError(`completions takes one shell; \`${surplus[0]}\` is one too many`);
   process.stdout.write(await completionsFor(render));
   return EXIT_PASSED;
 };

@@ -92,7 +92,7 @@ export const consoleCommand = async (raw: readonly string[]): Promise<number> =>
     process.stdout.write(renderHelp({ usage, about: ABOUT, flags: FLAGS }));
     return EXIT_PASSED;
   }
-  const [name = "default", ...surplus] = [...args.positionals, ...args.rest];
+  const [name = "default", ...surplus] = args.words;
   if (surplus.length > 0)
     throw new UsageError(`console takes one profile; \`${surplus[0]}\` is one too many`);
   const environment = process.env;

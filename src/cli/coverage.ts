@@ -91,7 +91,7 @@ export const coverage = async (raw: readonly string[]): Promise<number> => {
     return EXIT_PASSED;
   }
   const [from, socket] = [args.text("from"), args.text("from-socket")];
-  if ((from === undefined) === (socket === undefined) || args.positionals.length > 0)
+  if ((from === undefined) === (socket === undefined) || args.words.length > 0)
     throw new UsageError("coverage takes its events from one place: --from FILE or --from-socket PATH", {
       hint: "record them with provium --save-events FILE",
     });

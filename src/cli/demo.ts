@@ -35,8 +35,8 @@ export const demo = async (raw: readonly string[]): Promise<number> => {
     process.stdout.write(renderHelp({ usage: ["provium demo [FLAGS]"], about, flags: FLAGS }));
     return 0;
   }
-  if (args.positionals.length > 0)
-    throw new UsageError(`demo takes no paths; it was given \`${args.positionals[0]}\``, {
+  if (args.words.length > 0)
+    throw new UsageError(`demo takes no paths; it was given \`${args.words[0]}\``, {
       hint: "choose among its files with --filter",
     });
   if (!assetNames(PREFIX).some((name) => name.endsWith(".lua")))

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { assetCache, assetPath } from "../assets/extract.ts";
 import { formatSize } from "../config/units.ts";
 import { chooseTransport, hostCpus, hostMemory } from "../dispatch/host.ts";
+import { UsageError } from "../errors/errors.ts";
 import { palette } from "../report/colours.ts";
 import { visible } from "../report/text.ts";
 import { RunDirectory, runBase } from "../sys/directory.ts";
@@ -114,6 +115,8 @@ export const doctor = async (raw: readonly string[]): Promise<number> => {
     );
     return 0;
   }
+  if (args.words.length > 0)
+    throw new UsageError(`doctor looks at the whole host; \`${args.words[0]}\` is one word too many`);
   const colour = palette(process.stdout, process.env);
   const mark = {
     good: colour.good("ok     "),

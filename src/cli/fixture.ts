@@ -33,6 +33,7 @@ const {
   jobs,
   accel,
   transport,
+  network,
   verbose,
   "no-build": noBuild,
   "run-as": runAs,
@@ -47,6 +48,7 @@ export const FLAGS: Flags = {
   jobs: { ...jobs, description: "builds at a time (1)" },
   accel,
   transport,
+  network,
   "run-as": runAs,
   "no-build": noBuild,
   verbose: { ...verbose, description: "what happens meanwhile" },
@@ -119,7 +121,7 @@ const build = async (
         complain(error);
       }
   };
-  await Promise.all(Array.from({ length: jobs }, next));
+  await Promise.all(Array.from({ length: Math.min(jobs, paths.length) }, next));
   return good;
 };
 
@@ -198,7 +200,7 @@ export const fixture = async (raw: readonly string[]): Promise<number> => {
     );
     return EXIT_PASSED;
   }
-  const [action, ...names] = args.positionals as [Action | undefined, ...string[]];
+  const [action, ...names] = args.words as [Action | undefined, ...string[]];
   if (action === undefined || !ACTIONS.includes(action))
     throw new UsageError(
       action === undefined

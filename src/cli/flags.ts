@@ -149,7 +149,7 @@ export const RUN_FLAGS = {
     type: "string",
     valueHint: "FACTOR",
     group: "How they run",
-    description: "so many times the CPUs, 0.5 to 8 (1)",
+    description: "so many times the CPUs, at least 0.5 and at most 8 (1)",
   },
   "cpu-pressure": {
     type: "string",

@@ -67,7 +67,7 @@ export const init = (raw: readonly string[]): number => {
     process.stdout.write(renderHelp({ usage: ["provium init [DIR]"], about, flags: FLAGS }));
     return EXIT_PASSED;
   }
-  const [given = ".", ...surplus] = [...args.positionals, ...args.rest];
+  const [given = ".", ...surplus] = args.words;
   if (surplus.length > 0) throw new UsageError(`init takes one directory; \`${surplus[0]}\` is one too many`);
   const directory = resolve(given);
   const kernel = args.text("kernel");

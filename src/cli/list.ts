@@ -34,9 +34,9 @@ export const list = async (raw: readonly string[]): Promise<number> => {
     return 0;
   }
   const directory = process.cwd();
-  const [first, ...others] = args.positionals;
+  const [first, ...others] = args.words;
   const classic = first === "test";
-  const paths = classic ? others : args.positionals;
+  const paths = classic ? others : args.words;
   const config = loadConfig(args.text("config"), directory, paths);
   const filter = args.text("filter") ?? "";
   if (args.has("profiles")) {

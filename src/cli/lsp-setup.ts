@@ -51,7 +51,7 @@ DIR/${SETTINGS}, which tells it where that is. DIR is the current directory. Aft
     process.stdout.write(renderHelp({ usage: ["provium lsp-setup [DIR] [--force]"], about, flags: FLAGS }));
     return EXIT_PASSED;
   }
-  const [given = ".", ...surplus] = [...args.positionals, ...args.rest];
+  const [given = ".", ...surplus] = args.words;
   if (surplus.length > 0)
     throw new UsageError(`lsp-setup takes one directory; \`${surplus[0]}\` is one too many`);
   if (args.has("stdout")) {

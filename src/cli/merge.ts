@@ -33,7 +33,7 @@ export const merge = async (raw: readonly string[]): Promise<number> => {
     process.stdout.write(renderHelp({ usage: ["provium merge FILES [FLAGS]"], about: ABOUT, flags: FLAGS }));
     return EXIT_PASSED;
   }
-  const names = [...args.positionals, ...args.rest];
+  const names = args.words;
   if (names.length === 0)
     throw new UsageError("merge needs the recordings to join", {
       hint: "provium merge shard-1.events shard-2.events",

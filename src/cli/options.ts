@@ -14,6 +14,7 @@ import {
   type Accel,
   type Arguments,
   accelFromEnvironment,
+  clampedFlag,
   countFlag,
   durationFlag,
   type NetworkWish,
@@ -99,7 +100,7 @@ export const runOptions = (
   environment: NodeJS.ProcessEnv,
   given?: Config,
 ): RunOptions => {
-  const paths = [...args.positionals, ...args.rest];
+  const paths = args.words;
   const config = given ?? loadConfig(args.text("config"), directory, paths, environment);
   const saveTimings = args.text("save-timings");
   return {
@@ -137,7 +138,7 @@ export const runOptions = (
     jobs: countFlag(args, "jobs") ?? config.jobs,
     memoryBytes: sizeFlag(args, "mem"),
     cpus: countFlag(args, "cpus"),
-    cpuOvercommit: numberFlag(args, "cpu-overcommit", 0.5, 8) ?? 1,
+    cpuOvercommit: clampedFlag(args, "cpu-overcommit", 0.5, 8) ?? 1,
     pressure: {
       cpu: numberFlag(args, "cpu-pressure", 0, 100) ?? config.cpuPressure ?? DEFAULT_LIMITS.cpu,
       memory: numberFlag(args, "mem-pressure", 0, 100) ?? config.memoryPressure ?? DEFAULT_LIMITS.memory,

@@ -25,7 +25,7 @@ export const prepare = async (raw: readonly string[]): Promise<number> => {
     return EXIT_PASSED;
   }
   const { profiles } = loadConfig(args.text("config"), process.cwd());
-  const names = [...args.positionals, ...args.rest];
+  const names = args.words;
   const known = Object.keys(profiles).sort();
   for (const name of names)
     if (!Object.hasOwn(profiles, name))

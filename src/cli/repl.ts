@@ -45,7 +45,7 @@ export const repl = async (raw: readonly string[]): Promise<number> => {
     return EXIT_PASSED;
   }
   const fixture = args.text("fixture");
-  const [named, ...surplus] = [...args.positionals, ...args.rest];
+  const [named, ...surplus] = args.words;
   if (surplus.length > 0) throw new UsageError(`repl takes one profile; \`${surplus[0]}\` is one too many`);
   const config = loadConfig(args.text("config"), process.cwd());
   const known = Object.keys(config.profiles).sort();

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import {
   accelFromEnvironment,
+  clampedFlag,
   countFlag,
   durationFlag,
+  numberFlag,
   readArguments,
   sizeFlag,
 } from "../../../src/cli/arguments.ts";
@@ -59,7 +61,9 @@ describe("command lines", () => {
 
   test("a flag without its value and a switch with one are refused", () => {
     expect(failure(() => read("--timeout")).message).toBe("--timeout needs a value");
-    expect(failure(() => read("--filter", "--json")).message).toBe("--filter needs a value");
+    const flag = failure(() => read("--filter", "--json"));
+    expect(flag.message).toBe("--filter needs a value; `--json` looks like a flag");
+    expect(flag.hint).toBe("if it is the value: --filter=--json");
     expect(failure(() => read("--json=yes")).message).toBe("--json takes no value");
   });
 
@@ -78,6 +82,19 @@ describe("command lines", () => {
     expect(failure(() => sizeFlag(read("--mem", "lots"), "mem")).message).toContain("it is `lots`");
     for (const bad of ["0", "1.5", "many", "1e3"])
       expect(failure(() => countFlag(read("--jobs", bad), "jobs")).message).toContain(`it is \`${bad}\``);
+  });
+
+  test("a number has its limits, or is taken for the nearest one", () => {
+    const args = read("--cpu-pressure", "30", "--cpu-overcommit", "16", "--mem-pressure", "101");
+    expect(numberFlag(args, "cpu-pressure", 0, 100)).toBe(30);
+    expect(failure(() => numberFlag(args, "mem-pressure", 0, 100)).message).toBe(
+      "--mem-pressure must be a number from 0 to 100; it is `101`",
+    );
+    expect(clampedFlag(args, "cpu-overcommit", 0.5, 8)).toBe(8);
+    expect(clampedFlag(read("--cpu-overcommit", ".1"), "cpu-overcommit", 0.5, 8)).toBe(0.5);
+    expect(failure(() => clampedFlag(read("--cpu-overcommit", "2x"), "cpu-overcommit", 0.5, 8)).message).toBe(
+      "--cpu-overcommit must be a number such as 2 or 1.5; it is `2x`",
+    );
   });
 
   test("PROVIUM_ACCEL is checked like the flag", () => {

@@ -43,6 +43,14 @@ describe("provium fixture", () => {
     expect(said("list", "--fail-fast")).toContain("unknown flag --fail-fast");
   });
 
+  test("builds as many at a time as there are, whatever is allowed", () => {
+    const { status, err } = provium("fixture", "build", "nothing", "--jobs", "9007199254740991");
+    expect([status, err]).toEqual([
+      1,
+      expect.stringContaining("fixture `nothing` not found in any test root"),
+    ]);
+  });
+
   test("list and clean of a cache that is not there", () => {
     expect(provium("fixture", "list")).toEqual({ status: 0, out: "0 entries, 0B\n", err: "" });
     expect(provium("fixture", "clean").out).toBe("0 entries removed\n");

@@ -61,6 +61,26 @@ describe("the program", () => {
     expect(provium("gone").err).toContain("no such file or directory");
   });
 
+  test("a misspelt command is told from a path", () => {
+    const { status, err } = provium("docter");
+    expect([status, err]).toEqual([
+      2,
+      "provium: docter is no command, and there is no such file or directory\n  try: did you mean provium doctor?\n",
+    ]);
+    expect(provium("./docter").err).toContain("docter: no such file or directory");
+  });
+
+  test.each([
+    [["doctor", "x"], "doctor looks at the whole host; `x` is one word too many"],
+    [["completions", "bash", "zsh"], "completions takes one shell; `zsh` is one too many"],
+    [["demo", "--", "x"], "demo takes no paths; it was given `x`"],
+    [["fixture", "list", "--", "x"], "fixture list takes no names; it was given `x`"],
+    [["coverage", "--from", "x", "--", "y"], "coverage takes its events from one place"],
+  ])("no word is overlooked: %j", (words, said) => {
+    const { status, err } = provium(...words);
+    expect([status, err]).toEqual([2, expect.stringContaining(said)]);
+  });
+
   test("more repetitions than a run can hold are a usage error", () => {
     const { status, err } = provium("--vmm", "local", "--repeat", "999999999");
     expect(status).toBe(2);
@@ -77,6 +97,7 @@ describe("the program", () => {
   test("list prints the files of either form", () => {
     expect(provium("list").out).toBe("a.test.lua\n");
     expect(provium("list", "test").out).toBe("a.test.lua\nb.lua\n");
+    expect(provium("list", "--", "b.lua").out).toBe("b.lua\n");
     expect(provium("list", "-v").out).toBe("lab     a.test.lua\n");
   });
 
