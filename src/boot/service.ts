@@ -96,12 +96,12 @@ const moduleTree = (profile: BootProfile, { release }: PreparedKernel): string |
     : givenModuleTree(profile.modules, release);
 };
 
-/** The words that hand the boot to the wrapper. Throws ConfigError when a lab profile names an rdinit of its own. */
+/** The words that hand the boot to the wrapper. Throws ConfigError when a profile that is not classic names an rdinit of its own. */
 export const handoff = (profile: BootProfile, tree?: TreeProtocol): string => {
   if (!profile.injectAgent) return "";
   const words = profile.cmdline.split(/\s+/);
   const own = words.findLast((word) => word.startsWith("rdinit="))?.slice("rdinit=".length);
-  if (own !== undefined && profile.origin === "lab" && own !== WRAPPER_PATH)
+  if (own !== undefined && profile.origin !== "classic" && own !== WRAPPER_PATH)
     throw new ConfigError(
       `profile \`${profile.name}\`: cmdline has rdinit=${own}, which is the harness's to set`,
       {
@@ -168,7 +168,7 @@ export class BootService {
     if (base !== undefined && programs === undefined && injected.length === 0)
       return { kernel: kernel.path, initrd: profile.initrd as string, cmdline };
     const overlay =
-      profile.agentOverlayPath === undefined
+      profile.agentOverlayPath === undefined || !profile.injectAgent
         ? undefined
         : readNamed("agent_overlay_path", profile.agentOverlayPath);
     const key = sha256(

@@ -1,14 +1,11 @@
 /** What a run is to leave behind: reporters and event sinks, from flags and `provium.toml`. */
 
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
+import { type ReporterName, readReporter } from "../config/reporters.ts";
 import type { Config } from "../config/schema.ts";
-import { ConfigError, UsageError } from "../errors/errors.ts";
-import { suggestion } from "../errors/suggest.ts";
+import { UsageError } from "../errors/errors.ts";
 import type { Arguments } from "./arguments.ts";
 import { refuseShared, type Written } from "./written.ts";
-
-export const REPORTERS = ["plain", "json", "junit", "tap", "github", "html"] as const;
-export type ReporterName = (typeof REPORTERS)[number];
 
 export interface ReporterChoice {
   readonly name: ReporterName;
@@ -28,35 +25,15 @@ export interface OutputOptions {
   readonly coverage: boolean;
 }
 
-/** `NAME` or `NAME=FILE`; undefined when there is no such reporter. */
-const reporterOf = (text: string, directory: string): ReporterChoice | undefined => {
-  const at = text.indexOf("=");
-  const name = (at < 0 ? text : text.slice(0, at)) as ReporterName;
-  const file = at < 0 ? undefined : text.slice(at + 1);
-  if (!REPORTERS.includes(name) || file === "") return undefined;
-  return { name, file: file === undefined ? undefined : resolve(directory, file) };
-};
-
-const complaint = (text: string): string => {
-  const name = text.split("=")[0] as string;
-  return REPORTERS.includes(name as ReporterName)
-    ? `\`${text}\` names no file behind the =`
-    : `there is no reporter \`${name}\` (${suggestion(name, REPORTERS)})`;
-};
-
 /** The reporters that are asked for; the text one serves standard output when no other does. */
 const chosen = (args: Arguments, directory: string, config: Config): readonly ReporterChoice[] => {
-  const fromFlags = args.texts("reporter").map((text) => {
-    const choice = reporterOf(text, directory);
-    if (choice === undefined) throw new UsageError(`--reporter: ${complaint(text)}`);
-    return choice;
-  });
-  const fromFile = (config.reporters ?? []).map((text) => {
-    const choice = reporterOf(text, config.file === undefined ? directory : dirname(config.file));
-    if (choice === undefined)
-      throw new ConfigError(`invalid config in \`${config.file}\`: provium.reporters: ${complaint(text)}`);
-    return choice;
-  });
+  const choice = (text: string, from: string): ReporterChoice => {
+    const wish = readReporter(text);
+    if (typeof wish === "string") throw new UsageError(`--reporter: ${wish}`);
+    return { name: wish.name, file: wish.file === undefined ? undefined : resolve(from, wish.file) };
+  };
+  const fromFlags = args.texts("reporter").map((text) => choice(text, directory));
+  const fromFile = (config.reporters ?? []).map((text) => choice(text, config.project));
   const asked = fromFlags.length > 0 ? fromFlags : fromFile;
   const all: ReporterChoice[] = [
     ...asked,

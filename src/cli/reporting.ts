@@ -3,6 +3,7 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { readAsset } from "../assets/embedded.ts";
+import type { ReporterName } from "../config/reporters.ts";
 import { UsageError } from "../errors/errors.ts";
 import { Outlet } from "../events/outlet.ts";
 import { EventSinks } from "../events/sinks.ts";
@@ -21,7 +22,7 @@ import type { Reporter, Write } from "../report/reporter.ts";
 import { tapReporter } from "../report/tap.ts";
 import { visible } from "../report/text.ts";
 import { flushed } from "./flushed.ts";
-import type { OutputOptions, ReporterChoice, ReporterName } from "./output.ts";
+import type { OutputOptions, ReporterChoice } from "./output.ts";
 
 type Terminal = NodeJS.WriteStream;
 

@@ -70,8 +70,10 @@ export class TomlDocument {
     readonly file: string,
     text: string,
   ) {
-    this.lines = scanLines(text);
-    this.root = new Section(this, [], this.parse(text));
+    // Some editors begin a file with a byte order mark, of which TOML knows nothing.
+    const source = text.replace(/^\ufeff/, "");
+    this.lines = scanLines(source);
+    this.root = new Section(this, [], this.parse(source));
   }
 
   /** `file:line` of a key, or the file alone. */

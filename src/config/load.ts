@@ -7,7 +7,10 @@ import { ConfigError } from "../errors/errors.ts";
 import { type Section, TomlDocument } from "./document.ts";
 import { readProfileDirectory } from "./profile-directory.ts";
 import { embeddedProfile, readProfiles } from "./profiles.ts";
+import { readReporter } from "./reporters.ts";
 import type { Config } from "./schema.ts";
+
+type Profiles = Config["profiles"];
 
 const DEFAULT_CACHE_BYTES = 20 * 2 ** 30;
 
@@ -29,9 +32,30 @@ export const defaultConfig = (directory: string, environment: NodeJS.ProcessEnv)
   cacheDir: defaultCache(environment),
   cacheMaxSize: DEFAULT_CACHE_BYTES,
   cacheCompress: false,
-  profiles: { default: embeddedProfile() },
+  profiles: withOverlay({ default: embeddedProfile() }, environment),
   warnings: [],
 });
+
+const readReporters = (section: Section): readonly string[] | undefined => {
+  const texts = section.texts("reporters");
+  for (const text of texts ?? []) {
+    const wish = readReporter(text);
+    if (typeof wish === "string") throw section.invalid("reporters", `provium.reporters: ${wish}`);
+  }
+  return texts;
+};
+
+/** `PROVIUM_OVERLAY` stands in where a profile names no overlay of its own. */
+const withOverlay = (profiles: Profiles, environment: NodeJS.ProcessEnv): Profiles => {
+  const overlay = environment.PROVIUM_OVERLAY;
+  if (overlay === undefined || overlay === "") return profiles;
+  return Object.fromEntries(
+    Object.entries(profiles).map(([name, profile]) => [
+      name,
+      { ...profile, agentOverlayPath: profile.agentOverlayPath ?? resolve(overlay) },
+    ]),
+  );
+};
 
 const readSettings = (section: Section, directory: string, environment: NodeJS.ProcessEnv) => {
   const cacheDir = section.text("cache_dir");
@@ -52,7 +76,7 @@ const readSettings = (section: Section, directory: string, environment: NodeJS.P
     cpuPressure: section.number("cpu_pressure", 0, 100),
     memoryPressure: section.number("mem_pressure", 0, 100),
     timeoutMs: section.duration("timeout"),
-    reporters: section.texts("reporters"),
+    reporters: readReporters(section),
   };
   section.finish();
   return settings;
@@ -68,7 +92,7 @@ export const parseConfig = (file: string, text: string, environment: NodeJS.Proc
   document.root.finish();
   const profiles = { ...declared, ...Object.fromEntries(more.profiles.map((one) => [one.name, one])) };
   const warnings = [...document.warnings, ...more.warnings];
-  return { file, project: directory, ...settings, profiles, warnings };
+  return { file, project: directory, ...settings, profiles: withOverlay(profiles, environment), warnings };
 };
 
 const NAME = "provium.toml";

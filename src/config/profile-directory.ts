@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { ConfigError } from "../errors/errors.ts";
 import { type Section, TomlDocument } from "./document.ts";
-import { FROM_DIRECTORY, readProfile } from "./profiles.ts";
+import { FROM_DIRECTORY, namesDirectory, readProfile } from "./profiles.ts";
 import type { Profile } from "./schema.ts";
 
 const FILE = "profile.provium.toml";
@@ -26,9 +26,8 @@ export const readProfileDirectory = (
   directory: string,
 ): { readonly profiles: readonly Profile[]; readonly warnings: readonly string[] } => {
   const section = root.section("profiles");
-  // Without it, a profile may be called like this.
-  const given = section.peek(FROM_DIRECTORY);
-  if (given === undefined || typeof given === "object") return { profiles: [], warnings: [] };
+  if (!namesDirectory(section)) return { profiles: [], warnings: [] };
+  const classic = root.section("profile");
   const place = resolve(directory, section.text(FROM_DIRECTORY) as string);
   let names: string[];
   try {
@@ -43,8 +42,9 @@ export const readProfileDirectory = (
     const file = join(place, name, FILE);
     const text = textOf(file);
     if (text === undefined) continue;
-    if (section.has(name))
-      throw section.invalid(name, `profile \`${name}\` stands here and in ${file}`, "keep one of the two");
+    const table = [section, classic].find((one) => one.has(name));
+    if (table !== undefined)
+      throw table.invalid(name, `profile \`${name}\` stands here and in ${file}`, "keep one of the two");
     const document = new TomlDocument(file, text);
     profiles.push(readProfile(name, "lab", document.root, dirname(file)));
     warnings.push(...document.warnings);

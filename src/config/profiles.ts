@@ -61,9 +61,13 @@ export const readProfile = (
   const build = readBuild(name, section, directory);
   const place = (value: string): string =>
     resolve(directory, value.replaceAll("{out}", build?.out ?? "{out}"));
-  const path = (key: string): string | undefined => {
+  const filled = (key: string): string | undefined => {
     const value = section.text(key);
     if (value?.trim() === "") throw section.invalid(key, `profile \`${name}\` has an empty ${key}`);
+    return value;
+  };
+  const path = (key: string): string | undefined => {
+    const value = filled(key);
     return value === undefined ? undefined : place(value);
   };
   // A project may tune the embedded guest (memory, cmdline, …) under its own name or another.
@@ -90,7 +94,7 @@ export const readProfile = (
     throw section.invalid("cmdline_file", `profile \`${name}\` has both cmdline and cmdline_file`);
   const cmdline = written ?? DEFAULT_CMDLINE;
   const { cmdline: words, init } = origin === "classic" ? takeRdinit(cmdline) : { cmdline, init: undefined };
-  const modules = section.text("modules") ?? "auto";
+  const modules = filled("modules") ?? "auto";
   const memoryBytes = section.size("memory") ?? DEFAULT_MEMORY;
   if (memoryBytes < 2 ** 20)
     throw section.invalid("memory", `profile \`${name}\` has less than 1 MiB of memory`);
@@ -106,7 +110,7 @@ export const readProfile = (
     disk: disk === undefined ? undefined : { path: disk, writable: writable ?? false },
     root,
     cmdline: words,
-    init: section.text("init") ?? init,
+    init: filled("init") ?? init,
     modules: modules === "auto" || modules === "none" ? modules : place(modules),
     injectAgent: section.boolean("inject_agent") ?? true,
     agentOverlayPath: path("agent_overlay_path"),
@@ -131,6 +135,12 @@ export const readProfile = (
 /** `[profiles] from_dir = "profiles"`: no profile, but a place of more of them (`profile-directory.ts`). */
 export const FROM_DIRECTORY = "from_dir";
 
+/** Whether `from_dir` is meant so; as a table it is a profile of that name. */
+export const namesDirectory = (profiles: Section): boolean => {
+  const value = profiles.peek(FROM_DIRECTORY);
+  return value !== undefined && (typeof value !== "object" || Array.isArray(value));
+};
+
 /** Profiles of both tables plus `default`. The same name in both tables is an error. */
 export const readProfiles = (root: Section, directory: string): Readonly<Record<string, Profile>> => {
   const profiles: Record<string, Profile> = Object.create(null);
@@ -140,7 +150,7 @@ export const readProfiles = (root: Section, directory: string): Readonly<Record<
   for (const name of classic.keys)
     profiles[name] = readProfile(name, "classic", classic.section(name), directory);
   for (const name of lab.keys) {
-    if (name === FROM_DIRECTORY && typeof lab.peek(name) === "string") continue;
+    if (name === FROM_DIRECTORY && namesDirectory(lab)) continue;
     if (classic.has(name))
       throw lab.invalid(
         name,

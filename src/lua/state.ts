@@ -160,7 +160,7 @@ export class LuaState implements BindingHost, StrandHost {
     const L = this.thread;
     const bytes = typeof text === "string" ? toBytes(text) : text;
     if (path !== undefined) this.sources.set(name, path);
-    const body = withoutShebang(bytes);
+    const body = withoutPreamble(bytes);
     const status = lauxlib.luaL_loadbufferx(L, body, body.length, toBytes(`@${name}`), null);
     const value = this.value(L, -1);
     lua.lua_pop(L, 1);
@@ -332,9 +332,11 @@ const equalsOf = (L: Thread): number => {
   return 1;
 };
 
-/** The chunk with a first "#!" line emptied, so that line numbers stay. */
-const withoutShebang = (text: Uint8Array): Uint8Array => {
-  if (text[0] !== 0x23) return text;
-  const end = text.indexOf(0x0a);
-  return end < 0 ? new Uint8Array() : text.subarray(end);
+/** The chunk as `luaL_loadfile` reads it: without a byte order mark, and with a first "#!" line emptied, so that line numbers stay. */
+const withoutPreamble = (text: Uint8Array): Uint8Array => {
+  const marked = text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf;
+  const body = marked ? text.subarray(3) : text;
+  if (body[0] !== 0x23) return body;
+  const end = body.indexOf(0x0a);
+  return end < 0 ? new Uint8Array() : body.subarray(end);
 };

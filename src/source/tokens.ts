@@ -43,7 +43,7 @@ const quotedEnd = (source: string, at: number): number => {
 
 export const tokens = (source: string): readonly Token[] => {
   const found: Token[] = [];
-  let at = source.startsWith("#") ? Math.max(0, source.indexOf("\n")) : 0;
+  let at = /^\ufeff?#/.test(source) ? Math.max(0, source.indexOf("\n")) : 0;
   while (at < source.length) {
     const space = match(SPACE, source, at);
     if (space !== null) {

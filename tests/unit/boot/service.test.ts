@@ -209,6 +209,33 @@ describe("a boot plan refuses", () => {
   });
 });
 
+describe("an overlay", () => {
+  const overlay = () =>
+    write(
+      "overlay.cpio",
+      buildArchive([{ type: "file", name: "sbin/provium-agent", mode: 0o755, data: Buffer.from("theirs") }]),
+    );
+
+  test("comes behind the files of ours, so that its own win", async () => {
+    const plan = await service.plan(profile({ agentOverlayPath: overlay() }), SERIAL);
+    const initrd = readFileSync(plan.initrd as string);
+    expect(initrd.indexOf("theirs")).toBeGreaterThan(initrd.indexOf("sbin/provium-wrapper"));
+  });
+
+  test("does not come where the agent does not", async () => {
+    const initrd = write("initrd.cpio", buildArchive([]));
+    const files = [{ path: "/etc/x", content: new Uint8Array() }];
+    const bare = profile({ initrd, agentOverlayPath: overlay(), injectAgent: false });
+    const plan = await service.plan(bare, SERIAL, files);
+    expect(readFileSync(plan.initrd as string).includes("theirs")).toBe(false);
+  });
+
+  test("that is not there is named", async () => {
+    const gone = service.plan(profile({ agentOverlayPath: at("gone") }), SERIAL);
+    expect(gone).rejects.toThrow(`agent_overlay_path \`${at("gone")}\` does not exist`);
+  });
+});
+
 describe("the hand-off to the guest's init", () => {
   test("names the profile's init and what is not to be mounted", () => {
     expect(handoff(profile({ init: "/linuxrc", mountPseudoFs: false }))).toBe(
@@ -219,6 +246,7 @@ describe("the hand-off to the guest's init", () => {
     const cmdline = "quiet rdinit=/my/init";
     expect(handoff(profile({ origin: "classic", cmdline }))).toContain("provium.init=/my/init");
     expect(() => handoff(profile({ cmdline }))).toThrow(ConfigError);
+    expect(() => handoff(profile({ origin: "embedded", cmdline }))).toThrow("rdinit=/my/init");
   });
   test("leaves a provium.init of the command line alone", () => {
     expect(handoff(profile({ init: "/a", cmdline: "provium.init=/b" }))).toBe("rdinit=/sbin/provium-wrapper");

@@ -58,6 +58,14 @@ test("from_dir: a directory that is not there, and a name that stands twice, are
   expect(() => config('[profiles]\nfrom_dir = "twice"\n[profiles.web]\nkernel = "k"\n')).toThrow(
     "profile `web` stands here and in",
   );
+  expect(() => config('[profiles]\nfrom_dir = "twice"\n[profile.web]\nkernel = "k"\n')).toThrow(
+    "profile `web` stands here and in",
+  );
+});
+
+test("from_dir: what is no string is said to be none", () => {
+  expect(() => config("[profiles]\nfrom_dir = 3\n")).toThrow("`profiles.from_dir` must be a string; it is 3");
+  expect(() => config('[profiles]\nfrom_dir = ["a"]\n')).toThrow("must be a string; it is an array");
 });
 
 test("a profile may be called from_dir", () => {

@@ -172,6 +172,37 @@ describe("provium.toml", () => {
     expect(failure(text).where).toBe("/project/provium.toml:4");
   });
 
+  test("a byte order mark in front of the file is no part of it", () => {
+    expect(load("\ufeff[provium]\njobs = 3\n").jobs).toBe(3);
+    expect(failure("\ufeff[provium]\njobs = 0\n").where).toBe("/project/provium.toml:2");
+  });
+
+  test("a reporter that there is not is refused with file and line", () => {
+    const error = failure('[provium]\n\nreporters = ["plain", "junitt=x"]\n');
+    expect(error.message).toEndWith(
+      'provium.reporters: there is no reporter `junitt` (did you mean "junit"?)',
+    );
+    expect(error.where).toBe("/project/provium.toml:3");
+    expect(failure('[provium]\nreporters = ["tap="]\n').message).toContain(
+      "`tap=` names no file behind the =",
+    );
+  });
+
+  test("an init or a module tree without a name is refused", () => {
+    for (const key of ["init", "modules"])
+      expect(failure(`[profiles.a]\nkernel = "k"\n${key} = " "\n`).message).toContain(
+        `profile \`a\` has an empty ${key}`,
+      );
+  });
+
+  test("PROVIUM_OVERLAY is the overlay of profiles that name none", () => {
+    const text = '[profiles.a]\nkernel = "k"\nagent_overlay_path = "own.cpio"\n';
+    const { profiles } = parseConfig("/project/provium.toml", text, { PROVIUM_OVERLAY: "/their.cpio" });
+    expect(profiles.a?.agentOverlayPath).toBe("/project/own.cpio");
+    expect(profiles.default?.agentOverlayPath).toBe("/their.cpio");
+    expect(load(text).profiles.default?.agentOverlayPath).toBeUndefined();
+  });
+
   test("a missing file is fine unless it was named", () => {
     expect(loadConfig(undefined, "/nowhere", [], {}).file).toBeUndefined();
     expect(() => loadConfig("gone.toml", "/nowhere", [], {})).toThrow(

@@ -154,7 +154,8 @@ test("missing", function() require("net.missing") end)`,
         install: (state) => {
           const root = state.textOf(state.table("package").get("path")).split("/?.lua")[0] as string;
           mkdirSync(join(root, "net"), { recursive: true });
-          writeFileSync(join(root, "net/probe.lua"), "#!/usr/bin/lua\nreturn {answer = 42}");
+          // As editors of other systems write it: with a byte order mark.
+          writeFileSync(join(root, "net/probe.lua"), "\ufeff#!/usr/bin/lua\nreturn {answer = 42}");
           writeFileSync(join(root, "net/broken.lua"), "local x =\n= 1");
           writeFileSync(join(root, "net/raises.lua"), "local function f()\n  error('inside')\nend\nf()");
           return stubSurface();
