@@ -1,7 +1,8 @@
 /** `--watch`: a round whenever a test, a module or the configuration changes, until a signal ends it. */
 
-import { type FSWatcher, statSync, watch } from "node:fs";
+import { type FSWatcher, type Stats, statSync, watch } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
+import { HostError } from "../errors/errors.ts";
 import { renderError } from "../errors/render.ts";
 import { EXIT_UNABLE } from "./exit.ts";
 import { type Given, named } from "./given.ts";
@@ -16,29 +17,69 @@ const SETTLE_MS = 200;
 /** What tests and their helpers are made of. Other files change because tests write them. */
 const COUNTS = /\.(lua|toml)$/;
 
+/** Undefined also where nobody may look. */
+const infoOf = (path: string): Stats | undefined => {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+};
+
+/** Where changes of `place` show: itself, and of what is no directory, or not there yet, the nearest one above it. */
+const watchable = (place: string): string => {
+  for (let at = place; ; at = dirname(at)) if (infoOf(at)?.isDirectory() || at === dirname(at)) return at;
+};
+
 /** Collects changes below some directories. */
 export class Changes {
   private readonly watchers: FSWatcher[] = [];
+  /** What is watched, by names and inodes. */
+  private followed = "";
   private changed = new Set<string>();
   private wake: (() => void) | undefined;
   /** Runs while what has changed is not left alone. */
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(places: readonly string[]) {
-    for (const place of new Set(places)) {
-      const directory = statSync(place, { throwIfNoEntry: false })?.isDirectory() ? place : dirname(place);
-      const watcher = watch(directory, { recursive: directory === place }, (_, name) => {
-        if (name === null || !COUNTS.test(name)) return;
-        this.changed.add(resolve(directory, name));
-        clearTimeout(this.timer);
-        this.timer = setTimeout(() => {
-          this.timer = undefined;
-          this.wake?.();
-        }, SETTLE_MS);
-      });
+    this.follow(places);
+  }
+
+  /** Watches these places from now on; those that somebody has made anew, too. Throws `HostError`. */
+  follow(places: readonly string[]): void {
+    const distinct = [...new Set(places)];
+    const followed = distinct.map((place) => `${place} ${infoOf(watchable(place))?.ino}`).join("\n");
+    if (followed === this.followed) return;
+    // The old ones first: two watchers of one path are one to Bun.
+    for (const watcher of this.watchers.splice(0)) watcher.close();
+    for (const place of distinct) this.watch(place);
+    this.followed = followed;
+  }
+
+  private watch(place: string): void {
+    const directory = watchable(place);
+    const counts = (path: string): boolean =>
+      COUNTS.test(path) || (directory !== place && `${place}/`.startsWith(`${path}/`));
+    const noticed = (_: unknown, name: string | null): void => {
+      const path = resolve(directory, name ?? "");
+      if (name === null || !counts(path)) return;
+      this.changed.add(path);
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => {
+        this.timer = undefined;
+        this.wake?.();
+      }, SETTLE_MS);
+    };
+    try {
+      const watcher = watch(directory, { recursive: directory === place }, noticed);
       // A directory that goes away is found missing by the next round.
       watcher.on("error", () => {});
       this.watchers.push(watcher);
+    } catch (cause) {
+      throw new HostError(`${directory} cannot be watched`, {
+        cause,
+        hint: "sysctl fs.inotify shows the limits",
+      });
     }
   }
 
@@ -97,6 +138,7 @@ export const watchRounds = async (
     try {
       // A configuration that has become wrong is said, and the next change may mend it.
       if (changed.size > 0) options = reload();
+      changes.follow(placesOf(options));
       const supply = (): Given => (changed.size === 0 ? named(options) : concerned(named(options), changed));
       const round = await runRound(options, environment, supply, reporting);
       status = round.status;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Changes } from "../../../src/cli/watch.ts";
@@ -40,6 +40,43 @@ test("who interrupts ends the waiting although something has just changed", asyn
   await change(changes);
   resolve();
   expect((await told).size).toBe(0);
+});
+
+/** Waits until `path` has changed; everything that has until then. */
+const until = async (changes: Changes, path: string): Promise<Set<string>> => {
+  const seen = new Set<string>();
+  while (!seen.has(path)) for (const one of await changes.next(new Promise(() => {}))) seen.add(one);
+  return seen;
+};
+
+test("a place that is not there is awaited, however much of its path is missing", async () => {
+  const place = join(directory, "not/yet");
+  using changes = new Changes([place]);
+  mkdirSync(join(directory, "not"));
+  await until(changes, join(directory, "not"));
+  changes.follow([place]);
+  mkdirSync(place);
+  await until(changes, place);
+  changes.follow([place]);
+  writeFileSync(join(place, "b.test.lua"), "");
+  await until(changes, join(place, "b.test.lua"));
+});
+
+test("other places are watched when the configuration names them, and directories that were made anew", async () => {
+  const [one, other] = [join(directory, "one"), join(directory, "other")];
+  mkdirSync(one);
+  mkdirSync(other);
+  using changes = new Changes([one]);
+  changes.follow([other]);
+  writeFileSync(join(one, "a.test.lua"), "");
+  writeFileSync(join(other, "a.test.lua"), "");
+  expect(await until(changes, join(other, "a.test.lua"))).not.toContain(join(one, "a.test.lua"));
+  // The new one has another inode while the old one exists.
+  renameSync(other, `${one}-before`);
+  mkdirSync(other);
+  changes.follow([other]);
+  writeFileSync(join(other, "b.test.lua"), "");
+  await until(changes, join(other, "b.test.lua"));
 });
 
 /** A round that cannot be made, and somebody who presses Ctrl-C as soon as he reads that he may. */
