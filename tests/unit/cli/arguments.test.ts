@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   accelFromEnvironment,
   clampedFlag,
@@ -10,6 +12,7 @@ import {
 } from "../../../src/cli/arguments.ts";
 import { COMMON_FLAGS, CONFIG_FLAGS, RUN_FLAGS } from "../../../src/cli/flags.ts";
 import { mainHelp, renderFlags } from "../../../src/cli/help.ts";
+import { parseConfig } from "../../../src/config/load.ts";
 import { UsageError } from "../../../src/errors/errors.ts";
 
 const FLAGS = { ...RUN_FLAGS, ...CONFIG_FLAGS, ...COMMON_FLAGS };
@@ -109,6 +112,30 @@ describe("help", () => {
     const help = mainHelp();
     for (const name of Object.keys(FLAGS)) expect(help).toContain(`--${name}`);
     for (const line of help.split("\n")) expect(line.length).toBeLessThanOrEqual(120);
+  });
+
+  test("every flag of a run, every key of provium.toml and every variable stands in the manual", async () => {
+    const root = join(import.meta.dir, "../../..");
+    const manual = await Bun.file(join(root, "docs/cli.md")).text();
+    const unsaid = (words: Iterable<string>): string[] => [...words].filter((word) => !manual.includes(word));
+    expect(unsaid(Object.keys(RUN_FLAGS).map((name) => `\`--${name}\``))).toEqual([]);
+
+    const odd = '[provium]\n""=1\n[profiles.a]\nkernel="k"\n""=1\n';
+    const known = parseConfig("/p/provium.toml", odd, {}).warnings.map(
+      (text) => /known: (.*)\)/.exec(text)?.[1],
+    );
+    const keys = known.join(", ").split(", ");
+    expect(keys.length).toBeGreaterThan(30);
+    expect(unsaid(keys.filter((key) => key !== "initramfs").map((key) => `\n${key} = `))).toEqual([]);
+
+    const variables = new Set<string>();
+    for (const file of new Bun.Glob("src/**/*.ts").scanSync(root))
+      for (const [, name] of readFileSync(join(root, file), "utf8").matchAll(
+        /\benv\w*\.(PROVIUM_[A-Z0-9_]+)/g,
+      ))
+        variables.add(`\`${name}\``);
+    expect(variables.size).toBeGreaterThan(5);
+    expect(unsaid(variables)).toEqual([]);
   });
 
   test("flags appear under their group only", () => {
