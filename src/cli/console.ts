@@ -1,7 +1,6 @@
 /** `provium console PROFILE`: a machine of that profile on this terminal, for looking at an image as it boots. */
 
 import { assetPath } from "../assets/extract.ts";
-import { loadConfig } from "../config/load.ts";
 import type { Profile } from "../config/schema.ts";
 import { UsageError } from "../errors/errors.ts";
 import { suggestion } from "../errors/suggest.ts";
@@ -21,6 +20,7 @@ import { EXIT_PASSED } from "./exit.ts";
 import { COMMON_FLAGS, CONFIG_FLAGS, type Flags, RUN_FLAGS } from "./flags.ts";
 import { renderHelp } from "./help.ts";
 import { accelerationHost, cacheDirectory } from "./machinery.ts";
+import { projectConfig } from "./project.ts";
 import { readyProfiles } from "./ready-profiles.ts";
 import { Interruption } from "./signals.ts";
 
@@ -96,7 +96,7 @@ export const consoleCommand = async (raw: readonly string[]): Promise<number> =>
   if (surplus.length > 0)
     throw new UsageError(`console takes one profile; \`${surplus[0]}\` is one too many`);
   const environment = process.env;
-  const config = loadConfig(args.text("config"), process.cwd());
+  const config = projectConfig(args);
   if (!Object.hasOwn(config.profiles, name))
     throw new UsageError(
       `console: there is no profile \`${name}\` (${suggestion(name, Object.keys(config.profiles).sort())})`,

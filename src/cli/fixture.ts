@@ -22,6 +22,7 @@ import { COMMON_FLAGS, CONFIG_FLAGS, type Flags, RUN_FLAGS } from "./flags.ts";
 import { renderHelp } from "./help.ts";
 import { cacheDirectory } from "./machinery.ts";
 import { type RunOptions, runOptions } from "./options.ts";
+import { sayWarnings } from "./project.ts";
 import { readyProfiles } from "./ready-profiles.ts";
 import { Interruption } from "./signals.ts";
 import { openWorkshop } from "./workshop.ts";
@@ -217,6 +218,8 @@ export const fixture = async (raw: readonly string[]): Promise<number> => {
       takesNames ? { hint: "`provium list --fixtures` prints them" } : {},
     );
   const { cacheDir, cacheMaxSize } = options.config;
+  // The others are rounds, which say them themselves.
+  if (!takesNames && action !== "stale") sayWarnings(options.config);
   const store = new Store(cacheDir, cacheMaxSize);
   switch (action) {
     case "list":

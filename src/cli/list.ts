@@ -1,12 +1,12 @@
 /** `provium list`: the files that would run, one path a line; with `-v` their dialect too. */
 
-import { loadConfig } from "../config/load.ts";
 import { discover } from "../dispatch/discover.ts";
 import { fixtureTitles } from "../dispatch/fixture-files.ts";
 import { dialectOf } from "../runner/dialect.ts";
 import { readArguments } from "./arguments.ts";
 import { COMMON_FLAGS, CONFIG_FLAGS, type Flags, RUN_FLAGS } from "./flags.ts";
 import { renderHelp } from "./help.ts";
+import { projectConfig } from "./project.ts";
 
 export const FLAGS: Flags = {
   filter: RUN_FLAGS.filter,
@@ -37,7 +37,7 @@ export const list = async (raw: readonly string[]): Promise<number> => {
   const [first, ...others] = args.words;
   const classic = first === "test";
   const paths = classic ? others : args.words;
-  const config = loadConfig(args.text("config"), directory, paths);
+  const config = projectConfig(args, paths);
   const filter = args.text("filter") ?? "";
   if (args.has("profiles")) {
     for (const name of Object.keys(config.profiles).sort())

@@ -1,7 +1,6 @@
 /** `provium prepare [PROFILES]`: runs the build commands of profiles now, with all that they print. */
 
 import { assetPath } from "../assets/extract.ts";
-import { loadConfig } from "../config/load.ts";
 import { UsageError } from "../errors/errors.ts";
 import { suggestion } from "../errors/suggest.ts";
 import { RunDirectory, runBase } from "../sys/directory.ts";
@@ -10,6 +9,7 @@ import { buildProfiles } from "./build.ts";
 import { EXIT_PASSED } from "./exit.ts";
 import { COMMON_FLAGS, CONFIG_FLAGS } from "./flags.ts";
 import { renderHelp } from "./help.ts";
+import { projectConfig } from "./project.ts";
 import { Interruption } from "./signals.ts";
 
 export const FLAGS = { ...CONFIG_FLAGS, help: COMMON_FLAGS.help };
@@ -24,7 +24,7 @@ export const prepare = async (raw: readonly string[]): Promise<number> => {
     process.stdout.write(renderHelp({ usage: ["provium prepare [PROFILES]"], about: ABOUT, flags: FLAGS }));
     return EXIT_PASSED;
   }
-  const { profiles } = loadConfig(args.text("config"), process.cwd());
+  const { profiles } = projectConfig(args);
   const names = args.words;
   const known = Object.keys(profiles).sort();
   for (const name of names)

@@ -42,10 +42,12 @@ const positionalsOf = (raw: readonly string[]): number[] => {
  */
 export const routeCommand = (raw: readonly string[], directory: string): Route => {
   const positionals = positionalsOf(raw);
-  const first = positionals[0];
+  const end = raw.includes("--") ? raw.indexOf("--") : raw.length;
+  // What stands behind -- is a path, whatever it is called.
+  const first = positionals.find((index) => index < end);
   const word = first === undefined ? undefined : raw[first];
   const without = raw.filter((_, index) => index !== first);
-  const wantsHelp = raw.slice(0, raw.includes("--") ? raw.indexOf("--") : raw.length);
+  const wantsHelp = raw.slice(0, end);
   const help = wantsHelp.includes("--help") || wantsHelp.includes("-h");
   if (word === "test" && !(positionals.length === 1 && existsSync(join(directory, "test"))))
     return { command: help ? "help" : "run", form: "classic", rest: without };

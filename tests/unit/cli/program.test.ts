@@ -56,6 +56,15 @@ describe("the program", () => {
     expect(err).toContain(`at: ${join(project, "bad.toml")}:2`);
   });
 
+  test("commands that are no run say what is misspelt in the configuration, too", () => {
+    const text = '[profiles.a]\nkernel = "k"\nbiuld = "make"\n';
+    writeFileSync(join(project, "odd.toml"), text);
+    for (const words of [["prepare"], ["list"], ["fixture", "list"], ["console", "gone"]])
+      expect(provium(...words, "--config", "odd.toml").err).toContain(
+        'odd.toml:3: unknown key `biuld` in [profiles.a] (did you mean "build"?)',
+      );
+  });
+
   test("a path that does not exist leaves with status 2", () => {
     expect(provium("gone").status).toBe(2);
     expect(provium("gone").err).toContain("no such file or directory");

@@ -41,6 +41,12 @@ describe("commands", () => {
     expect(route("./test", withTest)).toEqual({ command: "run", form: "lab", rest: ["./test"] });
   });
 
+  test("a word behind -- is no command", () => {
+    for (const line of ["-- doctor", "-v -- test x", "-- help"])
+      expect(route(line)).toEqual({ command: "run", form: "lab", rest: line.split(" ") });
+    expect(route("test -- doctor")).toEqual({ command: "run", form: "classic", rest: ["--", "doctor"] });
+  });
+
   test("the value of a flag is no command", () => {
     expect(route("--filter demo")).toEqual({ command: "run", form: "lab", rest: ["--filter", "demo"] });
   });
