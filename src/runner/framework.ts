@@ -163,7 +163,7 @@ export class Framework implements ContextHost {
 
   /** The name of the file as a test of its own. */
   get fileTest(): string {
-    return basename(this.host.job.path).replace(/(\.test)?\.lua$/, "");
+    return basename(this.host.job.file).replace(/(\.test)?\.lua$/, "");
   }
 
   /** Runs the top level of a classic file and reports it as a test where it has to be one. */

@@ -202,6 +202,12 @@ test("a syntax error names file and line, in both dialects", () => {
   });
 });
 
+test("a repetition of a classic file is the test that the file is", () => {
+  expect(run("assert(true)", { dialect: "classic", job: { path: "t.lua #2" } }).results).toEqual([
+    "t: passed",
+  ]);
+});
+
 test("classic tests run at once, a failure stays inside, and names repeat with a number", () => {
   const told = run(
     `local n = 0
