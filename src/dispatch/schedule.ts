@@ -209,7 +209,7 @@ export class Schedule {
 
   /** Memory that the machines of one file can have at most. */
   private get reach(): number {
-    return this.total.memory_bytes - FILE_OVERHEAD.memory_bytes;
+    return Math.max(0, this.total.memory_bytes - FILE_OVERHEAD.memory_bytes);
   }
 
   private refuseDraw(

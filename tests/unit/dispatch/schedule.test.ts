@@ -105,6 +105,15 @@ describe("draws", () => {
     expect(refusals()).toEqual(["vm `a3` asks for 3 CPUs; the pool has 2"]);
   });
 
+  test("a pool smaller than what a file itself is charged has nothing for machines, and lets those run that need nothing", () => {
+    const { queue, draw, granted, refusals } = fixture(40, 2);
+    queue("a");
+    draw("a", "a1", 500);
+    expect(refusals()).toEqual(["vm `a1` asks for 500 MiB of memory; the pool has 0 B"]);
+    draw("a", "a2", 0, 0);
+    expect(granted()).toEqual(["a2"]);
+  });
+
   test("memory that a file could never have is refused with both figures", () => {
     const { queue, draw, refusals } = fixture(1000, 2);
     queue("a");
