@@ -65,7 +65,8 @@ export const consoleCommandLine = (
   const { architecture } = profile;
   const board = BOARDS[architecture];
   const port = hasConsole(profile.cmdline) ? "" : `console=${SERIAL_CONSOLE[architecture]}`;
-  const words = [port, profile.cmdline, cmdline];
+  // As machines of tests have it: see kernelCmdline.
+  const words = [port, cmdline, profile.cmdline];
   return [
     qemu,
     ...[

@@ -58,7 +58,9 @@ export const cpusOf = (profile: Profile, options: BootOptions): number => option
 
 /**
  * The whole kernel command line. Missing consoles go in front, so that a `console=` of the user's own remains
- * the last one and thereby /dev/console. `emulated`: the machine has no hardware acceleration.
+ * the last one and thereby /dev/console. So does all else of ours: words of the user's own for init are not forgotten at
+ * `rdinit=` (`rdinit_setup`, init/main.c), and a `--`, after which everything is init's, does not hide ours from the kernel.
+ * `emulated`: the machine has no hardware acceleration.
  */
 export const kernelCmdline = (
   profile: Profile,
@@ -66,18 +68,20 @@ export const kernelCmdline = (
   artefacts: string,
   emulated = false,
 ): string => {
-  const own = options.kernelCmdline ?? `${profile.cmdline} ${emulated ? timing(profile, options) : ""}`;
-  const words = [own, options.kernelCmdlineAppend ?? "", artefacts]
-    .join(" ")
-    .split(/\s+/)
-    .filter((word) => word !== "" && !(options.deterministic && word.startsWith("tsc_early_khz=")));
+  const wordsOf = (...texts: readonly string[]): string[] =>
+    texts
+      .join(" ")
+      .split(/\s+/)
+      .filter((word) => word !== "" && !(options.deterministic && word.startsWith("tsc_early_khz=")));
+  const times = emulated && options.kernelCmdline === undefined ? timing(profile, options) : "";
+  const ours = [...wordsOf(artefacts, times), ...repeatWords(options)];
+  // The last rdinit= counts, and where the wrapper is to start it has to be that.
+  const taken = ours.some((word) => word.startsWith("rdinit="));
+  const theirs = wordsOf(options.kernelCmdline ?? profile.cmdline, options.kernelCmdlineAppend ?? "");
+  const words = [...ours, ...theirs.filter((word) => !(taken && word.startsWith("rdinit=")))];
   const present = (console: string): boolean =>
     words.some((word) => word === console || word.startsWith(`${console},`));
-  return [
-    ...consoles(profile).filter((console) => !present(console)),
-    ...words,
-    ...repeatWords(options),
-  ].join(" ");
+  return [...consoles(profile).filter((console) => !present(console)), ...words].join(" ");
 };
 
 /**

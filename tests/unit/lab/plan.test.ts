@@ -18,12 +18,12 @@ const embedded: Profile = {
 const CONSOLES = "console=hvc0 console=ttyS0";
 
 test("the embedded guest on one emulated CPU takes its ticks from the PIT", () => {
-  expect(kernelCmdline(embedded, {}, "rdinit=/w", true)).toBe(`${CONSOLES} quiet nolapic_timer rdinit=/w`);
+  expect(kernelCmdline(embedded, {}, "rdinit=/w", true)).toBe(`${CONSOLES} rdinit=/w nolapic_timer quiet`);
 });
 
 test("another kernel on an emulated PC does not check whether its timer's interrupts are late", () => {
   const other = { ...embedded, origin: "lab" } as const;
-  expect(kernelCmdline(other, {}, "", true)).toBe(`${CONSOLES} quiet no_timer_check`);
+  expect(kernelCmdline(other, {}, "", true)).toBe(`${CONSOLES} no_timer_check quiet`);
   expect(kernelCmdline(other, {}, "", false)).toBe(`${CONSOLES} quiet`);
   expect(kernelCmdline(other, { kernelCmdline: "mine" }, "", true)).toBe(`${CONSOLES} mine`);
   expect(kernelCmdline({ ...other, architecture: "aarch64" }, {}, "", true)).not.toContain("no_timer_check");
@@ -38,9 +38,17 @@ test("more CPUs, acceleration, another kernel or a command line of the test's ow
 
 test("the clock is told to the nanosecond, and a time that Linux cannot set is left out", () => {
   expect(kernelCmdline(embedded, { initialTime: 1000000000.25 }, "")).toBe(
-    `${CONSOLES} quiet provium.time=1000000000.250000000`,
+    `${CONSOLES} provium.time=1000000000.250000000 quiet`,
   );
   expect(kernelCmdline(embedded, { initialTime: -1 }, "")).toBe(`${CONSOLES} quiet`);
+});
+
+test("what is ours stands where neither an rdinit= nor a -- of the test's own hides it, nor its rdinit= words for init", () => {
+  const options = { kernelCmdlineAppend: "single rdinit=/mine -- after" };
+  expect(kernelCmdline(embedded, options, "rdinit=/w provium.init=/i")).toBe(
+    `${CONSOLES} rdinit=/w provium.init=/i quiet single -- after`,
+  );
+  expect(kernelCmdline(embedded, options, "")).toBe(`${CONSOLES} quiet single rdinit=/mine -- after`);
 });
 
 test("a deterministic machine hears nothing of the host's counter, and its seed is in the command line", () => {
@@ -50,7 +58,7 @@ test("a deterministic machine hears nothing of the host's counter, and its seed 
     "tsc_early_khz=2599998 tsc=reliable",
   );
   expect(words).toBe(
-    `${CONSOLES} quiet tsc=reliable tsc_early_khz=1000000 provium.mailbox=1 provium.seed=00000000000000ff`,
+    `${CONSOLES} tsc=reliable tsc_early_khz=1000000 provium.mailbox=1 provium.seed=00000000000000ff quiet`,
   );
 });
 

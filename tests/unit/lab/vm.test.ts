@@ -245,7 +245,7 @@ test("what the kernel writes to both consoles is told once", () => {
 describe("the plan of a boot", () => {
   test("missing consoles go in front, so that a console of the user's own stays /dev/console", () => {
     expect(kernelCmdline(profile("p"), {}, "rdinit=/w")).toBe(
-      "console=hvc0 console=ttyS0 quiet panic=-1 rdinit=/w",
+      "console=hvc0 console=ttyS0 rdinit=/w quiet panic=-1",
     );
     expect(kernelCmdline(profile("p"), { kernelCmdline: "console=hvc0 debug" }, "")).toBe(
       "console=ttyS0 console=hvc0 debug",

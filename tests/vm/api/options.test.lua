@@ -9,8 +9,10 @@ local image, other = new_image("on the disk"), new_image("for reading")
 
 local g = provium:vm("g", "default", { memory = "256M", cpus = 1 }):boot {
   cpus = 2,
-  kernel_cmdline_append = "provium.test=42",
+  -- `single` and what stands behind -- are words for init; /first sees them and goes on to the guest's own.
+  kernel_cmdline_append = "provium.test=42 provium.init=/first single -- after",
   files = {
+    { path = "/first", content = '#!/bin/sh\necho "$@" >/words\nexec /init "$@"\n', mode = "0755" },
     { path = "/etc/motd.test", content = "welcome\n" },
     { path = "/usr/local/bin/hello", content = "#!/bin/sh\necho hello from $0\n", mode = "0755" },
     { path = "/etc/this-test", host = "options.test.lua" },
@@ -29,6 +31,10 @@ end)
 
 test("words are appended to the kernel's command line", function(t)
   t:assert_contains(g:read_file("/proc/cmdline"), "provium.test=42")
+end)
+
+test("words that the kernel does not know reach init, and ours do not", function(t)
+  t:assert_eq(g:read_file("/words"), "single after\n")
 end)
 
 test("files are there at boot, with their modes", function(t)
