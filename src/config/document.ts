@@ -76,10 +76,13 @@ export class TomlDocument {
     this.root = new Section(this, [], this.parse(source));
   }
 
-  /** `file:line` of a key, or the file alone. */
+  /** `file:line` of a key; of one in an inline table, or one that is missing, the line of what should hold it. */
   at(path: readonly string[]): string {
-    const line = this.lines.get(joined(path));
-    return line === undefined ? this.file : `${this.file}:${line}`;
+    for (let depth = path.length; depth > 0; depth--) {
+      const line = this.lines.get(joined(path.slice(0, depth)));
+      if (line !== undefined) return `${this.file}:${line}`;
+    }
+    return this.file;
   }
 
   /** The error for a value that parses and is wrong all the same. */

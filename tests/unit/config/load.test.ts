@@ -128,8 +128,15 @@ describe("provium.toml", () => {
     );
   });
 
+  test("what stands in an inline table, or is missing, is looked for where that should be", () => {
+    expect(failure("\nprovium = { jobs = 0 }\n").where).toBe("/project/provium.toml:2");
+    expect(load("\nprovium = { jbos = 1 }\n").warnings[0]).toStartWith("/project/provium.toml:2: ");
+  });
+
   test("a profile without kernel is refused", () => {
-    expect(failure("[profiles.a]\ncpus = 2\n").message).toContain("profile `a` has no kernel");
+    const error = failure("\n[profiles.a]\ncpus = 2\n");
+    expect(error.message).toContain("profile `a` has no kernel");
+    expect(error.where).toBe("/project/provium.toml:2");
   });
 
   test("a malformed file names line and column", () => {
