@@ -30,15 +30,22 @@ export const LUARC = `${JSON.stringify(
   2,
 )}\n`;
 
+/** What `act` gives; what it cannot do with `file` is a `HostError`. */
+const doing = <T>(what: "read" | "written", file: string, act: () => T): T => {
+  try {
+    return act();
+  } catch (cause) {
+    throw new HostError(`${file} cannot be ${what}`, { cause });
+  }
+};
+
 /** Writes the definitions below `directory`; returns the file. Throws `HostError`. */
 export const writeStubs = (directory: string): string => {
   const file = join(directory, META, "types.lua");
-  try {
+  doing("written", file, () => {
     mkdirSync(join(directory, META), { recursive: true });
     writeFileSync(file, stubs());
-  } catch (cause) {
-    throw new HostError(`${file} cannot be written`, { cause });
-  }
+  });
   return file;
 };
 
@@ -68,13 +75,13 @@ DIR/${SETTINGS}, which tells it where that is. DIR is the current directory. Aft
   process.stdout.write(`wrote ${shown(writeStubs(directory))}\n`);
   const settings = join(directory, SETTINGS);
   if (existsSync(settings) && !args.has("force")) {
-    if (readFileSync(settings, "utf8").includes(META)) return EXIT_PASSED;
+    if (doing("read", settings, () => readFileSync(settings, "utf8")).includes(META)) return EXIT_PASSED;
     process.stdout.write(
       `${shown(settings)} is there and stays as it is. Add this to it, or use --force:\n\n${LUARC}`,
     );
     return EXIT_FAILED;
   }
-  writeFileSync(settings, LUARC);
+  doing("written", settings, () => writeFileSync(settings, LUARC));
   process.stdout.write(`wrote ${shown(settings)}\n`);
   return EXIT_PASSED;
 };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import packageJson from "../../../package.json";
@@ -101,6 +101,13 @@ describe("the program", () => {
     const { exitCode, stderr } = Bun.spawnSync([...limited, "--vmm", "local"], { cwd: project });
     expect(exitCode).toBe(2);
     expect(stderr.toString()).toMatch(/^provium: the C library \(.*\) cannot be called\n.*\n.*ulimit -v/);
+  });
+
+  test("settings of an editor that cannot be read or written are said, not taken for a bug", () => {
+    mkdirSync(join(project, "editor/.luarc.json"), { recursive: true });
+    const said = (...words: string[]) => provium("lsp-setup", "editor", ...words).err.split("\n")[0];
+    expect(said()).toBe(`provium: ${project}/editor/.luarc.json cannot be read`);
+    expect(said("--force")).toBe(`provium: ${project}/editor/.luarc.json cannot be written`);
   });
 
   test("list prints the files of either form", () => {
