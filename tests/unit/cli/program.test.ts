@@ -110,6 +110,19 @@ describe("the program", () => {
     expect(said("--force")).toBe(`provium: ${project}/editor/.luarc.json cannot be written`);
   });
 
+  test("what cannot be printed is no success, but for a reader that has seen enough", () => {
+    const shell = (command: string) => {
+      const words = ["bash", "-o", "pipefail", "-c", `"$0" "$1" ${command}`, process.execPath, MAIN];
+      const { exitCode, stderr } = Bun.spawnSync(words, { cwd: project });
+      return [exitCode, stderr.toString()];
+    };
+    expect(shell("list >/dev/full")).toEqual([
+      2,
+      expect.stringMatching(/^provium: what was to be printed is incomplete\n {2}because: ENOSPC/),
+    ]);
+    expect(shell("completions bash | true")).toEqual([0, ""]);
+  });
+
   test("list prints the files of either form", () => {
     expect(provium("list").out).toBe("a.test.lua\n");
     expect(provium("list", "test").out).toBe("a.test.lua\nb.lua\n");
