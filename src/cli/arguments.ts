@@ -80,6 +80,7 @@ const split = (raw: readonly string[], flags: Flags): Split => {
       throw new UsageError(`--${name} needs a value; \`${value}\` looks like a flag`, {
         hint: `if it is the value: --${name}=${value}`,
       });
+    if (value === "" && !flag.mayBeEmpty) throw new UsageError(`--${name} needs a value; it is empty`);
     if (flag.options !== undefined && !flag.options.includes(value))
       throw new UsageError(`--${name} must be ${flag.options.join(" or ")}; it is \`${value}\``);
     if (flag.repeatable) found.lists.set(name, [...(found.lists.get(name) ?? []), value]);

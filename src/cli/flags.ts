@@ -14,6 +14,8 @@ export interface Flag {
   readonly options?: readonly string[];
   /** May be given several times; each value counts. */
   readonly repeatable?: boolean;
+  /** An empty value means something: every text contains it, a test may be called so. Elsewhere it is a variable that was not set. */
+  readonly mayBeEmpty?: boolean;
 }
 
 export type Flags = Readonly<Record<string, Flag>>;
@@ -36,6 +38,7 @@ export const RUN_FLAGS = {
   filter: {
     type: "string",
     valueHint: "TEXT",
+    mayBeEmpty: true,
     group: "Which tests",
     description: "only files whose path contains TEXT",
   },
@@ -43,6 +46,7 @@ export const RUN_FLAGS = {
     type: "string",
     valueHint: "NAME",
     repeatable: true,
+    mayBeEmpty: true,
     group: "Which tests",
     description: "only the test with exactly this name (repeatable: any of them)",
   },

@@ -113,6 +113,8 @@ const pathOf = (file: string, places: readonly string[]): string => {
 
 /** Test files in order of discovery. Throws `UsageError` for a path that does not exist. */
 export const discover = (plan: DiscoveryPlan): TestFile[] => {
+  // A variable that was not set: it would name the working directory.
+  if (plan.paths.includes("")) throw new UsageError("a path is empty");
   const given =
     plan.paths.length > 0
       ? plan.paths.map((path) => resolve(plan.directory, path))

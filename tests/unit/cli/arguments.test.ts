@@ -70,6 +70,12 @@ describe("command lines", () => {
     expect(failure(() => read("--json=yes")).message).toBe("--json takes no value");
   });
 
+  test("an empty value is refused where it means nothing", () => {
+    for (const name of ["tag", "since", "timeout", "save-events", "vmm"])
+      expect(failure(() => read(`--${name}`, "")).message).toBe(`--${name} needs a value; it is empty`);
+    expect(read("--filter=", "--test", "").texts("test")).toEqual([""]);
+  });
+
   test("a choice names what is allowed", () => {
     expect(failure(() => read("--vmm", "xen")).message).toBe("--vmm must be qemu or local; it is `xen`");
   });

@@ -65,7 +65,8 @@ describe("the program", () => {
       );
   });
 
-  test("a path that does not exist leaves with status 2", () => {
+  test("a path that does not exist, or is empty, leaves with status 2", () => {
+    expect(provium("", "--vmm", "local")).toEqual({ status: 2, out: "", err: "provium: a path is empty\n" });
     expect(provium("gone").status).toBe(2);
     expect(provium("gone").err).toContain("no such file or directory");
   });
