@@ -54,6 +54,12 @@ const quoted = (word: string): string =>
 const hasConsole = (cmdline: string): boolean =>
   cmdline.split(/\s+/).some((word) => word.startsWith("console="));
 
+/** What the wrapper would execute the kernel does, where there is no wrapper: in an initramfs, not on a disk. */
+const ownInit = ({ injectAgent, init, disk, root }: Profile): string =>
+  injectAgent || init === undefined || init === "none" || disk !== undefined || root !== undefined
+    ? ""
+    : `rdinit=${init}`;
+
 /** The whole command; a machine of few devices, which is started by hand as well. */
 export const consoleCommandLine = (
   qemu: string,
@@ -66,7 +72,7 @@ export const consoleCommandLine = (
   const board = BOARDS[architecture];
   const port = hasConsole(profile.cmdline) ? "" : `console=${SERIAL_CONSOLE[architecture]}`;
   // As machines of tests have it: see kernelCmdline.
-  const words = [port, cmdline, profile.cmdline];
+  const words = [port, cmdline, ownInit(profile), profile.cmdline];
   return [
     qemu,
     ...[

@@ -93,7 +93,10 @@ export const readProfile = (
   if (written !== undefined && cmdlineFile !== undefined)
     throw section.invalid("cmdline_file", `profile \`${name}\` has both cmdline and cmdline_file`);
   const cmdline = written ?? DEFAULT_CMDLINE;
-  const { cmdline: words, init } = origin === "classic" ? takeRdinit(cmdline) : { cmdline, init: undefined };
+  const injectAgent = section.boolean("inject_agent") ?? true;
+  // Without ours in front of it the kernel executes it itself.
+  const { cmdline: words, init } =
+    origin === "classic" && injectAgent ? takeRdinit(cmdline) : { cmdline, init: undefined };
   const modules = filled("modules") ?? "auto";
   const memoryBytes = section.size("memory") ?? DEFAULT_MEMORY;
   if (memoryBytes < 2 ** 20)
@@ -112,7 +115,7 @@ export const readProfile = (
     cmdline: words,
     init: filled("init") ?? init,
     modules: modules === "auto" || modules === "none" ? modules : place(modules),
-    injectAgent: section.boolean("inject_agent") ?? true,
+    injectAgent,
     agentOverlayPath: path("agent_overlay_path"),
     mountPseudoFs: section.boolean("mount_pseudo_fs") ?? true,
     guestOs: section.text("guest_os") ?? "linux",

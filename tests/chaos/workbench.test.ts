@@ -410,6 +410,11 @@ test("console --print-command prints a command that a shell understands, with th
   expect(stdout).not.toContain("rdinit=");
   const withAgent = await project.run(["console", "mine", "--accel", "tcg", "--print-command", "--agent"]);
   expect(withAgent.stdout).toContain("rdinit=");
+  using classic = new Project({
+    "provium.toml": '[profile.mine]\nkernel = "embedded"\ncmdline = "quiet rdinit=/bin/sh"\n',
+  });
+  const own = await classic.run(["console", "mine", "--accel", "tcg", "--print-command"]);
+  expect(own.stdout).toContain("rdinit=/bin/sh quiet");
   expect((await project.run(["console", "mien"])).stderr).toContain("there is no profile `mien`");
 });
 

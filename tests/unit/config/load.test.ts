@@ -54,6 +54,8 @@ describe("provium.toml", () => {
       init: "/bin/sh",
     });
     expect(profiles.new).toMatchObject({ origin: "lab", memoryBytes: 2 ** 30 });
+    const bare = '[profile.bare]\nkernel = "k"\ncmdline = "quiet rdinit=/bin/sh"\ninject_agent = false\n';
+    expect(load(bare).profiles.bare).toMatchObject({ cmdline: "quiet rdinit=/bin/sh", init: undefined });
   });
 
   test("a name in both tables is refused with its line", () => {
