@@ -1,10 +1,13 @@
 /** The Lua object `lab`. `provium` is one too: its lab is that of the running test, or the file's root. */
 
 import { ApiError } from "../errors/errors.ts";
+import type { Bridge } from "../lab/bridge.ts";
 import type { Lab } from "../lab/lab.ts";
 import { parseBootOptions } from "../lab/options.ts";
 import { memorySize } from "../lab/quantities.ts";
+import type { Vm } from "../lab/vm.ts";
 import type { Args } from "../lua/args.ts";
+import { describe } from "../lua/describe.ts";
 import { defineClass, type Method, method } from "../lua/native.ts";
 import { own } from "../lua/own.ts";
 import { LuaTable } from "../lua/table.ts";
@@ -80,22 +83,26 @@ const bridgeOf = (self: LabHandle, args: Args): BridgeHandle => {
   return BridgeHandle.of(api, bridge, lab);
 };
 
-/** Adds one VM, bridge or lab, or all of an array; nothing is added when one of them cannot be. */
+/** What a lab has as a member, behind the handle that Lua holds. */
+const memberOf = (value: LuaValue): Vm | Bridge | Lab | undefined => {
+  if (value instanceof VmHandle) return value.vm;
+  if (value instanceof BridgeHandle) return value.bridge;
+  return value instanceof LabHandle ? value.lab : undefined;
+};
+
+/** Adds one VM, bridge or lab, or all of an array. */
 const include = (self: LabHandle, args: Args): void => {
   const given = args.any(1);
   const wanted: LuaValue[] = given instanceof LuaTable ? given.items() : [given];
-  const { lab } = self;
-  for (const value of wanted) {
-    if (value instanceof VmHandle) lab.checkVmName(value.vm.name);
-    else if (value instanceof BridgeHandle) lab.checkBridgeName(value.bridge.name);
-    else if (!(value instanceof LabHandle))
-      args.fail(1, "a vm, a bridge, a lab or an array of them expected");
-  }
-  for (const value of wanted) {
-    if (value instanceof VmHandle) lab.addVm(value.vm);
-    else if (value instanceof BridgeHandle) lab.addBridge(value.bridge);
-    else if (value instanceof LabHandle) lab.addLab(value.lab);
-  }
+  const members = wanted.map(
+    (value, i) =>
+      memberOf(value) ??
+      args.fail(
+        1,
+        `a vm, a bridge, a lab or an array of them expected, got ${given === value ? "" : `[${i + 1}] = `}${describe(value)}`,
+      ),
+  );
+  self.lab.include(members);
 };
 
 const claim = (self: LabHandle, args: Args): Op<void> => {
@@ -157,13 +164,9 @@ export const LAB_METHODS: LabMethods = {
     "(member: string|VM|Bridge|lab)",
     "Takes a member out of the lab; it goes on running.",
     (self, args) => {
-      if (args.type(1) === "string") self.lab.remove(args.text(1));
-      else if (args.isObject(1, VmHandle as never)) self.lab.remove((args.any(1) as VmHandle).vm);
-      else if (args.isObject(1, BridgeHandle as never)) self.lab.remove((args.any(1) as BridgeHandle).bridge);
-      else
-        self.lab.remove(
-          args.object(1, LabHandle as never as abstract new () => LabHandle, "name, vm, bridge or lab").lab,
-        );
+      if (args.type(1) === "string") return self.lab.remove(args.text(1));
+      const member = memberOf(args.any(1));
+      self.lab.remove(member ?? args.fail(1, `name, vm, bridge or lab expected, got ${args.described(1)}`));
     },
   ),
   members: labMethod(

@@ -129,9 +129,32 @@ export class Lab {
   addLab(lab: Lab): void {
     checkName("lab", lab.name);
     if (lab === this) throw new ApiError(`lab \`${this.name}\` cannot include itself`);
+    if (lab.contains(this))
+      throw new ApiError(`lab \`${this.name}\` cannot include lab \`${lab.name}\`, which contains it`);
     if (this.labs.has(lab.name)) throw duplicate("DuplicateLabName", lab.name, this.name);
     if (this.parent?.findLab(lab.name) !== undefined) throw shadowed("lab", lab.name, this.parent.name);
     this.labs.set(lab.name, lab);
+  }
+
+  /** Adds VMs, bridges and labs; none of them when one cannot be added. */
+  include(members: readonly (Vm | Bridge | Lab)[]): void {
+    const added: (Vm | Bridge | Lab)[] = [];
+    try {
+      for (const member of members) {
+        if (member instanceof Lab) this.addLab(member);
+        else if (member.kind === "bridge") this.addBridge(member);
+        else this.addVm(member);
+        added.push(member);
+      }
+    } catch (error) {
+      for (const member of added) this.remove(member);
+      throw error;
+    }
+  }
+
+  /** Whether a lab is among its sub-labs, however deep. */
+  private contains(lab: Lab): boolean {
+    return [...this.labs.values()].some((sub) => sub === lab || sub.contains(lab));
   }
 
   /** Takes a member out, which itself goes on. A name tries VMs, then bridges, then sub-labs. */

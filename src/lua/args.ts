@@ -1,6 +1,7 @@
 /** The arguments of one call of a binding: checked, converted, and named in errors. */
 
 import { ApiError } from "../errors/errors.ts";
+import { describe } from "./describe.ts";
 import { lua, type Thread } from "./engine.ts";
 import { LuaFunction } from "./function.ts";
 import { LuaTable } from "./table.ts";
@@ -70,6 +71,11 @@ export class Args {
   /** The argument as it is. */
   any(i: number): LuaValue {
     return i > this.length ? undefined : this.heap.value(this.L, this.before + i);
+  }
+
+  /** The argument as messages say what was received. */
+  described(i: number): string {
+    return i > this.length ? "no value" : describe(this.any(i));
   }
 
   /** All arguments from `first` on. */

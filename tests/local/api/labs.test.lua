@@ -87,7 +87,10 @@ test("include and remove move names, not machines", function(t)
   t:assert_eq(#lab:vm_names(), 2)
   lab:remove("shared")
   t:assert_contains(t:assert_raises(function() lab:remove("shared") end), "no member `shared`")
-  t:assert_contains(t:assert_raises(function() lab:include(5) end), "a vm, a bridge, a lab or an array of them expected")
+  local expected = "a vm, a bridge, a lab or an array of them expected, got "
+  t:assert_contains(t:assert_raises(function() lab:include(5) end), expected .. "number 5")
+  t:assert_contains(t:assert_raises(function() lab:include({ c, 5 }) end), expected .. "[2] = number 5")
+  t:assert_contains(t:assert_raises(function() lab:remove(5) end), "name, vm, bridge or lab expected, got number 5")
   c:kill()
 end)
 

@@ -78,6 +78,28 @@ describe("names in a lab", () => {
     const lab = new Lab("x");
     expect(() => lab.addLab(lab)).toThrow("cannot include itself");
   });
+
+  test("a lab cannot include one that contains it, which would have no end for whoever walks through them", () => {
+    const { root } = setUp();
+    const inner = root.lab("outer").lab("middle").lab("inner");
+    expect(() => inner.addLab(root)).toThrow("lab `inner` cannot include lab `provium`, which contains it");
+    expect(inner.members()).toEqual([]);
+  });
+
+  test("nothing of a list is included when one of it cannot be", () => {
+    const { scopes, root } = setUp();
+    const [east, west] = [root.lab("east"), root.lab("west")];
+    const vm = scopes.createVm(east, "same", "default", {});
+    const other = scopes.createVm(west, "same", "default", {});
+    const both = root.lab("both");
+    expect(() => both.include([vm, east, other])).toThrow("DuplicateVmName");
+    expect(both.members()).toEqual([]);
+    both.include([vm, east]);
+    expect(both.members()).toEqual([
+      { kind: "vm", name: "same" },
+      { kind: "sub_lab", name: "east" },
+    ]);
+  });
 });
 
 describe("scopes", () => {
