@@ -65,4 +65,4 @@ export const integers = (args: Args, first: number): Integer[] => {
 
 /** The strings of a sequence. */
 export const byteStrings = (table: LuaTable): Uint8Array[] =>
-  Array.from({ length: table.length }, (_, i) => table.bytes(i + 1));
+  Array.from({ length: table.listLength() }, (_, i) => table.bytes(i + 1));

@@ -17,7 +17,7 @@ import { parseRun } from "./command.ts";
 import { type GuestHandle, guestPath } from "./handles.ts";
 import { KERNEL_FORMS } from "./kernel-methods.ts";
 import { RunResult } from "./result.ts";
-import { listing, permOption, statTable } from "./vm-file.ts";
+import { listing, mkdirRequest, statRequest, statTable, writeRequest } from "./vm-file.ts";
 
 /** The longest content that is surely one request. */
 const ONE_REQUEST_BYTES = 256 * 1024;
@@ -110,18 +110,16 @@ defineClass<Batch>({
       self.add((actor) => actor.readFile(path), "reads");
     }),
     write_file: batchMethod("(path: string, data: string, opts?)", "As vm:write_file.", (self, args) => {
-      const path = guestPath(args.bytes(1, "path"), "write_file");
-      const data = args.bytes(2, "data");
-      const perm = permOption(args.optTable(3, "write_file: opts"), "write_file: opts");
+      const { path, data, perm } = writeRequest(args);
       self.add(
         (actor) => actor.writeFile(path, data, perm),
         data.byteLength > ONE_REQUEST_BYTES ? "alone" : "changes",
       );
     }),
-    stat: batchMethod("(path: string)", "As vm:stat.", (self, args) => {
-      const path = guestPath(args.bytes(1, "path"), "stat");
+    stat: batchMethod("(path: string, opts?)", "As vm:stat.", (self, args) => {
+      const { path, follow } = statRequest(args);
       self.add(function* (actor) {
-        return statTable(yield* actor.stat(path, true));
+        return statTable(yield* actor.stat(path, follow));
       }, "short");
     }),
     listdir: batchMethod("(path: string)", "As vm:listdir.", (self, args) => {
@@ -131,10 +129,7 @@ defineClass<Batch>({
       }, "reads");
     }),
     mkdir: batchMethod("(path: string, opts?)", "As vm:mkdir.", (self, args) => {
-      const path = guestPath(args.bytes(1, "path"), "mkdir");
-      const opts = args.optTable(2, "mkdir: opts");
-      const parents = opts?.optBoolean("parents") ?? false;
-      const perm = permOption(opts, "mkdir: opts");
+      const { path, parents, perm } = mkdirRequest(args);
       self.add((actor) => actor.mkdir(path, parents, perm), "changes");
     }),
     unlink: batchMethod("(path: string)", "As vm:unlink.", (self, args) => {

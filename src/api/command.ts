@@ -6,6 +6,7 @@ import { described } from "../lab/quantities.ts";
 import type { Args } from "../lua/args.ts";
 import type { LuaTable } from "../lua/table.ts";
 import type { LuaValue } from "../lua/values.ts";
+import { wantBytes } from "../lua/want.ts";
 import { byteStrings, durationMs, unwrapped } from "./arguments.ts";
 
 const encoder = new TextEncoder();
@@ -30,12 +31,8 @@ const environment = (table: LuaTable): Uint8Array[] =>
     if (!(key instanceof Uint8Array) || key.byteLength === 0 || key.includes(0x3d) || key.includes(0))
       throw new ApiError(`${table.label}: a key must be a variable's name, got ${described(unwrapped(key))}`);
     const name = decoder.decode(key);
-    if (!(value instanceof Uint8Array) && typeof value !== "number" && typeof value !== "bigint")
-      throw new ApiError(
-        `${table.label}.${name} must be a string or an integer, got ${described(unwrapped(value))}`,
-      );
-    const text =
-      value instanceof Uint8Array ? noNul(value, `${table.label}.${name}`) : encoder.encode(String(value));
+    const text = wantBytes(value, (why) => table.fail(name, why));
+    noNul(text, `${table.label}.${name}`);
     return Uint8Array.of(...key, 0x3d, ...text);
   });
 
@@ -96,7 +93,14 @@ export const parseRun = (args: Args, call: string): ParsedCommand => {
   const checked = (words: readonly Uint8Array[]): Uint8Array[] =>
     words.map((word, i) => noNul(word, `${call}: argument #${i}`));
   if (args.type(1) === "table") {
-    const vector = byteStrings(args.table(1, `${call}: command`));
+    const table = args.table(1, `${call}: command`);
+    // table.pack says in `n` how many elements there are.
+    const named = table.keys().find((key) => key !== "n");
+    if (named !== undefined)
+      throw new ApiError(`${call}: the command array has a key \`${named}\``, {
+        hint: `Options go into a second table: ${call}({"program", "argument"}, {${named} = …}).`,
+      });
+    const vector = byteStrings(table);
     if (vector.length === 0)
       throw new ApiError(`${call}: the command array is empty; it must begin with a program`);
     const options = args.optTable(2, `${call}: opts`);
@@ -109,7 +113,7 @@ export const parseRun = (args: Args, call: string): ParsedCommand => {
   if (second === undefined || entries.length === 0) return shellCommand(program, call);
   const positional = byteStrings(second);
   if (entries.every(isPositional)) return build(checked([program, ...positional]), false, undefined);
-  second.only(RUN_OPTIONS);
+  second.only(RUN_OPTIONS, true);
   const vector = second.optTable("args");
   if (vector !== undefined && positional.length > 0)
     throw new ApiError(`${call}: opts has positional entries and args; give the arguments in one way`);

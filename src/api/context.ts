@@ -11,7 +11,7 @@ import type { NativeFunction } from "../lua/native.ts";
 import type { LuaState } from "../lua/state.ts";
 import type { LuaTable } from "../lua/table.ts";
 import { framesOf } from "../lua/trace.ts";
-import { packFunctions } from "./pack-functions.ts";
+import { packFunctions, standardCall } from "./pack-functions.ts";
 
 export class Api {
   /** `pack` and `unpack`, the same functions in every lab. */
@@ -34,7 +34,8 @@ export class Api {
     readonly recorder: Recorder | undefined,
   ) {
     const strings = state.table("string");
-    this.pack = packFunctions({ pack: strings.func("pack"), unpack: strings.func("unpack") });
+    const standard = (name: string) => standardCall(name, strings.func(name));
+    this.pack = packFunctions({ pack: standard("pack"), unpack: standard("unpack") });
   }
 
   /** Directory of the Lua file whose code makes the running call. */

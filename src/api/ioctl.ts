@@ -29,7 +29,7 @@ const options = (opts: LuaTable | undefined): Pick<IoctlRequest, "bufs" | "offse
   const offsets = opts?.optTable("ptr_offsets");
   const own = bufs === undefined ? [] : byteStrings(bufs);
   const places =
-    offsets === undefined ? [] : Array.from({ length: offsets.length }, (_, i) => offsets.count(i + 1));
+    offsets === undefined ? [] : Array.from({ length: offsets.listLength() }, (_, i) => offsets.count(i + 1));
   if (own.length !== places.length)
     throw new ApiError(
       `ioctl: opts has ${own.length} bufs and ${places.length} ptr_offsets; each buffer needs its offset in data`,
@@ -89,7 +89,7 @@ export const IOCTL_FORMS: Readonly<Record<string, CallForm>> = {
     several: true,
     read: (args) => {
       const specs = args.table(4, "ioctl_buf: specs");
-      const parsed = Array.from({ length: specs.length }, (_, i) => {
+      const parsed = Array.from({ length: specs.listLength() }, (_, i) => {
         const spec = specs.table(i + 1);
         spec.only(SPEC_KEYS);
         return {

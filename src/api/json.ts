@@ -7,6 +7,7 @@
 
 import { parse } from "lossless-json";
 import { ApiError } from "../errors/errors.ts";
+import { describe } from "../lua/describe.ts";
 import { fn } from "../lua/native.ts";
 import { LuaTable } from "../lua/table.ts";
 import { LuaFloat, type LuaValue, luaFloat } from "../lua/values.ts";
@@ -26,13 +27,15 @@ const text = (bytes: Uint8Array, call: string): string => {
   }
 };
 
-const integerKey = (key: LuaValue): number | undefined =>
-  typeof key === "number" && Number.isInteger(key) ? key : undefined;
+const integerKey = (key: LuaValue): number | undefined => {
+  if (typeof key === "bigint") return Number(key);
+  return typeof key === "number" && Number.isInteger(key) ? key : undefined;
+};
 
 const keyText = (key: LuaValue): string => {
   if (key instanceof Uint8Array) return text(key, "json.encode");
   if ((typeof key === "number" && Number.isInteger(key)) || typeof key === "bigint") return String(key);
-  throw new ApiError("json.encode: a key must be a string or an integer");
+  throw new ApiError(`json.encode: a key must be a string or an integer, got ${describe(key)}`);
 };
 
 const encodeFloat = (value: number): string => {
@@ -50,10 +53,16 @@ const encodeTable = (table: LuaTable, depth: number): string => {
   const entries = table.entries();
   const indices = entries.map(([key]) => integerKey(key));
   if (!indices.every((index) => index !== undefined && index > 0)) {
-    const members = entries.map(
-      ([key, value]) => `${JSON.stringify(keyText(key))}:${encode(value, depth + 1)}`,
-    );
-    return `{${members.join(",")}}`;
+    const members = new Map<string, string>();
+    for (const [key, value] of entries) {
+      const name = keyText(key);
+      if (members.has(name))
+        throw new ApiError(
+          `json.encode: the keys ${name} and "${name}" of one table have the same JSON form`,
+        );
+      members.set(name, `${JSON.stringify(name)}:${encode(value, depth + 1)}`);
+    }
+    return `{${[...members.values()].join(",")}}`;
   }
   const length = indices.reduce((most: number, index) => Math.max(most, index ?? 0), 0);
   if (length - entries.length > MOST_GAPS)

@@ -7,14 +7,23 @@ export const PRELUDE_NAME = "provium prelude";
 
 export const PRELUDE = `
 local assert_ok = ...
-local string, select, setmetatable = string, select, setmetatable
+local string, select, setmetatable, type, error = string, select, setmetatable, type, error
 
 -- Strings everywhere also serve as the output wrappers of the classic API: s.value, s.contains("x"),
 -- s:contains("x"), s.trim(). A dot call is told from a colon call by its number of arguments.
-local find, sub, byte = string.find, string.sub, string.byte
+local find, sub, byte, format = string.find, string.sub, string.byte, string.format
+local function text(value, call)
+  local kind = type(value)
+  if kind == "string" then return value end
+  if kind == "number" then return value .. "" end
+  error(format("bad argument #1 to '%s' (string expected, got %s)", call, kind), 3)
+end
 local extra = {
-  contains = { 1, function(s, needle) return find(s, needle, 1, true) ~= nil end },
-  starts_with = { 1, function(s, prefix) return sub(s, 1, #prefix) == prefix end },
+  contains = { 1, function(s, needle) return find(s, text(needle, "contains"), 1, true) ~= nil end },
+  starts_with = { 1, function(s, prefix)
+    prefix = text(prefix, "starts_with")
+    return sub(s, 1, #prefix) == prefix
+  end },
   trim = { 0, function(s)
     local from = find(s, "%S")
     if not from then return "" end

@@ -2,6 +2,7 @@
 
 import { ApiError } from "../errors/errors.ts";
 import { Baseline } from "../lab/baseline.ts";
+import { describe } from "../lua/describe.ts";
 import type { LuaValue } from "../lua/values.ts";
 import type { Op } from "../sys/op.ts";
 import type { Api } from "./context.ts";
@@ -21,7 +22,7 @@ export class ResetBetweenTests {
   assign(value: LuaValue): void {
     const wanted = value !== undefined && value !== false;
     if (wanted && value !== true)
-      throw new ApiError("provium.reset_between_tests is true or false", {
+      throw new ApiError(`provium.reset_between_tests is true or false, got ${describe(value)}`, {
         hint: "Tests that need no reset go into a file of their own.",
       });
     if (wanted && this.dialect === "classic")

@@ -53,16 +53,19 @@ const nestedTriples = (
       throw new ApiError(`${entry.label}.${key} must be a buffer from 1 to ${bufs.length}, got number ${at}`);
     return at - 1;
   };
-  const addresses: (Address & { readonly child: number })[] = Array.from({ length: table.length }, (_, i) => {
-    const entry = table.table(i + 1);
-    entry.only(["parent", "child", "offset"]);
-    return {
-      label: `${entry.label}.offset`,
-      parent: index(entry, "parent"),
-      child: index(entry, "child"),
-      offset: entry.count("offset"),
-    };
-  });
+  const addresses: (Address & { readonly child: number })[] = Array.from(
+    { length: table.listLength() },
+    (_, i) => {
+      const entry = table.table(i + 1);
+      entry.only(["parent", "child", "offset"]);
+      return {
+        label: `${entry.label}.offset`,
+        parent: index(entry, "parent"),
+        child: index(entry, "child"),
+        offset: entry.count("offset"),
+      };
+    },
+  );
   checkAddresses(addresses, bufs, (parent) => `buffer ${parent + 1}`);
   return addresses.map(({ parent, child, offset }) => [parent, child, offset] as const);
 };
@@ -74,7 +77,7 @@ const tableForm = (nr: Integer | string, table: LuaTable, call: string): Syscall
   const args =
     list === undefined
       ? []
-      : Array.from({ length: list.length }, (_, i) =>
+      : Array.from({ length: list.listLength() }, (_, i) =>
           integerValue(list.get(i + 1), `${call}: args[${i + 1}]`),
         );
   const bufTable = table.optTable("bufs");
@@ -107,8 +110,13 @@ export const syscallRequest = (
   call: string,
 ): { readonly request: SyscallRequest; readonly answersTable: boolean } => {
   const nr = callNumber(args);
-  if (args.type(2) === "table")
+  if (args.type(2) === "table") {
+    if (args.length > 2)
+      throw new ApiError(`${call}: nothing may follow the table of a request, got ${args.described(3)}`, {
+        hint: "Its integers go into args = {…}.",
+      });
     return { request: tableForm(nr, args.table(2, `${call}: request`), call), answersTable: true };
+  }
   const values = checkCount(integers(args, 2), call);
   return { request: { nr, args: values, bufs: [], ptrs: [], nested: [] }, answersTable: false };
 };
@@ -137,7 +145,7 @@ const POINTER_KEYS = ["buf_idx", "ptr_offset", "data_len", "output", "data"] as 
 
 /** The classic pointer specs: further buffers whose addresses go into the buffer of slot `buf_idx`. */
 const pointerBuffers = (specs: LuaTable, slots: readonly number[], bufs: readonly Uint8Array[]) => {
-  const pointers = Array.from({ length: specs.length }, (_, i) => {
+  const pointers = Array.from({ length: specs.listLength() }, (_, i) => {
     const spec = specs.table(i + 1);
     spec.only(POINTER_KEYS);
     const slot = spec.count("buf_idx");

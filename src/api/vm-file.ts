@@ -2,6 +2,7 @@
 
 import { permission } from "../lab/options.ts";
 import type { FileStat } from "../lab/ports.ts";
+import type { Args } from "../lua/args.ts";
 import type { LuaTable } from "../lua/table.ts";
 import { luaFloat } from "../lua/values.ts";
 import { unwrapped } from "./arguments.ts";
@@ -12,6 +13,31 @@ import { type GuestMethods, guestMethod, guestPath } from "./handles.ts";
 export const permOption = (opts: LuaTable | undefined, what: string): number | undefined => {
   const perm = opts?.get("perm");
   return perm === undefined ? undefined : permission(unwrapped(perm), `${what}.perm`);
+};
+
+/** `(path, data, {perm})`. */
+export const writeRequest = (args: Args) => {
+  const path = guestPath(args.bytes(1, "path"), "write_file");
+  const data = args.bytes(2, "data");
+  const opts = args.optTable(3, "write_file: opts");
+  opts?.only(["perm"]);
+  return { path, data, perm: permOption(opts, "write_file: opts") };
+};
+
+/** `(path, {follow})`. */
+export const statRequest = (args: Args) => {
+  const path = guestPath(args.bytes(1, "path"), "stat");
+  const opts = args.optTable(2, "stat: opts");
+  opts?.only(["follow"]);
+  return { path, follow: opts?.optBoolean("follow") ?? true };
+};
+
+/** `(path, {parents, perm})`. */
+export const mkdirRequest = (args: Args) => {
+  const path = guestPath(args.bytes(1, "path"), "mkdir");
+  const opts = args.optTable(2, "mkdir: opts");
+  opts?.only(["parents", "perm"]);
+  return { path, parents: opts?.optBoolean("parents") ?? false, perm: permOption(opts, "mkdir: opts") };
 };
 
 export const statTable = (stat: FileStat): Record<string, unknown> => ({
@@ -47,11 +73,7 @@ export const FILE_METHODS: GuestMethods = {
     "(path: string, data: string, opts?: {perm?})",
     'Creates or replaces a file. `perm` (493 or "0755") sets its permission bits exactly.',
     function* (self, args) {
-      const path = guestPath(args.bytes(1, "path"), "write_file");
-      const data = args.bytes(2, "data");
-      const opts = args.optTable(3, "write_file: opts");
-      opts?.only(["perm"]);
-      const perm = permOption(opts, "write_file: opts");
+      const { path, data, perm } = writeRequest(args);
       yield* self.call("write_file", (actor) => actor.writeFile(path, data, perm));
     },
   ),
@@ -73,10 +95,7 @@ export const FILE_METHODS: GuestMethods = {
     "(path: string, opts?: {follow?: boolean}): {size, mtime, mtime_ns, perm, entry_type, uid, gid, ino, nlink}",
     "What stat(2) says. Symbolic links are followed unless `follow` is false.",
     function* (self, args) {
-      const path = guestPath(args.bytes(1, "path"), "stat");
-      const opts = args.optTable(2, "stat: opts");
-      opts?.only(["follow"]);
-      const follow = opts?.optBoolean("follow") ?? true;
+      const { path, follow } = statRequest(args);
       return statTable(yield* self.call("stat", (actor) => actor.stat(path, follow)));
     },
   ),
@@ -92,11 +111,7 @@ export const FILE_METHODS: GuestMethods = {
     "(path: string, opts?: {parents?: boolean, perm?})",
     "Makes a directory; with `parents` also those above it, and an existing one is no error.",
     function* (self, args) {
-      const path = guestPath(args.bytes(1, "path"), "mkdir");
-      const opts = args.optTable(2, "mkdir: opts");
-      opts?.only(["parents", "perm"]);
-      const parents = opts?.optBoolean("parents") ?? false;
-      const perm = permOption(opts, "mkdir: opts");
+      const { path, parents, perm } = mkdirRequest(args);
       yield* self.call("mkdir", (actor) => actor.mkdir(path, parents, perm));
     },
   ),

@@ -69,7 +69,7 @@ export const LIFE_METHODS: VmMethods = {
   cid: vmMethod(
     "(): integer|nil",
     "The vsock context ID of the last boot; nil before it and over the serial channel.",
-    (self) => self.vm.cid,
+    (self) => self.vm.cid ?? null,
   ),
   as: vmMethod(
     '(flavour: "classic"|"lab"): VM',

@@ -2,7 +2,8 @@
 
 import { ApiError } from "../errors/errors.ts";
 import { suggestion } from "../errors/suggest.ts";
-import { lua } from "./engine.ts";
+import { describe } from "./describe.ts";
+import { lua, toText } from "./engine.ts";
 import { LuaFunction } from "./function.ts";
 import { type LuaInteger, LuaRef, type LuaValue } from "./values.ts";
 import {
@@ -103,11 +104,26 @@ export class LuaTable extends LuaRef {
     return this.entries().flatMap(([key]) => (key instanceof Uint8Array ? [decoder.decode(key)] : []));
   }
 
-  /** Raises for a string key that is not among the known ones, with the nearest as a hint. */
-  only(known: readonly string[]): void {
-    for (const key of this.keys())
-      if (!known.includes(key))
-        throw new ApiError(`${this.label}: unknown key '${key}'`, { hint: suggestion(key, known) });
+  /** Raises for a key that is not among the known ones, with the nearest as a hint. `list`: elements may stand beside them. */
+  only(known: readonly string[], list = false): void {
+    for (const [key] of this.entries()) {
+      if (key instanceof Uint8Array) {
+        const name = toText(key);
+        if (!known.includes(name))
+          throw new ApiError(`${this.label}: unknown key '${name}'`, { hint: suggestion(name, known) });
+      } else if (!list || typeof key !== "number")
+        throw new ApiError(`${this.label}: unknown key [${typeof key === "number" ? key : describe(key)}]`, {
+          hint: suggestion("", known),
+        });
+    }
+  }
+
+  /** How many elements a list has. Raises for one with a gap: what is behind it would be lost. */
+  listLength(): number {
+    const { length } = this;
+    if (this.entries().some(([key]) => typeof key === "number" && (key < 1 || key > length)))
+      this.fail(length + 1, "nil in a list, with elements behind it");
+    return length;
   }
 
   /** Raises about one key of this table. */

@@ -54,6 +54,7 @@ describe("call shapes of run", () => {
     ['"prog", {"x", cwd = "/"}', ["prog", "x"], { cwd: "/" }],
     ['{"prog", "x"}', ["prog", "x"], {}],
     ['{"prog"}, {cwd = "/"}', ["prog"], { cwd: "/" }],
+    ['table.pack("prog", "x")', ["prog", "x"], {}],
   ];
   for (const [call, argv, options] of shapes)
     test(`run(${call}) starts ${argv.join(" ")}`, () => {
@@ -371,6 +372,20 @@ describe("batch", () => {
       ),
     ).toEqual([3, undefined, undefined, undefined, "open `/q`: No such file or directory (ENOENT)"]);
     expect(log.slice(0, 3)).toEqual(["mkdir sent", "write sent", "read sent"]);
+  });
+
+  test("a symbolic link is not followed when that is said", () => {
+    const followed: boolean[] = [];
+    const stat = { size: 0, mtimeNs: 0n, perm: 0, type: "file", uid: 0, gid: 0, ino: 0, nlink: 1 };
+    const w = start({
+      stat: (_path, follow) =>
+        at(() => {
+          followed.push(follow);
+          return stat as never;
+        }),
+    });
+    w.lua(`${G} g:batch(function(q) q:stat("/l") q:stat("/l", {follow = false}) end)`);
+    expect(followed).toEqual([true, false]);
   });
 
   test("nothing overtakes a command or a read", () => {
