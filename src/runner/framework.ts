@@ -222,8 +222,7 @@ export class Framework implements ContextHost {
       const { calls } = state.tasks.close();
       if (error instanceof InterruptedError) error.beside(calls);
       this.note(error);
-      if (!(running.skipped !== undefined && error instanceof Error && isSkip(error)))
-        failure = failureOf(state, error);
+      if (!running.wasSkippedBy(error)) failure = failureOf(state, error);
     } finally {
       deadlines.clock = outer.clock;
       this.running = outer.running;
@@ -292,7 +291,7 @@ export class Framework implements ContextHost {
         this.finish(running, failureOf(state, error), undefined);
         throw error;
       }
-      if (running.skipped === undefined) failure = failureOf(state, error);
+      if (!running.wasSkippedBy(error)) failure = failureOf(state, error);
     } finally {
       this.running = outer;
     }
@@ -329,8 +328,6 @@ export class Framework implements ContextHost {
 /** The reason for tests that an ended file did not get to. */
 const notRun = (end: DeadlineError): string =>
   end.by === "file" ? `file timed out: ${end.message}` : end.message;
-
-const isSkip = (error: Error): boolean => error.cause instanceof SkipSignal || error instanceof SkipSignal;
 
 /** The name itself, or with "#2", "#3", … when it was there before. */
 const unique = (names: Map<string, number>, name: string): string => {

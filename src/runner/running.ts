@@ -24,6 +24,8 @@ export class RunningTest {
   sticky: Failure | undefined;
   /** Why the body asked to be skipped. */
   skipped: string | undefined;
+  /** The order that ends the body then. */
+  private order: SkipSignal | undefined;
   private logged = 0;
   private attached = 0;
 
@@ -75,6 +77,14 @@ export class RunningTest {
 
   skip(reason: string): never {
     this.skipped ??= reason;
-    throw new SkipSignal(`test skipped: ${reason}`);
+    this.order = new SkipSignal(`test skipped: ${reason}`);
+    throw this.order;
+  }
+
+  /** Whether this is what ended the body: the order to skip, also where Lua code has put words around it, as coroutine.wrap does. */
+  wasSkippedBy(error: unknown): boolean {
+    const { order } = this;
+    if (order === undefined || !(error instanceof Error)) return false;
+    return error === order || error.cause === order || error.message.includes(order.message);
   }
 }

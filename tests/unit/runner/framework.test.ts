@@ -145,6 +145,37 @@ test("caught", function(t) pcall(t.skip, t, "early") end)`);
   expect(free.outcome.status).toBe("passed");
 });
 
+test("a skip reaches its test through coroutines and handlers, and hides no other error", () => {
+  const told = run(`
+test("wrapped", function(t) coroutine.wrap(function() t:skip("no device") end)() end)
+test("todo", function(t) coroutine.wrap(function() todo("later") end)() end)
+test("handled", function(t)
+  local ok, message = xpcall(t.skip, debug.traceback, t, "no device")
+  error(message)
+end)
+test("other", function(t)
+  pcall(t.skip, t, "no device")
+  error("broken")
+end)
+test("parts", function(t)
+  t:subtest("wrapped", function(part) coroutine.wrap(function() part:skip("no device") end)() end)
+  t:subtest("other", function(part)
+    pcall(part.skip, part, "no device")
+    error("broken")
+  end)
+end)`);
+  expect(told.results).toEqual([
+    "wrapped: skipped",
+    "todo: skipped",
+    "handled: skipped",
+    "other: failed",
+    "parts/wrapped: skipped",
+    "parts/other: failed",
+    "parts: failed",
+  ]);
+  expect(told.reason("handled")).toBe("no device");
+});
+
 test("every skipped test has started, with its metadata", () => {
   const told = run(`test("x", {skip = true, spec = "3.1"}, function() end)`);
   expect(told.of("test_started")).toEqual([
