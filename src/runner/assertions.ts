@@ -1,7 +1,7 @@
 /** The global assertions. `assert` stays Lua's own: it returns its arguments and raises its message unchanged. */
 
 import type { Args } from "../lua/args.ts";
-import { describe, quote } from "../lua/describe.ts";
+import { quote } from "../lua/describe.ts";
 import { fn } from "../lua/native.ts";
 import { showPair } from "../lua/show.ts";
 import type { LuaState } from "../lua/state.ts";
@@ -27,6 +27,14 @@ const same = (state: LuaState, a: LuaValue, b: LuaValue, depth = 0): boolean => 
 const withMessage = (state: LuaState, args: Args, i: number, text: string): string =>
   args.absent(i) ? text : `${state.textOf(args.any(i))}: ${text}`;
 
+/** A text, also that of an object which has one. The name that Lua gives to any other table is nobody's text. */
+const searched = (state: LuaState, args: Args, i: number): Uint8Array => {
+  const value = args.any(i);
+  if (value instanceof LuaTable && state.metatableOf(value)?.has("__tostring"))
+    return new TextEncoder().encode(state.textOf(value));
+  return args.bytes(i);
+};
+
 /** The functions by name, for one state. */
 export const globalAssertions = (state: LuaState) => ({
   assert_eq: fn(
@@ -49,13 +57,9 @@ export const globalAssertions = (state: LuaState) => ({
     "(haystack: string, needle: string, msg?: string)",
     "Raises unless `needle` occurs in `haystack` as it is (no pattern).",
     (args) => {
-      const [haystack, needle] = [args.any(1), args.any(2)];
-      if (haystack === undefined || needle === undefined)
-        args.fail(haystack === undefined ? 1 : 2, `string expected, got ${describe(undefined)}`);
-      const bytes = (value: LuaValue): Uint8Array =>
-        value instanceof Uint8Array ? value : new TextEncoder().encode(state.textOf(value));
-      if (containsBytes(bytes(haystack), bytes(needle))) return;
-      const text = `assert_contains: ${quote(bytes(haystack), 400)} does not contain ${quote(bytes(needle), 400)}`;
+      const [haystack, needle] = [searched(state, args, 1), searched(state, args, 2)];
+      if (containsBytes(haystack, needle)) return;
+      const text = `assert_contains: ${quote(haystack, 400)} does not contain ${quote(needle, 400)}`;
       throw new AssertionError(withMessage(state, args, 3, text));
     },
   ),

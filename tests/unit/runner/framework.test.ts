@@ -103,6 +103,18 @@ test("a non-string in assert_contains raises at once and names the limit", () =>
   expect(told.reason("n")).toContain("slice 2 limit");
 });
 
+test("assert_contains searches texts, numbers and objects with a text, and no names of tables", () => {
+  const told = run(`test("n", function(t)
+  assert_contains("port 80", 80)
+  assert_contains(setmetatable({}, {__tostring = function() return "a text" end}), "text")
+  for _, value in ipairs({ {}, setmetatable({}, {}), print, true, t }) do
+    t:assert_contains(t:assert_raises(function() assert_contains(value, "a") end), "bad argument #1 to 'assert_contains' (string expected, got ")
+  end
+  t:assert_contains(t:assert_raises(function() assert_contains("a") end), "#2 to 'assert_contains' (string expected, got no value)")
+end)`);
+  expect(told.results).toEqual(["n: passed"]);
+});
+
 test("skips: by the body, by metadata, by filters, each with its reason", () => {
   const told = run(
     `test("body", function(t) t:skip("no device") end)
