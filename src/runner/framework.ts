@@ -27,6 +27,7 @@ import { metaOf } from "./meta.ts";
 import type { Job } from "./protocol.ts";
 import { RunningTest, SkipSignal } from "./running.ts";
 import { skipReason } from "./select.ts";
+import { isWholeTest } from "./whole-file.ts";
 
 export interface FrameworkHost {
   readonly job: Job;
@@ -146,7 +147,7 @@ export class Framework implements ContextHost {
     for (const test of this.registered) this.skipOne(test, reason);
   }
 
-  private skipOne({ name, meta }: Registered, reason: string): void {
+  private skipOne({ name, meta }: Pick<Registered, "name" | "meta">, reason: string): void {
     this.host.emit("test_started", { path: this.host.job.path, name, meta });
     this.finish(new RunningTest(name, meta, undefined), undefined, reason);
   }
@@ -168,6 +169,12 @@ export class Framework implements ContextHost {
 
   /** Runs the top level of a classic file and reports it as a test where it has to be one. */
   runClassicFile(chunk: LuaFunction): void {
+    const { job } = this.host;
+    const filtered = skipReason(this.fileTest, {}, job.filter);
+    if (filtered !== undefined && isWholeTest(job)) {
+      this.skipOne({ name: this.fileTest, meta: {} }, filtered);
+      return;
+    }
     const itself = new RunningTest(this.fileTest, {}, undefined);
     let failure: Failure | undefined;
     try {
@@ -181,8 +188,8 @@ export class Framework implements ContextHost {
     }
     if (failure === undefined && this.reported > 0) return;
     const name = unique(this.names, itself.name);
-    this.host.emit("test_started", { path: this.host.job.path, name, meta: {} });
-    this.finish(itself, failure, failure === undefined ? this.todo : undefined, name);
+    this.host.emit("test_started", { path: job.path, name, meta: {} });
+    this.finish(itself, failure, failure === undefined ? (this.todo ?? filtered) : undefined, name);
   }
 
   // --- one test --------------------------------------------------------------------------------------------
@@ -331,7 +338,11 @@ const notRun = (end: DeadlineError): string =>
 
 /** The name itself, or with "#2", "#3", … when it was there before. */
 const unique = (names: Map<string, number>, name: string): string => {
-  const n = (names.get(name) ?? 0) + 1;
+  let n = (names.get(name) ?? 0) + 1;
+  // Another test may be called just that.
+  while (n > 1 && names.has(`${name} #${n}`)) n++;
   names.set(name, n);
-  return n === 1 ? name : `${name} #${n}`;
+  const own = n === 1 ? name : `${name} #${n}`;
+  if (n > 1) names.set(own, 1);
+  return own;
 };

@@ -1,4 +1,7 @@
 import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { run, stubSurface } from "./harness.ts";
 
 test("lab bodies run after the top level, in order, each between its own scope's ends", () => {
@@ -267,11 +270,50 @@ print("end")`,
   expect(told.outcome.status).toBe("failed");
 });
 
+test("no two classic tests go by one name, whatever they are called", () => {
+  const names = ["a", "b #2", "a", "a #2", "b", "b"];
+  const text = names.map((name) => `test("${name}", function() end)`).join("\n");
+  const called = ["a", "b #2", "a #2", "a #2 #2", "b", "b #3"];
+  expect(run(text, { dialect: "classic" }).results).toEqual(called.map((name) => `${name}: passed`));
+});
+
 test("a classic file without tests is one test named after itself", () => {
   expect(run(`assert(true)`, { dialect: "classic" }).results).toEqual(["t: passed"]);
   const failed = run(`local a = 1\nassert_eq(a, 2)`, { dialect: "classic" });
   expect(failed.results).toEqual(["t: failed"]);
   expect(failed.reason("t")).toBe("t.lua:2: assert_eq: 1 ~= 2");
+});
+
+test("a filter leaves a classic file without tests out, unrun where none can be declared", () => {
+  const filter = { includeSlow: false, tags: ["net"], noTags: [], names: [], tagMeta: [], noTagMeta: [] };
+  const filtered = (text: string) => run(text, { dialect: "classic", job: { filter } });
+  const plain = filtered(`local probe = require("no.such.probe")\nerror("unreached")`);
+  expect(plain.results).toEqual(["t: skipped"]);
+  expect(plain.reason("t")).toBe("filtered: --tag net");
+  expect(plain.outcome.status).toBe("passed");
+  // Only a run can tell what declares tests under another name.
+  for (const text of ["local declare = _G['te' .. 'st']", "require(({'string'})[1])", "load('return 1')()"])
+    expect(filtered(`${text}\nprint("ran")`)).toMatchObject({ results: ["t: skipped"], printed: "ran\n" });
+  const tagged = filtered(`test("a", {tags = "net"}, function() end) test("b", function() end)`);
+  expect(tagged.results).toEqual(["a: passed", "b: skipped"]);
+  const named = { ...filter, tags: [], names: ["t"] };
+  expect(run("", { dialect: "classic", job: { filter: named } }).results).toEqual(["t: passed"]);
+});
+
+test("a module that declares tests lets its file run although a filter is there", () => {
+  const directory = mkdtempSync(join(tmpdir(), "provium-unit-"));
+  writeFileSync(
+    join(directory, "suite.lua"),
+    'return function() test("a", {tags = "net"}, function() end) end',
+  );
+  writeFileSync(join(directory, "probe.lua"), "return 1");
+  const filter = { includeSlow: false, tags: ["net"], noTags: [], names: [], tagMeta: [], noTagMeta: [] };
+  const job = { filter, roots: [directory] };
+  expect(run('require("suite")()', { dialect: "classic", job }).results).toEqual(["a: passed"]);
+  expect(run('require("probe") error("unreached")', { dialect: "classic", job }).results).toEqual([
+    "t: skipped",
+  ]);
+  rmSync(directory, { recursive: true });
 });
 
 test("a top-level error of a classic file adds a failed entry of the file's name", () => {
