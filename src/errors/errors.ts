@@ -76,6 +76,16 @@ export class GuestError extends ProviumError {
   ) {
     super(message, details);
   }
+
+  /** The same refusal, told of the machine that it came from. */
+  from(machine: string): GuestError {
+    const { message, errno, where, hint, cause } = this;
+    return new GuestError(message, errno, {
+      where: where === undefined ? machine : `${machine}, ${where}`,
+      hint,
+      cause,
+    });
+  }
 }
 
 /** What came over a channel breaks the protocol; the session is over. */

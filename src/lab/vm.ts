@@ -1,7 +1,14 @@
 /** One virtual machine as a test sees it: its state, its options and its lives (a session from boot to end). */
 
 import type { Profile } from "../config/schema.ts";
-import { ApiError, InterruptedError, ProviumError, TimeoutError, VmDeadError } from "../errors/errors.ts";
+import {
+  ApiError,
+  GuestError,
+  InterruptedError,
+  ProviumError,
+  TimeoutError,
+  VmDeadError,
+} from "../errors/errors.ts";
 import { after, called, monotonic, type Op } from "../sys/op.ts";
 import { checkBoot } from "./boot-check.ts";
 import { VmDisks } from "./disks.ts";
@@ -150,7 +157,13 @@ export class Vm implements Resource {
   *call<T>(operation: string, op: (guest: Guest) => Op<T>): Op<T> {
     yield* this.allowed(operation);
     const running = called((this.session as Session).call(operation, op), operation, this.label);
-    return yield* this.host.operations === true ? told(this.host, this.toldAs, operation, running) : running;
+    try {
+      return yield* this.host.operations === true
+        ? told(this.host, this.toldAs, operation, running)
+        : running;
+    } catch (error) {
+      throw error instanceof GuestError ? error.from(this.label) : error;
+    }
   }
 
   *pause(): Op<void> {

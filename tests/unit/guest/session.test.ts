@@ -191,6 +191,17 @@ describe("requests", () => {
     expect(error.where).toBe("the main task: read_file");
   });
 
+  test("a directory that a command cannot start in is named, not the command", () => {
+    using agent = new FakeAgent();
+    const guest = agent.session();
+    agent.refuse("PROC_START", 2, "chdir", "cannot enter `/none`: No such file or directory");
+    const command = { argv: [bytes("/bin/sh")], env: [], envClear: false, cwd: bytes("/none") };
+    const error = thrown(() =>
+      agent.run(guest.main.run({ ...command, stdin: undefined, stdinOpen: false, timeoutMs: 0 })),
+    );
+    expect(error.message).toBe("chdir: cannot enter `/none`: No such file or directory (ENOENT)");
+  });
+
   test("a refusal of the agent's own keeps the agent's words, made harmless", () => {
     using agent = new FakeAgent();
     const guest = agent.session();

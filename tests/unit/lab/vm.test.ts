@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { HostError, InterruptedError, TimeoutError, VmDeadError } from "../../../src/errors/errors.ts";
+import {
+  GuestError,
+  HostError,
+  InterruptedError,
+  TimeoutError,
+  VmDeadError,
+} from "../../../src/errors/errors.ts";
 import type { BootOptions } from "../../../src/lab/options.ts";
 import { bootBound, kernelCmdline } from "../../../src/lab/plan.ts";
 import { consoleText } from "../../../src/lab/session.ts";
@@ -22,6 +28,26 @@ describe("states of a vm", () => {
     run(vm.shutdown());
     expect(() => run(call(vm))).toThrow("vm `a` is shutdown; run needs booted");
     expect(() => run(vm.pause())).toThrow("vm `a` is shutdown; pause needs booted");
+  });
+
+  test("what a guest refuses is told of that guest", () => {
+    const { vm } = setUp();
+    run(vm.boot());
+    const refuse = (where: string | undefined) => (): Op<never> =>
+      at(() => {
+        throw new GuestError("open `/x`: EACCES", 13, { where, hint: "be root" });
+      });
+    const thrown = (where?: string): GuestError => {
+      try {
+        return run(vm.call("read_file", refuse(where)));
+      } catch (error) {
+        return error as GuestError;
+      }
+    };
+    const { message, errno, hint, where } = thrown("the main task: read_file");
+    expect([message, errno, hint]).toEqual(["open `/x`: EACCES", 13, "be root"]);
+    expect(where).toBe("vm `a`, the main task: read_file");
+    expect(thrown().where).toBe("vm `a`");
   });
 
   test("boot is allowed from created, shutdown and dead, and refused while booted or paused", () => {
