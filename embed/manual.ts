@@ -71,7 +71,7 @@ Accepted by \`lab:vm(name, profile, opts)\` and \`vm:boot(opts)\`; the later one
 | \`kernel_cmdline\` | replaces the profile's command line | |
 | \`kernel_cmdline_append\` | words added to it | |
 | \`rng_seed\` | integer, seeds the guest's entropy | |
-| \`initial_time\` | seconds since the epoch, fractions too: the guest's clock when its kernel began | the host's time |
+| \`initial_time\` | seconds since the epoch up to the year 2232, fractions too: the guest's clock when its kernel began | the host's time |
 | \`deterministic\` | true: equal runs are equal to the byte; see [determinism](determinism.md) | false |
 | \`boot_timeout\`, \`agent_timeout\` | duration; times 4 without hardware acceleration | 30 s |`;
 

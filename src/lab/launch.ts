@@ -6,7 +6,7 @@ import { type Architecture, accelerationOf } from "../sys/architecture.ts";
 import type { VmHost } from "./host.ts";
 import { checkManifest } from "./manifest.ts";
 import type { BootOptions } from "./options.ts";
-import { cpusOf, kernelCmdline, memoryOf, needsHardwareRng } from "./plan.ts";
+import { cpusOf, kernelCmdline, memoryOf, needsHardwareRng, wholeCmdline } from "./plan.ts";
 import type { BootArtefacts, DiskLink, LaunchSpec, NicSpec } from "./ports.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -37,11 +37,13 @@ export const bootSpec = (
   cpus: cpusOf(profile, options),
   kernel: artefacts?.kernel,
   initrd: artefacts?.initrd,
-  cmdline: kernelCmdline(
-    profile,
-    options,
-    artefacts?.cmdline ?? "",
-    isEmulated(host, profile.architecture, options),
+  cmdline: wholeCmdline(
+    kernelCmdline(
+      profile,
+      options,
+      artefacts?.cmdline ?? "",
+      isEmulated(host, profile.architecture, options),
+    ),
   ),
   nics,
   disks,

@@ -124,9 +124,14 @@ const disks = (value: unknown, what: string, context: OptionContext): readonly D
 
 type Parser = (value: OptionValue, what: string, context: OptionContext) => BootOptions;
 
-const seconds = (value: unknown, what: string): number => {
+/** The last second to which Linux lets its clock be set: what 63 bits of nanoseconds hold, less thirty years to run on. */
+const LAST_SECOND = 8_277_292_035;
+
+const clockTime = (value: unknown, what: string): number => {
   const n = typeof value === "bigint" ? Number(value) : value;
-  return typeof n === "number" && Number.isFinite(n) ? n : must(what, "a finite number of seconds", value);
+  return typeof n === "number" && n >= 0 && n <= LAST_SECOND
+    ? n
+    : must(what, `a finite number of seconds since the epoch, from 0 to ${LAST_SECOND} (year 2232)`, value);
 };
 
 const OPTIONS: Readonly<Record<string, Parser>> = {
@@ -148,7 +153,7 @@ const OPTIONS: Readonly<Record<string, Parser>> = {
       return must(what, "an integer", value);
     return { rngSeed: BigInt.asUintN(64, BigInt(value)) };
   },
-  initial_time: (value, what) => ({ initialTime: seconds(value, what) }),
+  initial_time: (value, what) => ({ initialTime: clockTime(value, what) }),
   deterministic: (value, what) => ({ deterministic: flag(value, what) }),
   boot_timeout: (value, what) => {
     const bootTimeoutMs = duration(value, what);

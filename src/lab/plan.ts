@@ -1,6 +1,7 @@
 /** From profile and options to what the VMM is told. Pure. */
 
 import type { Profile } from "../config/schema.ts";
+import { ApiError } from "../errors/errors.ts";
 import { SERIAL_CONSOLE } from "../sys/architecture.ts";
 import type { BootOptions } from "./options.ts";
 import type { BootRequest } from "./ports.ts";
@@ -93,6 +94,19 @@ const timing = (profile: Profile, options: BootOptions): string => {
   if (profile.architecture !== "x86_64") return "";
   if (profile.origin !== "embedded") return "no_timer_check";
   return cpusOf(profile, options) === 1 ? "nolapic_timer" : "";
+};
+
+/** COMMAND_LINE_SIZE of x86 and arm64, without the NUL. What is behind it the kernel does not read. */
+const LONGEST_CMDLINE = 2047;
+
+/** The command line, where a kernel reads all of it. */
+export const wholeCmdline = (line: string): string => {
+  const length = Buffer.byteLength(line);
+  if (length <= LONGEST_CMDLINE) return line;
+  throw new ApiError(
+    `boot: the kernel's command line has ${length} bytes with what Provium adds, and a kernel reads at most ${LONGEST_CMDLINE}`,
+    { hint: "Shorten kernel_cmdline, kernel_cmdline_append or the profile's cmdline." },
+  );
 };
 
 /**

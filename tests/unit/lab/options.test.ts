@@ -109,6 +109,15 @@ describe("boot options", () => {
     expect(parse({ agent_timeout: "5s" })).toEqual(parse({ boot_timeout: 5 }));
   });
 
+  test("a clock starts where Linux can set it, and nowhere else", () => {
+    expect(parse({ initial_time: 0 }).initialTime).toBe(0);
+    expect(parse({ initial_time: 8_277_292_035 }).initialTime).toBe(8_277_292_035);
+    for (const time of [-1, 8_277_292_036, 1e300, Number.NaN, Number.POSITIVE_INFINITY])
+      expect(() => parse({ initial_time: time })).toThrow(
+        `opts.initial_time must be a finite number of seconds since the epoch, from 0 to 8277292035 (year 2232), got number ${time}`,
+      );
+  });
+
   test("a seed takes any 64-bit integer", () => {
     expect(parse({ rng_seed: -1 }).rngSeed).toBe(2n ** 64n - 1n);
   });

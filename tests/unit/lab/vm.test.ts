@@ -7,7 +7,7 @@ import {
   VmDeadError,
 } from "../../../src/errors/errors.ts";
 import type { BootOptions } from "../../../src/lab/options.ts";
-import { bootBound, kernelCmdline } from "../../../src/lab/plan.ts";
+import { bootBound, kernelCmdline, wholeCmdline } from "../../../src/lab/plan.ts";
 import { consoleText } from "../../../src/lab/session.ts";
 import { Vm } from "../../../src/lab/vm.ts";
 import { after, NEVER, type Op, until } from "../../../src/sys/op.ts";
@@ -279,6 +279,17 @@ describe("the plan of a boot", () => {
     expect(kernelCmdline(profile("p"), { kernelCmdlineAppend: "console=ttyS0,115200 x=1" }, "")).toBe(
       "console=hvc0 quiet panic=-1 console=ttyS0,115200 x=1",
     );
+  });
+
+  test("a command line of which the kernel would read a part only is refused", () => {
+    const { vm } = setUp();
+    const append = "x".repeat(2000);
+    expect(() => run(vm.boot({ kernelCmdlineAppend: append }))).toThrow(
+      /boot: the kernel's command line has 20\d\d bytes with what Provium adds, and a kernel reads at most 2047/,
+    );
+    expect(vm.state).toBe("created");
+    expect(wholeCmdline("x".repeat(2047))).toHaveLength(2047);
+    expect(() => wholeCmdline("é".repeat(1024))).toThrow("has 2048 bytes");
   });
 
   test("software emulation multiplies every boot deadline by four", () => {
