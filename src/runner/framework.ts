@@ -90,6 +90,8 @@ export class Framework implements ContextHost {
         const name = boundedName(args.text(1, "name"));
         const metaTable = args.type(2) === "table" ? args.table(2, "meta") : undefined;
         const body = args.func(metaTable === undefined ? 2 : 3, "fn");
+        if (metaTable === undefined && args.type(3) === "table")
+          args.fail(3, "meta: the table comes before the function, test(name, meta, fn)");
         const test = { name, meta: metaOf(metaTable), metaTable, body, limit: this.limitOf(name, metaTable) };
         if (this.host.job.dialect === "classic") this.runNow(test);
         else this.register(test);

@@ -198,6 +198,14 @@ test("every skipped test has started, with its metadata", () => {
   ]);
 });
 
+test("metadata behind the function is refused: it would not hold", () => {
+  const told = run(`\ntest("late", function() error("unreached") end, {skip = true})`);
+  expect(told.outcome.error).toBe(
+    "t.test.lua:2: bad argument #3 to 'test' (meta: the table comes before the function, test(name, meta, fn))",
+  );
+  expect(told.results).toEqual([]);
+});
+
 test("metadata keeps its types and sorts its keys", () => {
   const told = run(
     `test("m", {b = 1.5, a = 2^53 // 1 | 0, list = {"x", "y"}, map = {k = true}, raw = "\\xff", f = 2.0}, function() end)`,
