@@ -24,6 +24,7 @@ export const COMMANDS = {
   merge: { words: "FILES", about: "the recordings of several shards as one report", takes: "paths" },
   coverage: { words: "--from FILE", about: "which sections of a document the tests cover", takes: "nothing" },
   doctor: { words: "", about: "what this host offers, and what to do about the rest", takes: "nothing" },
+  preflight: { words: "", about: "whether --preflight strict lets a run start here", takes: "nothing" },
   "lsp-setup": { words: "[DIR]", about: "definitions for editors", takes: "directory" },
   completions: { words: "SHELL", about: "completions for bash, zsh or fish", takes: ["bash", "zsh", "fish"] },
 } as const satisfies Readonly<Record<string, Command>>;

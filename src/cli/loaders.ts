@@ -55,6 +55,10 @@ export const LOADERS: Readonly<Record<Exclude<CommandName, "completions">, () =>
     const { doctor, FLAGS } = await import("./doctor.ts");
     return { main: doctor, flags: FLAGS };
   },
+  preflight: async () => {
+    const { preflight, FLAGS } = await import("./preflight.ts");
+    return { main: preflight, flags: FLAGS };
+  },
   "lsp-setup": async () => {
     const { lspSetup, FLAGS } = await import("./lsp-setup.ts");
     return { main: lspSetup, flags: FLAGS };

@@ -82,6 +82,7 @@ describe("the program", () => {
 
   test.each([
     [["doctor", "x"], "doctor looks at the whole host; `x` is one word too many"],
+    [["preflight", "x"], "preflight looks at the whole host; `x` is one word too many"],
     [["completions", "bash", "zsh"], "completions takes one shell; `zsh` is one too many"],
     [["demo", "--", "x"], "demo takes no paths; it was given `x`"],
     [["fixture", "list", "--", "x"], "fixture list takes no names; it was given `x`"],
@@ -90,6 +91,13 @@ describe("the program", () => {
     const { status, err } = provium(...words);
     expect([status, err]).toEqual([2, expect.stringContaining(said)]);
   });
+
+  test("preflight tells by its status whether the doctor has found anything missing or replaced", () => {
+    const faults = /^(instead|missing) +(\S+)/m.exec(provium("doctor").out);
+    const { status, out, err } = provium("preflight");
+    if (faults === null) expect([status, out, err]).toEqual([0, "this host offers everything\n", ""]);
+    else expect([status, out, err]).toEqual([2, "", expect.stringContaining(`  ${faults[2]}: `)]);
+  }, 60_000);
 
   test("more repetitions than a run can hold are a usage error", () => {
     const { status, err } = provium("--vmm", "local", "--repeat", "999999999");
