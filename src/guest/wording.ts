@@ -54,18 +54,15 @@ export const refusal = (error: Payload<"ERROR">, actor: number, subject: Subject
   const known =
     own === "" || own === describe(errno) || own === operation || (object && own.includes(object));
   const more = errno > 0 && !known ? `: ${own}` : "";
-  const text = aboutAnother(error, subject) ?? `${what}: ${why}${more}`;
+  const text = aboutAnother(error) ?? `${what}: ${why}${more}`;
   return new GuestError(text, errno, { where: `${actorName(actor)}: ${subject.call}` });
 };
 
 /** What is about another object than the call's own: the directory that a command should start in. */
-const aboutAnother = (error: Payload<"ERROR">, subject: Subject): string | undefined => {
+const aboutAnother = (error: Payload<"ERROR">): string | undefined => {
   const errno = Number(error.errno);
-  const { object } = subject;
-  const words = printable(error.message);
-  if (errno === 0 || object === undefined || !words.endsWith(`: ${describe(errno)}`)) return undefined;
-  if (words.includes(typeof object === "string" ? object : printable(object))) return undefined;
-  return `${printable(error.operation)}: ${words} (${errnoName(errno)})`;
+  if (errno === 0 || printable(error.operation) !== "chdir") return undefined;
+  return `chdir: ${printable(error.message)} (${errnoName(errno)})`;
 };
 
 /** A request that the agent would take for nonsense and end the session over. */
