@@ -24,6 +24,23 @@ export class Console {
   }
 }
 
+/** `vm:console_socket_path()`: where other programs reach the console of this boot. */
+export const consoleSocketPath = (guest: GuestHandle): string => {
+  const call = "console_socket_path";
+  const { name, state } = guest.vm;
+  if (state !== "booted" && state !== "paused")
+    throw new ApiError(`vm \`${name}\` is ${state}; ${call} needs booted or paused`);
+  return exposed(new Console(guest).port(call), call).socketPath();
+};
+
+/** The port, where there is a device behind it. */
+const exposed = (port: ConsolePort, call: string): ConsolePort => {
+  if (port.missing !== true) return port;
+  throw new ApiError(`${call}: VMM does not expose a console socket`, {
+    hint: "The local VMM boots no kernel; run with --vmm qemu to have a machine.",
+  });
+};
+
 /** Looks for a byte string in what a console has captured, without looking twice at the same bytes. */
 class Search {
   private offset = 0;
@@ -81,11 +98,7 @@ function* expectText(
 
 /** What the console of this boot says from now on. */
 const liveStream = (self: Console): ConsoleStream => {
-  const port = self.port("console:read");
-  if (port.missing === true)
-    throw new ApiError("console:read: VMM does not expose a console socket", {
-      hint: "The local VMM boots no kernel; run with --vmm qemu to have a machine.",
-    });
+  const port = exposed(self.port("console:read"), "console:read");
   const guest = self.vm;
   const { vm } = guest;
   let offset = port.length;

@@ -4,7 +4,7 @@ import { defineClass } from "../lua/native.ts";
 import { ASYNC_METHODS } from "./async-call.ts";
 import { Batch } from "./batch.ts";
 import { Clock } from "./clock.ts";
-import { Console } from "./console.ts";
+import { Console, consoleSocketPath } from "./console.ts";
 import { DISK_METHODS } from "./disk.ts";
 import { OPEN_FILE_METHODS } from "./file.ts";
 import { type GuestMethods, guestMethod, VmHandle, type VmMethods } from "./handles.ts";
@@ -24,6 +24,11 @@ import { SPAWN_METHODS, WORKER_METHODS, WorkerHandle } from "./worker.ts";
 const OBJECT_METHODS: GuestMethods = {
   clock: guestMethod("(): Clock", "The guest's wall clock.", (self) => new Clock(self)),
   console: guestMethod("(): Console", "The guest's console.", (self) => new Console(self)),
+  console_socket_path: guestMethod(
+    "(): string",
+    "The path of a Unix socket for programs outside of the test (socat, minicom). A client hears what the console says from then on and types into /dev/console. Served while the test waits for anything; gone when the machine ends. Errors: without a machine, or a deterministic one.",
+    consoleSocketPath,
+  ),
   batch: guestMethod(
     "(fn: function): {ok?: any, err?: string}[]",
     "Calls `fn(q)`, which queues operations on `q`, and runs them in one round trip. One answer each, in order: `{ok = value}` or `{err = message}`. A failure does not stop the ones behind it.",

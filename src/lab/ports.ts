@@ -123,6 +123,8 @@ export interface ConsolePort {
   kept(offset: number): number;
   /** Queues input for the device behind /dev/console and waits until QEMU has taken it. */
   write(data: Uint8Array, deadline: Deadline): Op<void>;
+  /** A Unix socket, made at the first call, by which other programs hear it and type; gone with the machine. */
+  socketPath(): string;
 }
 
 export interface Machine {

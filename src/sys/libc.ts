@@ -52,6 +52,7 @@ const { symbols: c } = load(libraryName(), {
   socketpair: { args: [i32, i32, i32, pointer], returns: i32 },
   bind: { args: [i32, pointer, u32], returns: i32 },
   listen: { args: [i32, i32], returns: i32 },
+  accept4: { args: [i32, pointer, pointer, i32], returns: i32 },
   connect: { args: [i32, pointer, u32], returns: i32 },
   getsockopt: { args: [i32, i32, i32, pointer, pointer], returns: i32 },
   setsockopt: { args: [i32, i32, i32, pointer, u32], returns: i32 },

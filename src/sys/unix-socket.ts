@@ -1,8 +1,9 @@
-/** A Unix socket to listen on, for a program that accepts its client by itself: unix(7), bind(2), listen(2), connect(2). */
+/** Unix sockets to listen on: unix(7), bind(2), listen(2), accept4(2), connect(2). */
 
 import { closeSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { AF_UNIX, check, closeFd, libc, SOCK_CLOEXEC, SOCK_STREAM } from "./libc.ts";
+import { HostError } from "../errors/errors.ts";
+import { AF_UNIX, check, closeFd, libc, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "./libc.ts";
 
 const NAME = "listening";
 
@@ -43,4 +44,33 @@ export const listenerWithClient = (
     rmSync(join(directory, NAME), { force: true });
     closeSync(place);
   }
+};
+
+/** sun_path of unix(7) without its NUL. */
+const LONGEST_PATH = 107;
+const BACKLOG = 8;
+
+/** A listening socket of that name, non-blocking, close-on-exec; descriptor and name are the caller's. Throws `HostError`. */
+export const listenAt = (path: string): number => {
+  const length = Buffer.byteLength(path);
+  if (length > LONGEST_PATH)
+    throw new HostError(`the name of a socket has room for ${LONGEST_PATH} bytes; ${path} has ${length}`, {
+      hint: "set PROVIUM_TMPDIR to a directory with a shorter name",
+    });
+  const name = address(Buffer.from(path).toString("latin1"));
+  const fd = check("socket", libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  try {
+    check("bind", libc.bind(fd, name, name.byteLength));
+    check("listen", libc.listen(fd, BACKLOG));
+    return fd;
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+};
+
+/** The next client, non-blocking, close-on-exec; undefined when none waits, or has gone again. */
+export const acceptFrom = (listening: number): number | undefined => {
+  const fd = libc.accept4(listening, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  return fd < 0 ? undefined : fd;
 };

@@ -4,12 +4,14 @@
  */
 
 import { closeSync, openSync, readSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { ApiError, HostError, TimeoutError } from "../errors/errors.ts";
 import type { ConsolePort } from "../lab/ports.ts";
 import { closeFd, EAGAIN, readSome, setNonBlocking, writeSome } from "../sys/libc.ts";
 import { type Deadline, type Op, until } from "../sys/op.ts";
 import { POLLIN, POLLOUT, type Reactor, type Watch } from "../sys/reactor.ts";
 import { ConsoleLog } from "./console-log.ts";
+import { ConsoleSocket } from "./console-socket.ts";
 import { PanicWatch } from "./panic.ts";
 
 const CHUNK_BYTES = 64 * 1024;
@@ -143,6 +145,7 @@ class FileLine implements Line {
 }
 
 export class MachineConsole implements ConsolePort {
+  private socket: ConsoleSocket | undefined;
   private readonly lines: readonly Line[];
   private readonly text: ConsoleLog;
   private readonly input: Line;
@@ -154,10 +157,10 @@ export class MachineConsole implements ConsolePort {
    * `path`. `panicked` hears of a panic as soon as it has begun (`complete` false) and again when its report has ended.
    */
   constructor(
-    path: string,
+    private readonly path: string,
     devices: Readonly<Partial<Record<ConsoleDevice, Ends | string>>>,
     device: ConsoleDevice,
-    reactor: Reactor,
+    private readonly reactor: Reactor,
     panicked: (reason: string, complete: boolean) => void,
   ) {
     this.text = new ConsoleLog(path, reactor);
@@ -213,6 +216,14 @@ export class MachineConsole implements ConsolePort {
     if (result === "closed") throw new HostError(`the console ${this.input.device} is gone`);
   }
 
+  socketPath(): string {
+    if (this.asked)
+      throw new ApiError("the console of a deterministic machine has no socket: it would type at any moment");
+    // Beside the log, in a directory of the machine's own.
+    this.socket ??= new ConsoleSocket(join(dirname(this.path), "console"), this, this.reactor);
+    return this.socket.path;
+  }
+
   /** Takes in what both devices have said so far. */
   drain(): void {
     for (const line of this.lines) line.drain();
@@ -225,6 +236,7 @@ export class MachineConsole implements ConsolePort {
     this.drain();
     for (const line of this.lines) line.close();
     this.text.close();
+    this.socket?.close();
   }
 
   private look(): void {

@@ -50,6 +50,9 @@ const noConsole: ConsolePort = {
   *write(): Op<void> {
     throw lacks("console", WITH_QEMU);
   },
+  socketPath(): string {
+    throw lacks("console socket", WITH_QEMU);
+  },
 };
 
 /** An agent process and the way to it. */

@@ -89,6 +89,7 @@ export class FakeMachine implements Machine {
       read: (offset) => new TextEncoder().encode(offset < machine.lost ? "" : machine.text.slice(offset)),
       kept: (offset) => Math.max(offset, machine.lost),
       write: () => at(() => {}),
+      socketPath: () => "/run/console",
     };
   }
 
