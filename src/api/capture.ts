@@ -9,7 +9,7 @@ import type { Vm } from "../lab/vm.ts";
 import { defineClass, method } from "../lua/native.ts";
 import type { ByteSource } from "../net/backend.ts";
 import { EAGAIN, readSome, setNonBlocking } from "../sys/libc.ts";
-import { after, type Op, until } from "../sys/op.ts";
+import { after, monotonic, type Op, until } from "../sys/op.ts";
 import { POLLIN, type Reactor, type Watch } from "../sys/reactor.ts";
 import { durationMs } from "./arguments.ts";
 import type { Api } from "./context.ts";
@@ -20,7 +20,9 @@ const CHUNK_BYTES = 64 * 1024;
 const HELD_BYTES = 64 * 1024 * 1024;
 /** How long nothing may come before everything under way is taken to have arrived. */
 const QUIET_MS = 100;
+/** How long that is waited for while there is traffic, and while a busy host does not let the recorder write. */
 const SETTLE_MS = 500;
+const PATIENCE_MS = 10_000;
 
 export class Capture implements Resource, Readable, Reader {
   readonly kind = "stream";
@@ -67,12 +69,16 @@ export class Capture implements Resource, Readable, Reader {
     return !this.open;
   }
 
-  /** Waits until nothing has come for a moment, at most `ms`. */
-  *settle(ms: number): Op<void> {
-    const deadline = after(Math.max(1, ms));
-    for (let seen = -1; seen !== this.held && !this.over && this.open; ) {
-      seen = this.held;
-      yield* until(() => this.held !== seen || this.over, Math.min(deadline, after(QUIET_MS)));
+  /** Waits until nothing has come for a moment and nothing is left to be written, at most `ms`; undefined: as long as is sensible. */
+  *settle(ms: number | undefined): Op<void> {
+    const traffic = after(ms ?? SETTLE_MS);
+    const end = after(Math.max(1, ms ?? PATIENCE_MS));
+    while (!this.over && this.open && monotonic() < end) {
+      const seen = this.held;
+      yield* until(() => this.held !== seen || this.over, Math.min(end, after(QUIET_MS)));
+      const came = this.held !== seen;
+      const behind = this.source.behind();
+      if ((!came && !behind) || (came && monotonic() >= traffic)) return;
     }
   }
 
@@ -153,9 +159,9 @@ defineClass<Capture>({
     ...READING_METHODS,
     bytes: method(
       "(timeout?: duration): string",
-      "The whole file so far, what was read included. Waits until nothing has come for 0.1 s, at most `timeout` (default 0.5 s). Also after `close`.",
+      "The whole file so far, what was read included. Waits until nothing has come for 0.1 s, at most `timeout` (default: 0.5 s while there is traffic, longer only for a recorder that the host keeps from writing). Also after `close`.",
       function* (self, args) {
-        yield* self.settle(args.absent(1) ? SETTLE_MS : durationMs(args.any(1), "bytes: timeout"));
+        yield* self.settle(args.absent(1) ? undefined : durationMs(args.any(1), "bytes: timeout"));
         return self.all();
       },
     ),

@@ -92,6 +92,8 @@ export interface BridgeSpec {
 /** A stream of bytes to be read by the owner: non-blocking, ended by end of file. */
 export interface ByteSource {
   readonly fd: number;
+  /** What feeds it has something to do: there may be more that has not been written yet. */
+  behind(): boolean;
   /** Stops what feeds it and closes the descriptor. Idempotent. */
   close(): Op<void>;
 }

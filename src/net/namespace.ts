@@ -5,6 +5,7 @@
 
 import { mkdirSync } from "node:fs";
 import { HostError } from "../errors/errors.ts";
+import { wantsProcessor } from "../sys/cpu-time.ts";
 import { closeFd, EAGAIN, errnoName, pipePair, readSome, setNonBlocking, socketPair } from "../sys/libc.ts";
 import { after, type Op, until } from "../sys/op.ts";
 import { receiveDescriptor } from "../sys/passing.ts";
@@ -116,6 +117,7 @@ export class Namespace extends NetworkTools {
       let open = true;
       return {
         fd: reader,
+        behind: () => wantsProcessor(recorder.pid),
         // biome-ignore lint/correctness/useYield: nothing to wait for
         *close() {
           if (!open) return;

@@ -5,6 +5,7 @@
 
 import { ApiError } from "../errors/errors.ts";
 import { ipv6Bytes } from "../packet/addresses.ts";
+import { wantsProcessor } from "../sys/cpu-time.ts";
 import { closeFd, pipePair, setNonBlocking, socketPair } from "../sys/libc.ts";
 import type { Op } from "../sys/op.ts";
 import type {
@@ -117,6 +118,7 @@ class UserBridge implements BackendBridge {
     const stop = (): Op<void> => this.stop(capture);
     return {
       fd: reader,
+      behind: () => wantsProcessor(this.control.pid),
       *close() {
         if (!open) return;
         open = false;

@@ -299,6 +299,14 @@ describe("what is wrong by wish", () => {
     ).toBe("pcaptrue");
   });
 
+  test("the bytes of a capture wait for what its recorder has seen and not written yet", () => {
+    lua("lan:attach({ a, b }) provium:boot()");
+    here.network.late.push(" and", " more");
+    expect(lua("return lan:capture():bytes()")).toBe("pcap and more");
+    here.network.late.push(" too late");
+    expect(lua("return lan:capture():bytes(0)")).toBe("pcap");
+  });
+
   test("a capture is read as every other stream, and has nothing to read once it is closed", () => {
     lua("lan:attach({ a, b }) provium:boot() c = lan:capture()");
     expect(lua("return c:read_until('ca', 5) .. '|' .. c:next(5) .. '|' .. c:bytes()")).toBe("pca|p|pcap");

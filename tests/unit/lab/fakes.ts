@@ -265,6 +265,8 @@ export class FakeNetwork {
   plans: Plan[] = [];
   /** What the backend cannot do. */
   refuses: (plan: Plan) => boolean = () => false;
+  /** What the recorder of a capture has seen and writes when it gets to it. */
+  readonly late: string[] = [];
   opened = 0;
   death: Error | undefined;
   counted: Counters = { rxBytes: 1, txBytes: 2, rxPackets: 3, txPackets: 4, errors: 0 };
@@ -335,6 +337,11 @@ export class FakeNetwork {
           writeSome(writer, new TextEncoder().encode("pcap"));
           return {
             fd,
+            behind: () => {
+              const late = this.late.shift();
+              if (late !== undefined) writeSome(writer, new TextEncoder().encode(late));
+              return late !== undefined;
+            },
             close: () =>
               at(() => {
                 closeFd(fd);
