@@ -6,6 +6,7 @@
  */
 
 import { rmSync } from "node:fs";
+import { InterruptedError } from "../errors/errors.ts";
 import type { ConsolePort } from "../lab/ports.ts";
 import { closeFd, EAGAIN, readSome, writeSome } from "../sys/libc.ts";
 import { Begun, NEVER, type Op } from "../sys/op.ts";
@@ -21,8 +22,11 @@ class Client {
   private offset: number;
   /** It does not take more now. */
   private full = false;
+  /** It has left; what it has typed before is still to be heard. */
+  private deaf = false;
   /** What it has typed is on its way: nothing more is read from it before the guest has taken that. */
   private typing = false;
+  private typed: Begun<void> | undefined;
   private untend = (): void => {};
 
   constructor(
@@ -37,7 +41,7 @@ class Client {
 
   /** Something was said that it has not heard and would take. */
   get behind(): boolean {
-    return !this.full && this.port.length > this.offset;
+    return !this.full && !this.deaf && this.port.length > this.offset;
   }
 
   /** Tells what it takes now. */
@@ -52,7 +56,7 @@ class Client {
         return;
       }
       if (count < 0) {
-        this.close();
+        this.deaf = true;
         return;
       }
       // Where the log has lost its file, it has nothing to say in its middle.
@@ -63,6 +67,7 @@ class Client {
   close(): void {
     this.watch.close();
     this.untend();
+    this.typed?.abandon(new InterruptedError("the console's socket is closed"));
     closeFd(this.fd);
     this.gone(this);
   }
@@ -94,11 +99,11 @@ class Client {
   private type(data: Uint8Array): void {
     this.typing = true;
     this.watch.events &= ~POLLIN;
-    const typed = new Begun(this.typed(data));
-    if (this.typing) this.untend = this.reactor.tend(typed);
+    this.typed = new Begun(this.write(data));
+    if (this.typing) this.untend = this.reactor.tend(this.typed);
   }
 
-  private *typed(data: Uint8Array): Op<void> {
+  private *write(data: Uint8Array): Op<void> {
     yield* this.port.write(data, NEVER);
     this.typing = false;
     this.untend();

@@ -137,6 +137,46 @@ test("what somebody has typed who left at once arrives whole, as fast as the gue
   closeFd(guest);
 });
 
+/** Types until neither the socket nor the device takes more; how much that was. */
+const typeAll = (fd: number, reactor: Reactor): number => {
+  setNonBlocking(fd);
+  const data = new Uint8Array(65536);
+  let [sent, before] = [0, -1];
+  while (sent > before) {
+    before = sent;
+    for (let count = 0; count >= 0; count = writeSome(fd, data)) sent += count;
+    reactor.run(until(() => false, after(20)));
+  }
+  return sent;
+};
+
+test("what somebody has typed who left at once arrives whole, also when the guest says something meanwhile", () => {
+  const { console, reactor, guest } = machine();
+  const fd = connect(console.socketPath());
+  const sent = typeAll(fd, reactor);
+  closeFd(fd);
+  writeSome(guest, bytes("echo\n"));
+  reactor.run(until(() => console.length > 0, after(LONG)));
+  reactor.run(until(() => false, after(5)));
+  const device = new Ear(guest, reactor);
+  reactor.run(until(() => device.heard.length >= sent, after(LONG)));
+  expect(device.heard.length).toBe(sent);
+  console.close();
+  closeFd(guest);
+});
+
+test("a machine that ends while somebody types leaves nothing that wakes those who wait", () => {
+  const { console, reactor, guest } = machine();
+  const fd = connect(console.socketPath());
+  typeAll(fd, reactor);
+  console.close();
+  let looks = 0;
+  reactor.run(until(() => ++looks < 0, after(100)));
+  expect(looks).toBeLessThan(20);
+  closeFd(fd);
+  closeFd(guest);
+});
+
 test("the end of the machine ends its clients after they have heard the rest, and leaves nothing", () => {
   const before = descriptors();
   const { console, reactor, guest } = machine();
