@@ -17,6 +17,7 @@ import { isEmulated } from "./launch.ts";
 import { Lineage } from "./lineage.ts";
 import type { SavedNic, VmLink } from "./link.ts";
 import { type BootOptions, mergeBootOptions } from "./options.ts";
+import { Owed } from "./owed.ts";
 import { bootBound, cpusOf, settled } from "./plan.ts";
 import type { ConsolePort, Guest, LaunchSpec, NicSpec } from "./ports.ts";
 import type { Resource } from "./registry.ts";
@@ -50,8 +51,7 @@ export class Vm implements Resource {
   private lastConsole: ConsolePort | undefined;
   private lastCid: number | undefined;
   private readonly lineage = new Lineage();
-  /** What is to be done in the guest as soon as it is not paused any more. */
-  private owed: { readonly op: () => Op<void>; readonly gone: () => void }[] = [];
+  private readonly owed = new Owed();
   /** What the running machine was launched with. */
   private spec: LaunchSpec | undefined;
   /** Directories of the last lives that are over. */
@@ -176,7 +176,8 @@ export class Vm implements Resource {
     const session = yield* this.live("resume");
     yield* session.order("resume", session.machine.resume());
     this.enter("booted");
-    for (let next = this.owed.shift(); next !== undefined; next = this.owed.shift()) yield* next.op();
+    // Another task may pause it again meanwhile.
+    yield* this.owed.settle(() => this.state === "booted");
   }
 
   /**
@@ -185,7 +186,7 @@ export class Vm implements Resource {
    */
   *bring(op: () => Op<void>, gone: () => void = () => {}): Op<void> {
     if (this.state === "booted") yield* op();
-    else if (this.state === "paused") this.owed.push({ op, gone });
+    else if (this.state === "paused") this.owed.add({ op, gone });
     else gone();
   }
 
@@ -428,7 +429,7 @@ export class Vm implements Resource {
   }
 
   private closed(session: Session, state: VmState, reason?: string): void {
-    for (const { gone } of this.owed.splice(0)) gone();
+    this.owed.drop();
     this.enter(state, reason);
     this.story.ended(session.started);
   }

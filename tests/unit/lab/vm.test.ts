@@ -119,6 +119,42 @@ describe("states of a vm", () => {
     expect(world.guests[0]?.calls).toEqual(["shutdown"]);
   });
 
+  test("one thing that cannot be done when a paused vm goes on does not keep the others from being done", () => {
+    const { vm } = setUp();
+    run(vm.boot());
+    run(vm.pause());
+    const done: string[] = [];
+    const owe = (what: string, error?: Error): void =>
+      run(
+        vm.bring(() =>
+          at(() => {
+            done.push(what);
+            if (error !== undefined) throw error;
+          }),
+        ),
+      );
+    owe("first");
+    owe("second", new GuestError("no room left", 28));
+    owe("third", new GuestError("nor here", 28));
+    owe("fourth");
+    expect(() => run(vm.resume())).toThrow("no room left");
+    expect(done).toEqual(["first", "second", "third", "fourth"]);
+    expect(vm.state).toBe("booted");
+  });
+
+  test("what a paused vm is owed waits when it is paused again meanwhile", () => {
+    const { vm } = setUp();
+    run(vm.boot());
+    run(vm.pause());
+    const done: string[] = [];
+    run(vm.bring(() => vm.pause()));
+    run(vm.bring(() => at(() => void done.push("later"))));
+    run(vm.resume());
+    expect(done).toEqual([]);
+    run(vm.resume());
+    expect(done).toEqual(["later"]);
+  });
+
   test("reset talks to the agent of the new boot", () => {
     const { vm, world } = setUp();
     run(vm.boot());
