@@ -7,7 +7,7 @@ import { ApiError, HostError } from "../errors/errors.ts";
 import { suggestion } from "../errors/suggest.ts";
 import type { Backend, BackendBridge, ByteSource, Counters, Impairment } from "../net/backend.ts";
 import { BRIDGE_PORT } from "../net/backend.ts";
-import { all, type Op } from "../sys/op.ts";
+import { all, type Op, until } from "../sys/op.ts";
 import { type Attachment, NOTHING, type Segment } from "./attachment.ts";
 import { Beyond, type GuestRoutes } from "./beyond.ts";
 import type { BridgeOptions } from "./bridge-options.ts";
@@ -65,6 +65,8 @@ export class Bridge implements Resource, Segment {
   private dhcp: Service | undefined;
   private nextHost = FIRST_GUEST;
   private closed = false;
+  /** A change of what is wrong on it is being put in force. */
+  private changing = false;
 
   constructor(
     readonly name: string,
@@ -272,16 +274,21 @@ export class Bridge implements Resource, Segment {
     text: string,
     change: (conditions: Conditions) => void,
   ): Op<void> {
+    // One after the other: what is gone back to is to have in it what another task has changed.
+    yield* until(() => !this.changing);
     this.alive(call);
     const before = this.conditions.state();
-    change(this.conditions);
+    this.changing = true;
     try {
+      change(this.conditions);
       yield* this.apply();
     } catch (error) {
       this.conditions.load(before);
       // What was refused in part does not hold in part either.
       if (error instanceof HostError) yield* this.apply();
       throw error;
+    } finally {
+      this.changing = false;
     }
     this.changed(kind, `${call}${text === "" ? "" : ` ${text}`}`);
   }

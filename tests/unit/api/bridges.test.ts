@@ -201,6 +201,17 @@ describe("what is wrong by wish", () => {
     expect(told).toEqual(["attached", "impaired", "partitioned"]);
   });
 
+  test("a change that is refused takes nothing from one that another task makes meanwhile", () => {
+    lua("lan:attach({ a, b }) provium:boot()");
+    here.network.applyMs = 5;
+    here.network.refuses = ({ pairs }) => pairs.some(({ impairment }) => impairment.loss !== undefined);
+    lua(`provium:parallel(
+      function() refused = not pcall(function() lan:drop_rate(5) end) end,
+      function() lan:partition(a, b) end)`);
+    expect(lua("return refused and lan:is_partitioned(a, b) and lan:drop_rate_pct() == 0")).toBe(true);
+    expect(lastPairs()).toEqual(["1-2 cut", "2-1 cut"]);
+  });
+
   test("what was wished for a VM that is still to come ends with its detaching, and all of it with the bridge", () => {
     lua("lan:attach({ a, 'late' }) lan:partition('a', 'late') lan:detach('late') lan:attach('late')");
     expect(lua("return lan:is_partitioned('a', 'late')")).toBe(false);

@@ -267,6 +267,8 @@ export class FakeNetwork {
   refuses: (plan: Plan) => boolean = () => false;
   /** What the recorder of a capture has seen and writes when it gets to it. */
   readonly late: string[] = [];
+  /** How long it takes to put a plan in force. */
+  applyMs = 0;
   opened = 0;
   death: Error | undefined;
   counted: Counters = { rxBytes: 1, txBytes: 2, rxPackets: 3, txPackets: 4, errors: 0 };
@@ -312,6 +314,7 @@ export class FakeNetwork {
   }
 
   private bridge(name: string): BackendBridge {
+    const network = this;
     return {
       openPort: (vm, mac) =>
         at(() => {
@@ -326,11 +329,11 @@ export class FakeNetwork {
             close: () => at(() => void this.notes.push(`close port ${id}`)),
           };
         }),
-      apply: (plan) =>
-        at(() => {
-          this.plans.push(plan);
-          if (this.refuses(plan)) throw new HostError("this kernel cannot do that");
-        }),
+      *apply(plan) {
+        network.plans.push(plan);
+        if (network.applyMs > 0) yield* sleep(network.applyMs);
+        if (network.refuses(plan)) throw new HostError("this kernel cannot do that");
+      },
       capture: () =>
         at(() => {
           const [fd, writer] = pipePair();
