@@ -185,6 +185,7 @@ export class Bridge implements Resource, Segment {
       yield* all(running.map((attachment) => attachment.plug()));
       yield* this.tellNames(running);
     } catch (error) {
+      for (const vm of vms) if (typeof vm === "string") this.expected.delete(vm);
       for (const attachment of fresh) this.leave(attachment);
       yield* all(fresh.map((attachment) => attachment.unplug()));
       throw error;

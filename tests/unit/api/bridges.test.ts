@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { HostError } from "../../../src/errors/errors.ts";
+import { at, type FakeMachine } from "../lab/fakes.ts";
 import { type World, world } from "./world.ts";
 
 let here: World;
@@ -135,6 +137,17 @@ describe("bad input", () => {
 
   test("an array with one bad entry attaches nobody", () => {
     refusal("provium:boot() lan:attach({ a, 5 })");
+    expect(lua("return #lan:members()")).toBe(0);
+  });
+
+  test("an array with one VM that takes no interface attaches nobody, a name that is to come included", () => {
+    lua("a:boot()");
+    const machine = here.machines[0] as FakeMachine;
+    machine.plugNic = () =>
+      at(() => {
+        throw new HostError("no slot left");
+      });
+    expect(refusal("lan:attach({ a, 'late' })")).toContain("no slot left");
     expect(lua("return #lan:members()")).toBe(0);
   });
 
