@@ -102,7 +102,7 @@ export class Capture implements Resource, Readable, Reader {
     const chunk = new Uint8Array(CHUNK_BYTES);
     while (this.open) {
       if (this.held >= HELD_BYTES) {
-        this.watch.events = 0;
+        this.watch.close();
         return;
       }
       const n = readSome(this.source.fd, chunk);

@@ -120,7 +120,8 @@ function* verdict({ child, qmp }: Enquiry): Op<string | undefined> {
     yield* child.wait(after(RUN_MS));
     if (child.exit === undefined) return `QEMU with KVM did not answer: ${error.message}`;
   }
-  if (child.exit === undefined) return HANGS;
+  if (child.exit === undefined)
+    return monotonic() < end ? HANGS : "KVM opens but this host is too busy to try a virtual CPU";
   if (child.exit.how === "exited" && child.exit.code === PROBE.proof) return undefined;
   const said = child.output().trim().split("\n")[0] ?? "";
   return `KVM opens but QEMU could not run a virtual CPU${said === "" ? "" : ` (${said.replace(/^\S*qemu-system-\S+: /, "")})`}`;
