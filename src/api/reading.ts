@@ -48,9 +48,11 @@ export class Reading {
   /** The oldest chunk; undefined at the end, when closed, or when none came in time. */
   *next(call: string, deadline: Deadline): Op<Uint8Array | undefined> {
     while (!this.reader.closed) {
-      const chunk = this.inbox.shift() ?? this.source.take(CHUNK_BYTES);
+      const chunk = this.oldest();
       if (chunk !== undefined) return chunk;
-      if (!(yield* this.arrival(call, deadline))) return undefined;
+      if (yield* this.arrival(call, deadline)) continue;
+      yield* this.story(call);
+      return undefined;
     }
     return undefined;
   }
@@ -81,19 +83,25 @@ export class Reading {
   /** All that comes until the time is over, the stream ends, or nothing has come for a moment. */
   *drain(ms: number): Op<Uint8Array[]> {
     const deadline = after(Math.max(1, ms));
-    const chunks: Uint8Array[] = [];
-    for (;;) {
-      const quiet = chunks.length === 0 ? deadline : Math.min(deadline, after(QUIET_MS));
-      const chunk = yield* this.next("drain", quiet);
-      if (chunk === undefined) return chunks;
-      chunks.push(chunk);
-      if (monotonic() >= deadline && this.source.pending === 0) return chunks;
+    const first = yield* this.next("drain", deadline);
+    if (first === undefined) return [];
+    const chunks = [first];
+    while (!this.reader.closed && (monotonic() < deadline || this.source.pending > 0)) {
+      const chunk = this.oldest();
+      if (chunk !== undefined) chunks.push(chunk);
+      // What has come is not lost with a source that fails meanwhile: the next call tells of that.
+      else if (!(yield* this.arrival("drain", Math.min(deadline, after(QUIET_MS))))) break;
     }
+    return chunks;
   }
 
   /** Drops what was received and not asked for. */
   clear(): void {
     this.inbox.clear();
+  }
+
+  private oldest(): Uint8Array | undefined {
+    return this.inbox.shift() ?? this.source.take(CHUNK_BYTES);
   }
 
   /** Waits for bytes, also such as another task takes out of the source. False: none in time, or there are no more. */
@@ -106,9 +114,7 @@ export class Reading {
       call,
       reader.label,
     );
-    if (come()) return true;
-    yield* this.story(call);
-    return false;
+    return come();
   }
 
   /** Raises when the source has ended of something that is worth an error. */

@@ -1,6 +1,6 @@
 /** The files that a command writes: each has one writer, and none is also read. */
 
-import { realpathSync, statSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { UsageError } from "../errors/errors.ts";
 
@@ -31,7 +31,10 @@ const identity = (path: string): string | undefined => {
   }
 };
 
-/** Throws `UsageError` for two outputs in one file, and for an output that would overwrite one of `read`. */
+/** What people write by hand: an output flag whose value was forgotten takes the name of a test for it. */
+const SOURCE = /\.(lua|toml)$/;
+
+/** Throws `UsageError` for two outputs in one file, and for an output that would overwrite one of `read` or a source. */
 export const refuseShared = (outputs: readonly Written[], read: readonly string[] = []): void => {
   const taken = new Map<string, string>();
   for (const path of read) {
@@ -43,6 +46,10 @@ export const refuseShared = (outputs: readonly Written[], read: readonly string[
     if (file === undefined) continue;
     const reason = taken.get(file);
     if (reason !== undefined) throw new UsageError(`${what} ${reason}`);
+    if (SOURCE.test(file) && existsSync(file))
+      throw new UsageError(`${what} would overwrite ${basename(path)}, which is no output`, {
+        hint: "name the file to write behind the flag",
+      });
     taken.set(file, `would write into the file of ${what}`);
   }
 };

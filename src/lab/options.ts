@@ -170,6 +170,11 @@ export const parseBootOptions = (table: OptionTable | undefined, context: Option
   let options: BootOptions = {};
   if (table === undefined) return options;
   only(table, BOOT_OPTION_KEYS, `${context.call}: opts`);
+  for (const [alias, key] of Object.entries(ALIASES))
+    if (table.has(alias) && table.has(key))
+      throw new ApiError(
+        `${context.call}: opts has both ${key} and ${alias}, which are two names of one option`,
+      );
   for (const [key, value] of table) {
     const parser = OPTIONS[ALIASES[key] ?? key] as Parser;
     options = { ...options, ...parser(value, `${context.call}: opts.${key}`, context) };

@@ -2,7 +2,7 @@
 
 import type { RunRecord } from "./record.ts";
 
-/** `3 file(s); 5 passed, 1 failed, 0 skipped; 12.34s`, and a second line when files were left out. */
+/** `3 file(s); 5 passed, 1 failed, 0 skipped; 12.34s`, and further lines for what one might overlook. */
 export const summarize = (run: RunRecord): string => {
   const seconds = (run.durationNs / 1e9).toFixed(2);
   const lines = [
@@ -11,6 +11,7 @@ export const summarize = (run: RunRecord): string => {
   const left = run.discovered - run.files;
   if (run.interrupted) lines.push(`interrupted${left > 0 ? `; ${left} file(s) not run` : ""}`);
   else if (left > 0) lines.push(`${left} file(s) not run`);
+  if (run.skipped > 0 && run.passed + run.failed === 0) lines.push("no test ran: all were skipped");
   if (run.flakyFiles > 0)
     lines.push(`${run.flakyFiles} file(s) flaky: they passed after an attempt that had failed`);
   return lines.join("\n");

@@ -167,6 +167,7 @@ export const EINTR = 4;
 export const ENXIO = 6;
 export const EAGAIN = 11;
 export const EBUSY = 16;
+export const ECONNABORTED = 103;
 export const EINPROGRESS = 115;
 
 /** Throws for a failed call: `operation` in the words of the man page. */

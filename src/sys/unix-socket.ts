@@ -3,7 +3,19 @@
 import { closeSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { HostError } from "../errors/errors.ts";
-import { AF_UNIX, check, closeFd, libc, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "./libc.ts";
+import {
+  AF_UNIX,
+  check,
+  closeFd,
+  EAGAIN,
+  ECONNABORTED,
+  EINTR,
+  errno,
+  libc,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+} from "./libc.ts";
 
 const NAME = "listening";
 
@@ -69,8 +81,15 @@ export const listenAt = (path: string): number => {
   }
 };
 
-/** The next client, non-blocking, close-on-exec; undefined when none waits, or has gone again. */
-export const acceptFrom = (listening: number): number | undefined => {
+/** Nobody waits, or whoever did has gone again. */
+const NOBODY: readonly number[] = [EAGAIN, EINTR, ECONNABORTED];
+
+/**
+ * The next client, non-blocking, close-on-exec. `shortage`: somebody waits for whom there is no descriptor or no
+ * memory now, see the errors of accept(2).
+ */
+export const acceptFrom = (listening: number): number | "nobody" | "shortage" => {
   const fd = libc.accept4(listening, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  return fd < 0 ? undefined : fd;
+  if (fd >= 0) return fd;
+  return NOBODY.includes(errno()) ? "nobody" : "shortage";
 };

@@ -9,13 +9,15 @@ import { rmSync } from "node:fs";
 import { InterruptedError } from "../errors/errors.ts";
 import type { ConsolePort } from "../lab/ports.ts";
 import { closeFd, EAGAIN, readSome, writeSome } from "../sys/libc.ts";
-import { Begun, NEVER, type Op } from "../sys/op.ts";
+import { after, Begun, type Deadline, monotonic, NEVER, type Op } from "../sys/op.ts";
 import { POLLIN, POLLOUT, type Reactor, type Tended, type Watch } from "../sys/reactor.ts";
 import { acceptFrom, listenAt } from "../sys/unix-socket.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 const TYPED_BYTES = 4096;
 const MOST_CLIENTS = 16;
+/** A client for whom this process has no descriptor waits in the queue of the socket, and is asked for again after this. */
+const SHORTAGE_MS = 100;
 
 class Client {
   private watch: Watch;
@@ -113,9 +115,11 @@ class Client {
 }
 
 export class ConsoleSocket implements Tended {
-  readonly deadline = NEVER;
+  /** When clients are looked for again; `NEVER` while the reactor tells of them. */
+  deadline: Deadline = NEVER;
   private readonly clients = new Set<Client>();
   private readonly release: (() => void)[] = [];
+  private readonly door: Watch;
 
   /** Makes the socket `path`. Throws `HostError` where that cannot be. */
   constructor(
@@ -126,33 +130,45 @@ export class ConsoleSocket implements Tended {
     const listening = listenAt(path);
     const gone = (client: Client): void => {
       this.clients.delete(client);
-      watch.events = POLLIN;
+      this.listen();
     };
-    const watch = reactor.watch(listening, POLLIN, () => {
+    this.door = reactor.watch(listening, POLLIN, () => {
       while (this.clients.size < MOST_CLIENTS) {
-        const fd = acceptFrom(listening);
-        if (fd === undefined) return;
-        this.clients.add(new Client(fd, port, reactor, gone));
+        const accepted = acceptFrom(listening);
+        if (accepted === "nobody") return;
+        if (accepted === "shortage") {
+          // Poll would say that somebody waits for as long as it is asked.
+          this.deadline = after(SHORTAGE_MS);
+          break;
+        }
+        this.clients.add(new Client(accepted, port, reactor, gone));
       }
       // The next one waits in the queue of the socket.
-      watch.events = 0;
+      this.door.events = 0;
     });
     const untend = reactor.tend(this);
     this.release.push(
       untend,
-      watch.close,
+      this.door.close,
       () => closeFd(listening),
       () => rmSync(path, { force: true }),
     );
   }
 
   get due(): boolean {
+    if (monotonic() >= this.deadline) return true;
     for (const client of this.clients) if (client.behind) return true;
     return false;
   }
 
   advance(): void {
+    if (monotonic() >= this.deadline) this.listen();
     for (const client of [...this.clients]) client.tell();
+  }
+
+  private listen(): void {
+    this.deadline = NEVER;
+    this.door.events = POLLIN;
   }
 
   /** Tells the clients the rest, as far as they take it, and lets them go. Idempotent. */

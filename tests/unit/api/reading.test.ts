@@ -64,3 +64,23 @@ describe("tasks that read one stream", () => {
     expect(() => together(until("x"), close())).toThrow("stream closed");
   });
 });
+
+test("a drain keeps what came before its source failed; the next call tells of the failure", () => {
+  const { stream, reader, reading, say, together } = opened();
+  Object.assign(reader, {
+    failed(call: string, failure: Error): Op<void> {
+      throw new Error(`${call}: ${failure.message}`);
+    },
+  });
+  const drain = function* (): Op<string> {
+    return (yield* reading.drain(5_000)).map(text).join("|");
+  };
+  const die = function* (): Op<string> {
+    yield* sleep(5);
+    stream.failure = new Error("the machine died");
+    stream.ended = true;
+    return "";
+  };
+  expect(together(drain(), say("one", "two"), die())[0]).toBe("one|two");
+  expect(() => together(drain())).toThrow("drain: the machine died");
+});

@@ -144,4 +144,11 @@ describe("the program", () => {
     expect(status).toBe(0);
     expect(err).toContain("no test files selected (of 1 found)");
   });
+
+  test("a run whose tests are all left out says so", () => {
+    mkdirSync(join(project, "more"));
+    writeFileSync(join(project, "more/c.test.lua"), 'test("one", function() end)');
+    const { out } = provium("--vmm", "local", "more/c.test.lua", "--test", "misspelt");
+    expect(out).toMatch(/^1 file\(s\); 0 passed, 0 failed, 1 skipped; .*\nno test ran: all were skipped$/m);
+  });
 });

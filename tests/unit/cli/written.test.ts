@@ -37,6 +37,15 @@ test("an output does not overwrite what the command reads, whatever it is called
   expect(() => options(["--reporter", "json=recording"], read)).toThrow("which is read");
 });
 
+test("an output does not overwrite a test or a configuration", () => {
+  for (const name of ["a.test.lua", "provium.toml"]) {
+    writeFileSync(join(project, name), "");
+    const refusal = `--save-events ${name} would overwrite ${name}, which is no output`;
+    expect(() => options(["--save-events", name])).toThrow(refusal);
+  }
+  expect(options(["--save-events", "new.lua"]).saveEvents).toBe(join(project, "new.lua"));
+});
+
 test("a device takes any number of outputs, and different files are no matter", () => {
   const words = [
     "--reporter",

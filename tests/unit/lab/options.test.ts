@@ -107,6 +107,9 @@ describe("boot options", () => {
 
   test("agent_timeout is another name of boot_timeout", () => {
     expect(parse({ agent_timeout: "5s" })).toEqual(parse({ boot_timeout: 5 }));
+    expect(() => parse({ agent_timeout: 5, boot_timeout: 5 })).toThrow(
+      "opts has both boot_timeout and agent_timeout, which are two names of one option",
+    );
   });
 
   test("a clock starts where Linux can set it, and nowhere else", () => {

@@ -2,69 +2,14 @@ import { afterAll, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  AF_UNIX,
-  check,
-  closeFd,
-  libc,
-  readSome,
-  SOCK_STREAM,
-  setNonBlocking,
-  socketPair,
-  writeSome,
-} from "../../../src/sys/libc.ts";
+import { closeFd, setNonBlocking, writeSome } from "../../../src/sys/libc.ts";
 import { after, until } from "../../../src/sys/op.ts";
-import { POLLIN, POLLOUT, Reactor } from "../../../src/sys/reactor.ts";
-import { MachineConsole } from "../../../src/vmm/console.ts";
+import { POLLOUT, type Reactor } from "../../../src/sys/reactor.ts";
+import { bytes, connect, Ear, LONG, machine as made } from "./console-clients.ts";
 
-const LONG = 20_000;
 const base = mkdtempSync(join(tmpdir(), "provium-console-"));
 afterAll(() => rmSync(base, { recursive: true }));
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-
-/** Collects what comes out of a descriptor. */
-class Ear {
-  heard = Buffer.alloc(0);
-  ended = false;
-  private readonly watch: { close(): void };
-
-  constructor(fd: number, reactor: Reactor) {
-    setNonBlocking(fd);
-    const buffer = new Uint8Array(65536);
-    this.watch = reactor.watch(fd, POLLIN, () => {
-      const count = readSome(fd, buffer);
-      if (count > 0) this.heard = Buffer.concat([this.heard, buffer.subarray(0, count)]);
-      else this.stop();
-    });
-  }
-
-  stop(): void {
-    this.ended = true;
-    this.watch.close();
-  }
-}
-
-/** A console with one device, whose other end is `guest`. */
-const machine = (directory = mkdtempSync(join(base, "vm-"))) => {
-  const reactor = new Reactor();
-  const [ours, guest] = socketPair();
-  setNonBlocking(guest);
-  const console = new MachineConsole(
-    join(directory, "console.log"),
-    { ttyS0: { reads: ours, writes: ours } },
-    "ttyS0",
-    reactor,
-    () => {},
-  );
-  return { console, reactor, guest };
-};
-
-const connect = (path: string): number => {
-  const fd = check("socket", libc.socket(AF_UNIX, SOCK_STREAM, 0));
-  const name = Buffer.concat([Buffer.from([AF_UNIX, 0]), Buffer.from(`${path}\0`)]);
-  check("connect", libc.connect(fd, name, name.byteLength));
-  return fd;
-};
+const machine = (directory = mkdtempSync(join(base, "vm-"))) => made(directory);
 
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
@@ -198,6 +143,20 @@ test("the end of the machine ends its clients after they have heard the rest, an
   expect(existsSync(path)).toBe(false);
   for (const fd of [...fds, guest]) closeFd(fd);
   expect(descriptors()).toBe(before);
+});
+
+test("a client for whom there is no descriptor waits without keeping anybody busy, and is let in later", () => {
+  // A process of its own: one without descriptors is of no use for other tests.
+  const script = [
+    process.execPath,
+    join(import.meta.dir, "console-shortage.ts"),
+    mkdtempSync(join(base, "vm-")),
+  ];
+  const { stdout, stderr } = Bun.spawnSync(["bash", "-c", 'ulimit -n 64; exec "$@"', "-", ...script]);
+  expect(stderr.toString()).toBe("");
+  const [looks, heard] = JSON.parse(stdout.toString());
+  expect(looks).toBeLessThan(20);
+  expect(heard).toBe("said\n");
 });
 
 test("a name that is too long for a socket is an error that says so", () => {
