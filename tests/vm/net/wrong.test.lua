@@ -153,11 +153,17 @@ test("a bandwidth limit holds within ten percent", function(t)
   local data = packets(cap, function(p) return p.tcp and p.tcp.dst_port == 5001 and p.length > 1000 end)
   cap:close()
   lan:reset()
-  -- The first may go out of a full bucket.
-  local bytes = 0
-  for n = 21, #data do bytes = bytes + data[n].length end
-  local rate = bytes * 8 / (data[#data].time - data[20].time)
-  t:log(("%.0f bit/s of %d"):format(rate, bps))
+  -- The first may go out of a full bucket. A busy host holds up single windows, so their median counts.
+  local windows, window = {}, 50
+  for from = 20, #data - window, window do
+    local bytes = 0
+    for n = from + 1, from + window do bytes = bytes + data[n].length end
+    windows[#windows + 1] = bytes * 8 / (data[from + window].time - data[from].time)
+  end
+  t:assert(#windows >= 20, #windows .. " windows")
+  table.sort(windows)
+  local rate = windows[#windows // 2 + 1]
+  t:log(("%.0f to %.0f bit/s, median %.0f of %d"):format(windows[1], windows[#windows], rate, bps))
   t:assert(math.abs(rate - bps) <= 0.1 * bps, ("%.0f bit/s instead of %d"):format(rate, bps))
 end)
 
