@@ -347,7 +347,8 @@ export class QemuMachine implements Machine {
   private portChanged(open: boolean): void {
     const lost = this.agentOpen && !open;
     this.agentOpen = open;
-    if (open) this.agentCame();
+    // Word that comes behind the order to reset may be of the agent before it: only a frame shows that it is back.
+    if (open && !this.resetting) this.agentCame();
     else if (lost && !this.resetting) this.dieIn(this.plug.goingDownMs);
   }
 

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { XmlDocument } from "libxml2-wasm";
 import type { EventKind, EventPayloads, ProviumEvent } from "../../../src/events/types.ts";
 import { plainPalette } from "../../../src/report/colours.ts";
+import { githubReporter } from "../../../src/report/github.ts";
 import { viewLines } from "../../../src/report/live.ts";
 import { Progress } from "../../../src/report/progress.ts";
 import { CASES, TEMPLATE } from "../../golden/reports/replay.ts";
@@ -66,8 +67,12 @@ interface Report {
   readonly notices: string;
 }
 
+/** Ends a fence, and is in no input; that of the golden files may be. */
+const TOKEN = "b4a1f6c2-5d0e-4f3a-9c87-2e6d1b0a7f35";
+const REPORTERS: typeof CASES = { ...CASES, "github.txt": { reporter: githubReporter(() => TOKEN) } };
+
 const reported = (name: string, events: readonly ProviumEvent[]): Report => {
-  const { reporter, detail = "normal" } = CASES[name] as (typeof CASES)[string];
+  const { reporter, detail = "normal" } = REPORTERS[name] as (typeof CASES)[string];
   let [text, notices] = ["", ""];
   const consume = reporter({
     detail,
@@ -201,7 +206,7 @@ export const reports: Target = {
     const texts = new TextDecoder().decode(input).split(BETWEEN);
     let at = 0;
     const events = story(() => texts[at++ % texts.length] as string);
-    for (const name of Object.keys(CASES)) {
+    for (const name of Object.keys(REPORTERS)) {
       const report = reported(name, events);
       must(!CONTROL.test(report.text + report.notices), `no control character in ${name}`);
       RULES[name]?.(report);

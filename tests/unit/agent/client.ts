@@ -195,6 +195,11 @@ export class AgentClient {
     else if (this.autoCredit) this.tell("CREDIT", { process, stream, bytes: data.length });
   }
 
+  /** Resolves when the agent has no command any more: one that was killed counts until it is reaped. */
+  async commandsForgotten(): Promise<void> {
+    while (number((await this.call("STATE")).processes) > 0);
+  }
+
   write(frame: Uint8Array): void {
     this.socket.write(frame);
   }

@@ -185,7 +185,7 @@ describe("a main task", () => {
           );
         }
         await until(() => withCommandLine(seconds(2)).length === 0);
-        expect(number((await agent.call("STATE")).processes)).toBe(0);
+        await agent.commandsForgotten();
       },
       "--fd",
       PLAIN_AGENT,

@@ -226,6 +226,27 @@ test("who listens on the channel hears of a death that the channel cannot see", 
   machine.close();
 });
 
+test("late word of the agent before a reset does not end the reset, in which firmware may restart once more", () => {
+  const env = qemu(
+    GREET,
+    ANSWER,
+    "id=1",
+    'while read -r line; do echo "$line" >> $0.heard; id=$((id + 1))',
+    `case "$line" in *set-action*) ${port(true)};; *system_reset*) echo '{"event": "RESET", "data": {}}' >&3;; esac`,
+    `echo '{"return": {}, "id": '$id'}' >&3; done <&3`,
+  );
+  const { machine, reactor } = launch(env);
+  reactor.run(machine.reset());
+  const heard = readFileSync(`${env.PROVIUM_QEMU}.heard`, "utf8");
+  machine.close();
+  expect(
+    heard
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).arguments?.reboot),
+  ).toEqual(["reset", undefined]);
+});
+
 test("an exit that is expected is no death", () => {
   const { machine, reactor } = launch(qemu(GREET, ANSWER, "read -r line <&4; exit 0"));
   machine.expectExit();
