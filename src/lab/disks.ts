@@ -50,7 +50,10 @@ const same = (a: DiskSpec, b: DiskSpec): boolean =>
 
 export class VmDisks {
   private readonly disks = new Map<string, VmDisk>();
-  private lent: number[] = [];
+  /** Slots of disks whose images are being opened, by id: other tasks may add some meanwhile. */
+  private readonly opening = new Map<string, number>();
+  /** Connections that a machine has not got its own copies of yet. */
+  private readonly lent = new Set<DiskLink>();
 
   constructor(private readonly keeper: DiskKeeper) {}
 
@@ -70,15 +73,26 @@ export class VmDisks {
 
   /** Opens one more. `call` is how errors name what wanted it. */
   *add(spec: DiskSpec, call: string, fromBoot = false, slot = this.freeSlot()): Op<VmDisk> {
-    const { keeper } = this;
-    if (this.disks.has(spec.id))
+    const { keeper, opening } = this;
+    if (this.disks.has(spec.id) || opening.has(spec.id))
       throw new ApiError(`${call}: ${keeper.label} has a disk \`${spec.id}\` already`, {
         hint: 'Give it an id of its own: id = "data2".',
       });
-    if (this.disks.size >= MOST_DISKS)
+    if (this.disks.size + opening.size >= MOST_DISKS)
       throw new ApiError(`${call}: ${keeper.label} has ${MOST_DISKS} disks, which is all that fit`);
+    opening.set(spec.id, slot);
+    try {
+      const disk = yield* this.opened(spec, call, fromBoot, slot);
+      this.disks.set(spec.id, disk);
+      return disk;
+    } finally {
+      opening.delete(spec.id);
+    }
+  }
+
+  private *opened(spec: DiskSpec, call: string, fromBoot: boolean, slot: number): Op<VmDisk> {
+    const { keeper } = this;
     const host = yield* keeper.open(spec, keeper.directory(), `${call}: image of disk \`${spec.id}\``);
-    const disk = new VmDisk(spec, host, fromBoot, slot);
     if (spec.path !== undefined && spec.sizeBytes !== undefined && spec.sizeBytes !== host.sizeBytes) {
       host.close();
       throw new ApiError(
@@ -86,8 +100,7 @@ export class VmDisks {
         { hint: "Leave `size` out; disk:resize(bytes) changes it." },
       );
     }
-    this.disks.set(spec.id, disk);
-    return disk;
+    return new VmDisk(spec, host, fromBoot, slot);
   }
 
   /** What a machine that starts is to be given: the disks of its options in their order, then those attached before. */
@@ -167,22 +180,37 @@ export class VmDisks {
 
   /** Disks sit at the lower end of the bus. */
   private freeSlot(): number {
-    const taken = new Set(this.all().map((disk) => disk.slot));
+    const taken = new Set([...this.all().map((disk) => disk.slot), ...this.opening.values()]);
     let slot = 1;
     while (taken.has(slot)) slot++;
     return slot;
   }
 
-  /** A connection for a machine; to be given back with `handedOver`. */
-  *link(disk: VmDisk): Op<DiskLink> {
+  /** A connection for a machine; to be given back. */
+  private *link(disk: VmDisk): Op<DiskLink> {
     const fd = yield* disk.host.connect();
-    this.lent.push(fd);
-    return { id: disk.spec.id, readonly: disk.spec.readonly, slot: disk.slot, fd };
+    const link = { id: disk.spec.id, readonly: disk.spec.readonly, slot: disk.slot, fd };
+    this.lent.add(link);
+    return link;
   }
 
-  /** The machine has its own copies of what was lent, or will not take them. */
+  /** The machine that starts has its own copies of what was lent to it, or will not take them. */
   handedOver(): void {
-    for (const fd of this.lent.splice(0)) closeFd(fd);
+    for (const link of this.lent) this.giveBack(link);
+  }
+
+  private giveBack(link: DiskLink): void {
+    if (this.lent.delete(link)) closeFd(link.fd);
+  }
+
+  /** Gives the machine that runs a connection, while `op` lasts: only this one is given back behind it. */
+  private *lend(call: string, disk: VmDisk, op: (machine: Machine, link: DiskLink) => Op<void>): Op<void> {
+    const link = yield* this.link(disk);
+    try {
+      yield* this.keeper.order(call, (machine) => op(machine, link));
+    } finally {
+      this.giveBack(link);
+    }
   }
 
   /** Adds a disk: plugged in when the machine runs, else for the next boot. */
@@ -192,16 +220,11 @@ export class VmDisks {
     if (spec.path !== undefined) keeper.checkHostFile(spec.path, `attach_disk: image of disk \`${spec.id}\``);
     const disk = yield* this.add(spec, "attach_disk");
     try {
-      if (keeper.running()) {
-        const link = yield* this.link(disk);
-        yield* keeper.order("attach_disk", (machine) => machine.plugDisk(link));
-      }
+      if (keeper.running()) yield* this.lend("attach_disk", disk, (machine, link) => machine.plugDisk(link));
       return disk;
     } catch (error) {
       this.drop(disk);
       throw error;
-    } finally {
-      this.handedOver();
     }
   }
 
@@ -228,13 +251,8 @@ export class VmDisks {
     const { keeper } = this;
     keeper.checkPlug("resize");
     yield* disk.host.resize(sizeBytes);
-    if (!keeper.running()) return;
-    try {
-      const link = yield* this.link(disk);
-      yield* keeper.order("resize", (machine) => machine.resizeDisk(link, sizeBytes));
-    } finally {
-      this.handedOver();
-    }
+    if (keeper.running())
+      yield* this.lend("resize", disk, (machine, link) => machine.resizeDisk(link, sizeBytes));
   }
 
   /** Lets go of a disk that no machine has. */
