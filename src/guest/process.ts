@@ -2,11 +2,11 @@
  * A command in the guest: started by a task, its pipes and its exit owned by the agent's I/O process.
  */
 
-import { GuestError, ProtocolError } from "../errors/errors.ts";
+import { GuestError, InterruptedError, ProtocolError } from "../errors/errors.ts";
 import type { Command, CommandResult, ExitStatus, GuestProcess, OutputStream } from "../lab/ports.ts";
-import { after, type Deadline, type Op, until } from "../sys/op.ts";
+import { after, type Deadline, monotonic, type Op, until } from "../sys/op.ts";
 import type { Client, ProcessListener, Request, Revival } from "./client.ts";
-import { ACTOR_IO, type Payload } from "./messages.ts";
+import { ACTOR_IO, type Payload, type Reply } from "./messages.ts";
 import { Output, WINDOW_BYTES } from "./output.ts";
 import { printable } from "./wording.ts";
 
@@ -16,6 +16,8 @@ const INPUT_BYTES = 256 * 1024;
 /** How long after an exit output is waited for when somebody else still holds the pipe. */
 const ORPHAN_QUIET_MS = 100;
 const ORPHAN_LIMIT_MS = 2_000;
+/** Questions after which two full pipes have been read. */
+const CATCHING_UP = 4;
 
 export const exitOf = (how: number | bigint, code: number | bigint, timedOut: boolean): ExitStatus => ({
   how: Number(how) === 1 ? "signalled" : "exited",
@@ -97,16 +99,38 @@ export class RemoteProcess implements GuestProcess, ProcessListener {
     }
   }
 
-  /** After the exit: waits for the end of both outputs, or until a foreign holder of the pipe is quiet. */
+  /** After the exit: waits for the end of both outputs, or until a foreign holder of the pipes is quiet. */
   private *remains(): Op<void> {
     const [stdout, stderr] = this.outputs;
     const limit = after(ORPHAN_LIMIT_MS);
     const over = (): boolean => (stdout.ended && stderr.ended) || this.failure !== undefined;
     for (;;) {
       const seen = stdout.pushes + stderr.pushes;
+      const quiet = (): boolean => stdout.pushes + stderr.pushes === seen;
       if (yield* until(over, Math.min(limit, after(ORPHAN_QUIET_MS)))) return;
-      if (stdout.pushes + stderr.pushes === seen) return;
+      if (!quiet() && monotonic() < limit) continue;
+      // It may as well be a busy host that keeps the agent from saying what the command itself has left in the pipes.
+      yield* this.caughtUp();
+      if (over() || quiet() || monotonic() >= limit) return;
     }
+  }
+
+  /** Behind each answer the agent sends what it finds in the pipes, up to half a MiB: all that was there is here afterwards. */
+  private *caughtUp(): Op<void> {
+    try {
+      for (let i = 0; i < CATCHING_UP; i++) yield* this.asked();
+    } catch (error) {
+      // The agent has told all and forgotten the command, or is gone: there is no more to come.
+      if (error instanceof InterruptedError) throw error;
+    }
+  }
+
+  private asked(): Op<Reply<"PROC_STATUS">> {
+    return this.client.call(
+      "PROC_STATUS",
+      { process: this.handle },
+      { actor: ACTOR_IO, subject: { call: "status", object: this.label } },
+    );
   }
 
   collected(stream: 1 | 2): Uint8Array {
@@ -139,11 +163,7 @@ export class RemoteProcess implements GuestProcess, ProcessListener {
 
   *status(): Op<{ readonly running: boolean; readonly exit: ExitStatus | undefined }> {
     if (this.exit !== undefined) return { running: false, exit: this.exit };
-    const status = yield* this.client.call(
-      "PROC_STATUS",
-      { process: this.handle },
-      { actor: ACTOR_IO, subject: { call: "status", object: this.label } },
-    );
+    const status = yield* this.asked();
     const exit = status.running ? undefined : (this.exit ?? exitOf(status.how, status.code, false));
     return { running: status.running, exit };
   }

@@ -35,6 +35,9 @@ const granted = (asked: Asked[], stream: number): number =>
     .filter(({ name, payload }) => name === "CREDIT" && payload.stream === stream)
     .reduce((sum, { payload }) => sum + Number(payload.bytes), 0);
 
+/** Of a command that has ended. */
+const ENDED = { pid: 42, running: false, how: 0, code: 0 };
+
 describe("a run", () => {
   test("collects both outputs and the exit, and frees the slot with the next request", () => {
     using agent = new FakeAgent();
@@ -120,10 +123,41 @@ describe("waiting", () => {
   test("an orphan that holds the pipe does not hold the wait", () => {
     using agent = new FakeAgent();
     const process = started(agent, agent.session());
+    agent.on("PROC_STATUS", () => ENDED);
     output(agent, process.handle, 1, "from the command");
     exit(agent, process.handle);
     const result = agent.run(process.wait(NEVER));
     expect(text(result?.stdout as Uint8Array)).toBe("from the command");
+  });
+
+  test("what a busy host keeps the agent from sending for a while after the exit is not lost", () => {
+    using agent = new FakeAgent();
+    const process = started(agent, agent.session());
+    const parts = ["two ", "three ", "four"];
+    agent.on("PROC_STATUS", (_, asked) => {
+      agent.ok("PROC_STATUS", asked, ENDED);
+      const part = parts.shift();
+      if (part !== undefined) output(agent, process.handle, 1, part);
+      return undefined;
+    });
+    output(agent, process.handle, 1, "one ");
+    exit(agent, process.handle);
+    const result = agent.run(process.wait(NEVER));
+    expect(text(result?.stdout as Uint8Array)).toBe("one two three four");
+  });
+
+  test("an agent that has told the end of both outputs and forgotten the command does not fail the wait", () => {
+    using agent = new FakeAgent();
+    const process = started(agent, agent.session());
+    exit(agent, process.handle, 3);
+    agent.on("PROC_STATUS", (_, asked) => {
+      output(agent, process.handle, 1, "all", true);
+      output(agent, process.handle, 2, "", true);
+      agent.error(asked, 3, "status");
+      return undefined;
+    });
+    const result = agent.run(process.wait(NEVER));
+    expect([result?.code, text(result?.stdout as Uint8Array)]).toEqual([3, "all"]);
   });
 
   test("the end of the session ends the wait with its reason", () => {

@@ -48,6 +48,14 @@ local function descriptors()
   return tonumber(vm:run("ls /proc/$(pidof provium-agent | tr ' ' '\\n' | sort -n | head -n 1)/fd | wc -l").stdout)
 end
 
+-- The agent looks for the address family at most a second apart: before it listens, a connection is refused.
+vm:wait_until(function()
+  local fd = vm:syscall("socket", AF_VSOCK, SOCK_STREAM, 0).ret
+  local ret = vm:syscall("connect", { args = { fd, 0, #ADDRESS }, bufs = { ADDRESS }, ptrs = { 1 } }).ret
+  vm:syscall("close", fd)
+  return ret == 0
+end, { timeout = "1m", desc = "an agent that listens" })
+
 test("connections that are given up in every way leave no descriptor in the agent", function(t)
   local before = descriptors()
   local part = provium.pack("u32", 0x01000000) .. "\x94"
@@ -67,5 +75,5 @@ test("connections that are given up in every way leave no descriptor in the agen
     end
     close(fds)
   end
-  vm:wait_until(function() return descriptors() == before end, { timeout = "1m", desc = "the descriptors of before" })
+  vm:wait_until(function() return descriptors() <= before end, { timeout = "1m", desc = "the descriptors of before" })
 end)
