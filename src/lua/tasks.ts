@@ -43,11 +43,18 @@ export class Task<T = unknown> {
     return this.wait === undefined || this.stop !== undefined ? 0 : this.wait.deadline;
   }
 
-  /** Whether it can go on now. */
-  get due(): boolean {
+  /** Whether it can go on. */
+  due(now: Deadline): boolean {
     if (this.active || this.done) return false;
     const wait = this.wait;
-    return wait === undefined || this.stop !== undefined || wait.ready() || monotonic() >= wait.deadline;
+    return wait === undefined || this.stop !== undefined || wait.ready() || now >= wait.deadline;
+  }
+
+  /** Whether it would go on only because its deadline has passed. */
+  late(now: Deadline): boolean {
+    if (this.active || this.done || this.stop !== undefined) return false;
+    const wait = this.wait;
+    return wait !== undefined && now >= wait.deadline && !wait.ready();
   }
 
   /** Runs it up to its next wait. */
@@ -180,8 +187,12 @@ export class Tasks {
           if (this.open.length === 0) outcome = yield wait;
           else if (wait.ready()) outcome = true;
           else if (monotonic() >= wait.deadline) outcome = yield wait;
-          else if (this.turn()) yield LOOK;
-          else yield this.either(wait);
+          else {
+            const now = monotonic();
+            // A deadline that has passed: what has arrived already is served before the answer is no.
+            if (this.open.some((task) => task.late(now))) yield LOOK;
+            yield this.turn(now) ? LOOK : this.either(wait);
+          }
         }
       } catch (error) {
         step = op.throw(error);
@@ -192,17 +203,17 @@ export class Tasks {
     return step.value;
   }
 
-  /** Advances each due task once. False when none was. */
-  private turn(): boolean {
+  /** Advances each task once that is due at that time: deadlines that pass meanwhile are for the next turn. */
+  private turn(now: Deadline): boolean {
     this.open = this.open.filter((task) => !task.done || (task.failed && !task.observed));
-    const due = this.open.filter((task) => task.due);
-    for (const task of due) if (task.due) task.advance();
+    const due = this.open.filter((task) => task.due(now));
+    for (const task of due) if (task.due(now)) task.advance();
     return due.length > 0;
   }
 
   private either(wait: Wait): Wait {
     return {
-      ready: () => wait.ready() || this.open.some((task) => task.due),
+      ready: () => wait.ready() || this.open.some((task) => task.due(monotonic())),
       deadline: Math.min(wait.deadline, ...this.open.map((task) => task.deadline)),
     };
   }

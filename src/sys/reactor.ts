@@ -97,21 +97,17 @@ export class Reactor {
 
   /** True: the condition holds; false: the deadline passed first. Throws the interruption. */
   private await(wait: Wait): boolean {
-    if (wait.ready()) return true;
-    if (monotonic() >= wait.deadline) {
+    while (!wait.ready()) {
       const stop = this.interrupt?.check();
       if (stop !== undefined) throw stop;
-      // A deadline of now is a look: what has arrived already is served before the answer is no.
-      this.poll();
-      return wait.ready();
-    }
-    do {
-      const stop = this.interrupt?.check();
-      if (stop !== undefined) throw stop;
+      if (monotonic() >= wait.deadline) {
+        // What has arrived already is served before the answer is no.
+        this.poll();
+        return wait.ready();
+      }
       this.turn(Math.min(wait.deadline, this.interrupt?.deadline() ?? NEVER));
-      if (wait.ready()) return true;
-    } while (monotonic() < wait.deadline);
-    return false;
+    }
+    return true;
   }
 
   /** Waits once for any descriptor, at most until the deadline, and serves those that are ready. */

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { InterruptedError } from "../../../src/errors/errors.ts";
 import { Tasks } from "../../../src/lua/tasks.ts";
 import { closeFd, pipePair, writeSome } from "../../../src/sys/libc.ts";
-import { after, called, NEVER, type Op, sleep, until } from "../../../src/sys/op.ts";
+import { after, called, monotonic, NEVER, type Op, sleep, until } from "../../../src/sys/op.ts";
 import { POLLIN, Reactor } from "../../../src/sys/reactor.ts";
 
 const newTasks = (): Tasks => new Tasks(new Reactor());
@@ -99,6 +99,30 @@ test("a task that asks again and again does not keep the others from what arrive
   const task = tasks.start(poll());
   tasks.run(until(() => task.done));
   task.take();
+  watch.close();
+  for (const fd of [reader, writer]) closeFd(fd);
+});
+
+test("a task whose deadline passed while nobody waited is told what had arrived by then", () => {
+  const reactor = new Reactor();
+  const tasks = new Tasks(reactor);
+  const [reader, writer] = pipePair();
+  let begun = false;
+  let arrived = false;
+  const watch = reactor.watch(reader, POLLIN, () => {
+    arrived = true;
+  });
+  const deadline = after(20);
+  const listen = function* (): Op<boolean> {
+    begun = true;
+    return yield* until(() => arrived, deadline);
+  };
+  const task = tasks.start(listen());
+  tasks.run(until(() => begun));
+  writeSome(writer, new Uint8Array(1));
+  while (monotonic() <= deadline);
+  tasks.run(until(() => task.done));
+  expect(task.take()).toBe(true);
   watch.close();
   for (const fd of [reader, writer]) closeFd(fd);
 });

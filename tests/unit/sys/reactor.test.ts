@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { InterruptedError } from "../../../src/errors/errors.ts";
 import { closeFd, pipePair, readSome, socketPair, writeSome } from "../../../src/sys/libc.ts";
-import { after, all, type Op, sleep, until } from "../../../src/sys/op.ts";
+import { after, all, monotonic, type Op, sleep, until } from "../../../src/sys/op.ts";
 import { POLLIN, POLLOUT, Reactor, type Watch } from "../../../src/sys/reactor.ts";
 
 const byte = Uint8Array.of(1);
@@ -47,6 +47,26 @@ test("a handler that turns the reactor itself does not change what the others ar
     ["second", POLLOUT],
   ]);
   for (const fd of [first, second]) closeFd(fd);
+});
+
+test("what arrives while a handler runs past the deadline of the wait is served before the answer is no", () => {
+  const reactor = new Reactor();
+  const [a, toA] = pipePair();
+  const [b, toB] = pipePair();
+  const deadline = after(20);
+  let arrived = false;
+  reactor.watch(b, POLLIN, () => {
+    readSome(b, new Uint8Array(1));
+    arrived = true;
+  });
+  reactor.watch(a, POLLIN, () => {
+    readSome(a, new Uint8Array(1));
+    writeSome(toB, byte);
+    while (monotonic() <= deadline);
+  });
+  writeSome(toA, byte);
+  expect(reactor.run(until(() => arrived, deadline))).toBe(true);
+  for (const fd of [a, toA, b, toB]) closeFd(fd);
 });
 
 test("a descriptor number that is reused within a turn hears nothing of its predecessor", () => {
