@@ -51,11 +51,14 @@ test("a resized disk has its new size in the guest, larger or smaller", function
   local d = g:attach_disk{ size = "32M" }
   t:assert_eq(d:id(), "attached-g")
   local sectors = "/sys/block/" .. d:guest_path():sub(6) .. "/size"
+  local function becomes(mib)
+    wait_until(function() return tonumber(g:read_file(sectors)) == mib * 2048 end, { timeout = "60s", desc = mib .. " MiB" })
+  end
   d:resize("48M")
-  t:assert_eq(tonumber(g:read_file(sectors)), 48 * 2048)
+  becomes(48)
   g:run("dd if=/dev/zero of=" .. d:guest_path() .. " bs=1M seek=47 count=1 conv=fsync"):assert_ok()
   d:resize("16M")
-  t:assert_eq(tonumber(g:read_file(sectors)), 16 * 2048)
+  becomes(16)
   t:assert_eq(d:size(), 16 * 1024 * 1024)
 end)
 

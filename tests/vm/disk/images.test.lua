@@ -128,7 +128,9 @@ test("a qcow2 image is read and written through the layer, with its backing file
   t:assert(not g:run("dd if=/dev/vda of=/dev/null bs=512 count=1 iflag=direct skip=20"):ok(), "the fault is not felt")
   d:clear_faults()
   d:resize("12M")
-  t:assert_eq(tonumber(g:read_file("/sys/block/vda/size")), 12 * 2048)
+  wait_until(function()
+    return tonumber(g:read_file("/sys/block/vda/size")) == 12 * 2048
+  end, { timeout = "60s", desc = "12 MiB in the guest" })
   g:kill()
   g:boot()
   t:assert_contains(guest_reads(20), "by the guest")

@@ -66,7 +66,8 @@ end)
 
 for _, device in ipairs { "/dev/console", "/dev/hvc0" } do
   test("a flood on " .. device .. " is in the log to its last line", function(t)
-    local COUNT = 15000
+    -- QEMU drops what goes to hvc0 beyond the 256 KiB that wait for their reader; a busy host reads late.
+    local COUNT = device == "/dev/hvc0" and 3000 or 15000
     local line = "flood of " .. device .. " %07d of many"
     local last = "the flood of " .. device .. " ends"
     local program = ("BEGIN { for (i = 1; i <= %d; i++) printf \"%s\\n\", i; print \"%s\" }"):format(COUNT, line, last)

@@ -11,12 +11,12 @@ end)
 
 test("udhcpc gets the address, the MTU and the name server that belong to the VM", function(t)
   for _, vm in ipairs({ a, b }) do
-    local out = vm:run("udhcpc -i eth0 -n -q -t 5 -T 2 2>&1", { timeout = "60s" })
+    local out = vm:run("udhcpc -i eth0 -n -q -t 20 -T 2 2>&1", { timeout = "60s" })
     t:log(out.stdout)
     out:assert_ok()
     t:assert_contains(vm:run("ip -4 addr show dev eth0").stdout, lan:ip(vm) .. "/24")
   end
-  a:run("ping -c 1 -W 2 " .. lan:ip(b)):assert_ok()
+  a:run("ping -c 1 -W 20 " .. lan:ip(b)):assert_ok()
 end)
 
 test("the responder answers questions for names", function(t)
@@ -28,7 +28,7 @@ test("the responder answers questions for names", function(t)
 end)
 
 test("an address that belongs to somebody else is refused", function(t)
-  local out = b:run("udhcpc -i eth0 -n -q -t 2 -T 2 -r " .. lan:ip(a) .. " 2>&1", { timeout = "60s" })
+  local out = b:run("udhcpc -i eth0 -n -q -t 10 -T 2 -r " .. lan:ip(a) .. " 2>&1", { timeout = "60s" })
   t:log(out.stdout)
   t:assert_contains(b:run("ip -4 addr show dev eth0").stdout, lan:ip(b) .. "/24")
 end)

@@ -99,12 +99,16 @@ test("udhcpc gets its address from a server over a packet socket", function(t)
   t:assert_contains(client:run("ip -4 addr show eth0").stdout, GIVEN .. "/24")
   t:assert_contains(client:read_file("/etc/resolv.conf"), "nameserver " .. DNS)
   server:run("ip addr add " .. OWN .. "/24 dev eth0"):assert_ok()
-  client:run("ping -c 1 -W 5 " .. OWN):assert_ok()
+  client:run("ping -c 1 -W 20 " .. OWN):assert_ok()
 
-  local kinds = {}
+  -- A client that has to wait asks once more: only the first of each kind counts.
+  local kinds, seen = {}, {}
   for _, packet in ipairs(provium.pcap(capture:bytes())) do
     local dhcp = packet.udp and (packet.udp.dst_port == 67 or packet.udp.dst_port == 68) and parse(packet.payload)
-    if dhcp and kinds[#kinds] ~= dhcp.kind then kinds[#kinds + 1] = dhcp.kind end
+    if dhcp and not seen[dhcp.kind] then
+      seen[dhcp.kind] = true
+      kinds[#kinds + 1] = dhcp.kind
+    end
   end
   t:assert_eq(table.concat(kinds, " "), "1 2 3 5")
 end)

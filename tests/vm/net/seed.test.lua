@@ -5,5 +5,5 @@ local lan = provium:bridge("lan")
 lan:attach({ a, b })
 
 test("two machines reach each other by name", function(t)
-  a:run("ping -c 1 -W 1 b.lan"):assert_ok()
+  a:run("ping -c 1 -W 20 b.lan"):assert_ok()
 end)
