@@ -233,7 +233,7 @@ defineClass<Disk>({
     ),
     resize: diskMethod(
       "(size: size)",
-      "Gives the disk a new size, which a running guest sees at once. What a smaller one loses is gone.",
+      "Gives the disk a new size and tells a running guest, whose kernel takes it over a moment later. What a smaller one loses is gone.",
       function* (self, args) {
         const bytes = diskSize(unwrapped(args.any(1)), "disk:resize: size", { flavour: "lab" });
         yield* self.call("resize", () => self.vm.vm.disks.resize(self.disk, bytes));
