@@ -7,10 +7,10 @@
 import { HostError } from "../errors/errors.ts";
 import type { Uplink } from "../lab/network-host.ts";
 import { addressOf, networkOf, RESOLVER_HOST, type Subnet, UPLINK_HOST } from "../lab/subnet.ts";
-import { closeFd } from "../sys/libc.ts";
-import { after, type Op } from "../sys/op.ts";
-import { spawn } from "../sys/process.ts";
-import type { Reactor } from "../sys/reactor.ts";
+import { closeFd, readSome, socketPair } from "../sys/libc.ts";
+import { after, type Op, until } from "../sys/op.ts";
+import { type Child, spawn } from "../sys/process.ts";
+import { POLLIN, type Reactor } from "../sys/reactor.ts";
 import type { BackendBridge, Wire } from "./backend.ts";
 
 export interface UserUplinkHost {
@@ -22,8 +22,10 @@ export interface UserUplinkHost {
 }
 
 const WIRE_FD = 3;
-/** QEMU without libslirp ends at once. */
-const REFUSAL_MS = 300;
+const MONITOR_FD = 4;
+/** How long a QEMU may take to start, or to say that it is built without libslirp. */
+const START_MS = 30_000;
+const GREETING_BYTES = 4096;
 const MAC = "52:54:02:00:00:02";
 
 const wireDevice = (wire: Wire): string =>
@@ -43,9 +45,25 @@ export const uplinkArguments = (subnet: Subnet, wire: Wire): readonly string[] =
   ];
   return [
     ...["-M", "none", "-nodefaults", "-no-user-config", "-display", "none"],
+    ...["-chardev", `socket,id=monitor,fd=${MONITOR_FD}`, "-mon", "chardev=monitor,mode=control"],
     ...netdevs.flatMap((netdev) => ["-netdev", netdev]),
   ];
 };
+
+/** Waits until QEMU has made what its command line says: its monitor greets then. False when it has ended instead. */
+function* greeted(child: Child, monitor: number, reactor: Reactor): Op<boolean> {
+  let up = false;
+  const watch = reactor.watch(monitor, POLLIN, () => {
+    up = readSome(monitor, new Uint8Array(GREETING_BYTES)) > 0;
+    watch.close();
+  });
+  try {
+    yield* until(() => up || child.exit !== undefined, after(START_MS));
+    return up;
+  } finally {
+    watch.close();
+  }
+}
 
 export const openUserUplink = function* (
   bridge: BackendBridge,
@@ -54,20 +72,26 @@ export const openUserUplink = function* (
 ): Op<Uplink> {
   const program = host.qemu();
   const port = yield* bridge.openPort("uplink", MAC);
+  const given = [port.wire.fd];
   try {
+    const [monitor, theirs] = socketPair();
+    given.push(monitor, theirs);
     const child = spawn(
       {
         program,
         args: uplinkArguments(subnet, port.wire),
         env: host.env,
-        descriptors: [{ from: port.wire.fd, to: WIRE_FD }],
+        descriptors: [
+          { from: port.wire.fd, to: WIRE_FD },
+          { from: theirs, to: MONITOR_FD },
+        ],
         helper: host.helper,
         ownGroup: true,
       },
       host.reactor,
     );
     try {
-      if ((yield* child.wait(after(REFUSAL_MS))) !== undefined)
+      if (!(yield* greeted(child, monitor, host.reactor)))
         throw new HostError(
           `bridge:enable_uplink: QEMU's user networking did not start: ${child.output().trim()}`,
           {
@@ -91,6 +115,6 @@ export const openUserUplink = function* (
     yield* port.close();
     throw error;
   } finally {
-    closeFd(port.wire.fd);
+    for (const fd of given) closeFd(fd);
   }
 };
