@@ -20,6 +20,7 @@ import { BOARDS, plugOf } from "./architecture.ts";
 import { AGENT_DEVICE } from "./arguments.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { MachineConsole } from "./console.ts";
+import { Departures } from "./departures.ts";
 import type { DeviceFeed } from "./device-feed.ts";
 import { disk, diskDevice, diskNode, FIRST_WIRE, format, wire, wireNode } from "./disks.ts";
 import type { EntropyServer } from "./entropy.ts";
@@ -74,10 +75,7 @@ export class QemuMachine implements Machine {
   private exitWanted = false;
   /** Between a reset and the agent's return; QEMU restarts the guest meanwhile instead of ending. */
   private resetting = false;
-  /** Devices that the guest has let go of. */
-  private readonly unplugged = new Set<string>();
-  /** Devices that the guest has refused to let go of. */
-  private readonly kept = new Set<string>();
+  private readonly departures = new Departures();
   /** The number of each disk's connection, where it is not the first. */
   private readonly wires = new Map<string, number>();
   /** It is to go on from a snapshot and has not been told to run, or still reads its devices. */
@@ -183,6 +181,8 @@ export class QemuMachine implements Machine {
     // A restart from inside ends QEMU. Not until the agent is back: the firmware itself restarts once more.
     this.resetting = true;
     this.restarts = 0;
+    // That the agent went away just before says nothing any more.
+    if (this.told === undefined) this.cancelVerdict();
     if (this.parts.capabilities.actions) yield* this.command("set-action", { reboot: "reset" });
     yield* this.command("system_reset");
     yield* until(() => this.restarts > 0 || this.death !== undefined, after(COMMAND_MS));
@@ -191,7 +191,7 @@ export class QemuMachine implements Machine {
 
   *plugNic(spec: NicSpec): Op<void> {
     const wire = nicWire(spec.id);
-    this.unplugged.delete(nicDevice(spec.id));
+    this.departures.plugged(nicDevice(spec.id));
     const { qmp } = this.parts;
     yield* this.asked(qmp.giveFd(wire, spec.wire.fd, after(COMMAND_MS)));
     try {
@@ -210,12 +210,9 @@ export class QemuMachine implements Machine {
   }
 
   *unplugNic(id: string): Op<boolean> {
-    const device = nicDevice(id);
-    yield* this.command("device_del", { id: device });
-    const gone = (): boolean => this.unplugged.has(device) || this.death !== undefined || this.closed;
-    yield* until(gone, after(this.plug.letGoMs));
+    const answer = yield* this.letGo(nicDevice(id));
     yield* this.command("netdev_del", { id: nicWire(id) });
-    return this.unplugged.delete(device);
+    return answer === "gone";
   }
 
   *setLink(id: string, up: boolean): Op<void> {
@@ -223,7 +220,7 @@ export class QemuMachine implements Machine {
   }
 
   *plugDisk(link: DiskLink): Op<void> {
-    this.unplugged.delete(diskDevice(link.id));
+    this.departures.plugged(diskDevice(link.id));
     this.wires.delete(link.id);
     yield* this.addWire(link, FIRST_WIRE);
     try {
@@ -237,16 +234,10 @@ export class QemuMachine implements Machine {
   }
 
   *unplugDisk(id: string): Op<string | undefined> {
-    const device = diskDevice(id);
-    this.kept.delete(device);
-    yield* this.command("device_del", { id: device });
-    const answered = (): boolean => this.unplugged.has(device) || this.kept.has(device) || this.closed;
-    yield* until(() => answered() || this.death !== undefined, after(this.plug.letGoMs));
+    const answer = yield* this.letGo(diskDevice(id));
     if (this.death !== undefined) throw this.death;
-    if (!this.unplugged.delete(device))
-      return this.kept.has(device)
-        ? "the guest refuses to let go of it"
-        : `the guest did not answer within ${this.plug.letGoMs / 1000} s`;
+    if (answer === "kept") return "the guest refuses to let go of it";
+    if (answer === undefined) return `the guest did not answer within ${this.plug.letGoMs / 1000} s`;
     yield* this.command("blockdev-del", { "node-name": diskNode(id) });
     yield* this.command("blockdev-del", { "node-name": wireNode(id, this.wires.get(id) ?? FIRST_WIRE) });
     return undefined;
@@ -280,7 +271,7 @@ export class QemuMachine implements Machine {
     if (this.closed) return;
     this.closed = true;
     this.exitWanted = true;
-    this.verdict?.cancel();
+    this.cancelVerdict();
     this.session?.channel.close();
     this.session = undefined;
     this.parts.child.close();
@@ -310,6 +301,12 @@ export class QemuMachine implements Machine {
     yield* this.asked(this.parts.qmp.execute(name, args, after(COMMAND_MS)));
   }
 
+  private *letGo(device: string): Op<"gone" | "kept" | undefined> {
+    const order = this.command("device_del", { id: device });
+    const over = (): boolean => this.death !== undefined || this.closed;
+    return yield* this.departures.ask(device, order, over, this.plug.letGoMs);
+  }
+
   /** What the monitor was asked; if the machine died under it, that is the error. */
   private *asked(op: Op<unknown>): Op<void> {
     try {
@@ -329,11 +326,8 @@ export class QemuMachine implements Machine {
       this.die();
     } else if (event.name === "SHUTDOWN") this.shutdownReason ??= String(data.reason ?? "");
     else if (event.name === "RESET") this.hasRestarted(data);
-    else if (event.name === "DEVICE_DELETED" && typeof data.device === "string")
-      this.unplugged.add(data.device);
-    else if (event.name === "DEVICE_UNPLUG_GUEST_ERROR" && typeof data.device === "string")
-      this.kept.add(data.device);
     else if (event.name === "RESUME") this.incoming = false;
+    else this.departures.heard(event);
   }
 
   private hasRestarted({ guest }: JsonObject): void {
@@ -373,15 +367,24 @@ export class QemuMachine implements Machine {
       this.verdict ??= new Timer(this.parts.reactor, ms, () => this.die());
   }
 
-  private die(exit?: ProcessExit): void {
-    if (this.death !== undefined || this.exitWanted || this.closed) return;
+  private cancelVerdict(): void {
     this.verdict?.cancel();
     this.verdict = undefined;
+  }
+
+  /** What has been told of an end that no return of the agent undoes. */
+  private get told(): string | undefined {
+    return this.panic ?? this.parts.tree?.end;
+  }
+
+  private die(exit?: ProcessExit): void {
+    if (this.death !== undefined || this.exitWanted || this.closed) return;
+    this.cancelVerdict();
     if (exit === undefined) {
       this.console.drain();
       // A port that was closed and opened again belongs to an agent that has come back.
       if (this.death !== undefined) return;
-      if (this.panic === undefined && this.parts.tree?.end === undefined && this.agentOpen) return;
+      if (this.told === undefined && this.agentOpen) return;
     }
     this.death = this.reason(exit);
     const session = this.session;

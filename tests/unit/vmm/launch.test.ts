@@ -175,8 +175,9 @@ test("a pvpanic event is a panic even when the console is silent", () => {
   ).toBe("the guest's kernel panicked: its pvpanic device was written");
 });
 
-const port = (open: boolean): string =>
-  `echo '{"event": "VSERPORT_CHANGE", "data": {"id": "agent", "open": ${open}}}' >&3`;
+const portEvent = (open: boolean): string =>
+  `{"event": "VSERPORT_CHANGE", "data": {"id": "${AGENT_DEVICE}", "open": ${open}}}`;
+const port = (open: boolean): string => `echo '${portEvent(open)}' >&3`;
 
 test("a guest that reboots or powers off by itself is told from a crash", () => {
   const shutdown = (reason: string): string[] => [
@@ -226,15 +227,24 @@ test("who listens on the channel hears of a death that the channel cannot see", 
   machine.close();
 });
 
-test("late word of the agent before a reset does not end the reset, in which firmware may restart once more", () => {
-  const env = qemu(
+/**
+ * Answers every command. The lines of those that match a pattern of the shell run before; `news` and `answer`, which
+ * they may set, come in one piece.
+ */
+const answering = (...cases: (readonly [pattern: string, lines: string])[]): Record<string, string> =>
+  qemu(
     GREET,
     ANSWER,
     "id=1",
-    'while read -r line; do echo "$line" >> $0.heard; id=$((id + 1))',
-    `case "$line" in *set-action*) ${port(true)};; *system_reset*) echo '{"event": "RESET", "data": {}}' >&3;; esac`,
-    `echo '{"return": {}, "id": '$id'}' >&3; done <&3`,
+    'while read -r line; do echo "$line" >> $0.heard; id=$((id + 1)); news=; answer=\'"return": {}\'',
+    `case "$line" in ${cases.map(([pattern, lines]) => `*${pattern}*) ${lines};;`).join(" ")} esac`,
+    `printf '%b{%s, "id": %s}\\n' "$news" "$answer" $id >&3; done <&3`,
   );
+const news = (...events: string[]): string => `news='${events.map((event) => `${event}\\n`).join("")}'`;
+const RESTART = ["system_reset", news('{"event": "RESET", "data": {}}')] as const;
+
+test("late word of the agent before a reset does not end the reset, in which firmware may restart once more", () => {
+  const env = answering(["set-action", news(portEvent(true))], RESTART);
   const { machine, reactor } = launch(env);
   reactor.run(machine.reset());
   const heard = readFileSync(`${env.PROVIUM_QEMU}.heard`, "utf8");
@@ -245,6 +255,36 @@ test("late word of the agent before a reset does not end the reset, in which fir
       .split("\n")
       .map((line) => JSON.parse(line).arguments?.reboot),
   ).toEqual(["reset", undefined]);
+});
+
+test("an agent that went away just before a reset does not end the machine that restarts", () => {
+  const { machine, reactor } = launch(answering(["stop", news(portEvent(true), portEvent(false))], RESTART));
+  reactor.run(machine.pause());
+  reactor.run(machine.reset());
+  // Longer than a PC's agent may be away.
+  expect(reactor.run(until(() => machine.death !== undefined, after(300)))).toBe(false);
+  machine.close();
+});
+
+test("a reset does not save a kernel that panicked just before", () => {
+  const panic = "printf 'Kernel panic - not syncing: boom\\r\\n' >&4";
+  const { machine, reactor } = launch(answering(["stop", panic], RESTART));
+  reactor.run(machine.pause());
+  reactor.run(until(() => machine.console.tail(100).includes("boom"), after(LONG)));
+  reactor.run(machine.reset());
+  reactor.run(until(() => machine.death !== undefined, after(LONG)));
+  expect(machine.death?.message).toBe("the guest's kernel panicked: boom");
+  machine.close();
+});
+
+test("a disk that the guest let go of too late for the first detach is gone for the second", () => {
+  const gone = news('{"event": "DEVICE_DELETED", "data": {"device": "disk-d"}}');
+  const refusal = `answer='"error": {"class": "DeviceNotFound", "desc": "Device not found"}'`;
+  const { machine, reactor } = launch(answering(["stop", gone], ["device_del", refusal]));
+  expect(() => reactor.run(machine.unplugDisk("d"))).toThrow("Device not found");
+  reactor.run(machine.pause());
+  expect(reactor.run(machine.unplugDisk("d"))).toBeUndefined();
+  machine.close();
 });
 
 test("an exit that is expected is no death", () => {
@@ -267,8 +307,6 @@ test("closing ends QEMU, twice is once, and nothing stays open", () => {
 });
 
 test("an agent that came back once may still be lost", () => {
-  const port = (open: boolean): string =>
-    `echo '{"event": "VSERPORT_CHANGE", "data": {"id": "${AGENT_DEVICE}", "open": ${open}}}' >&3`;
   // Longer than a closed port may stay closed, so that the first closing has been judged.
   const pause = "sleep 0.3";
   const reason = deathOf([port(true), port(false), port(true), pause, port(false), "sleep 60"]);
