@@ -20,7 +20,10 @@ import { encode, Frame } from "./codec.ts";
 import { ACTOR_IO, ACTOR_MAIN, MESSAGES, type Payload, PROTOCOL_VERSION, SYNC_PREAMBLE } from "./messages.ts";
 import { printable } from "./wording.ts";
 
-/** SYNC is said again after this long: a guest that is reset may lose what was on its way. */
+/**
+ * SYNC is said again after this long: a guest that is reset may lose what was on its way. Every further wait is twice
+ * as long: only the answer to the last one counts, and a guest on a starved host may be slower with it than this.
+ */
 const SYNC_AGAIN_MS = 500;
 const MAGIC = Uint8Array.from(SYNC_PREAMBLE);
 
@@ -184,8 +187,10 @@ export const openGuest: OpenGuest = function* (channel, deadline) {
     const settled = (): boolean => ready !== undefined || closed !== undefined;
     if (channel.resync === undefined) yield* until(settled, deadline);
     else
-      do sync(channel.resync);
-      while (!(yield* until(settled, Math.min(deadline, after(SYNC_AGAIN_MS)))) && monotonic() < deadline);
+      for (let againMs = SYNC_AGAIN_MS; ; againMs *= 2) {
+        sync(channel.resync);
+        if ((yield* until(settled, Math.min(deadline, after(againMs)))) || monotonic() >= deadline) break;
+      }
     if (ready === undefined) throw noSession(closed, monotonic() - started);
     return new RemoteGuest(client, identityOf(ready));
   } catch (error) {

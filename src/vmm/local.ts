@@ -29,8 +29,11 @@ export interface LocalHost {
 /** VMADDR_CID_LOCAL of <linux/vm_sockets.h>: this host, through its vsock loopback. */
 const CID_LOCAL = 1;
 const AGENT_FD = 3;
-/** How long an agent whose session has ended may take to end its commands and itself. */
-const GOODBYE_MS = 500;
+/**
+ * How long an agent whose session has ended may take to end its commands and itself, on a starved host too: after that
+ * its guard is killed, and nobody ends what the commands of an agent that died have left (agent/guest/guard.c).
+ */
+const GOODBYE_MS = 5_000;
 const PORT_LINE = /^(\d+)\n/;
 
 const lacks = (what: string, instead: string): ApiError =>

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { openSerial } from "../../../src/channel/serial.ts";
 import { ApiError, GuestError, VmDeadError } from "../../../src/errors/errors.ts";
 import { openGuest } from "../../../src/guest/session.ts";
-import type { Command, Guest, LaunchSpec, Machine } from "../../../src/lab/ports.ts";
+import type { Command, Guest, GuestProcess, LaunchSpec, Machine } from "../../../src/lab/ports.ts";
 import { closeFd, libc, socketPair } from "../../../src/sys/libc.ts";
 import { after, all, monotonic, NEVER, type Op, sleep, until } from "../../../src/sys/op.ts";
 import { type Child, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, spawn } from "../../../src/sys/process.ts";
@@ -87,7 +87,7 @@ describe.skipIf(!existsSync(AGENT))("the agent on the local VMM", () => {
     });
 
     test("a command that takes too long is killed by the agent", () => {
-      const result = run(guest.main.run(sh("echo begun; sleep 60", { timeoutMs: 50 })));
+      const result = run(guest.main.run(sh("echo begun; sleep 60", { timeoutMs: 3_000 })));
       expect(result.timedOut).toBe(true);
       expect(result.how).toBe("signalled");
       expect(text(result.stdout)).toBe("begun\n");
@@ -297,15 +297,37 @@ describe.skipIf(!existsSync(AGENT))("the agent on the local VMM", () => {
       turnUntil(() => !alive(child) && !alive(process.pid));
     });
 
-    test("closing also ends what outlived its command, in whatever session it is", () => {
-      const pids = [
+    /** Processes whose commands are over: one in the session of its command, one in its own. */
+    const outliving = (): number[] => {
+      const scripts = [
         "sleep 60 >/dev/null 2>&1 & echo $!",
         "setsid sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1' &",
-      ].map((script) => Number(text(run(guest.main.run(sh(script))).stdout)));
-      expect(pids.every(alive)).toBe(true);
+      ];
+      const commands = scripts.map((script) => run(guest.main.start(sh(script))));
+      const said = (command: GuestProcess): string => text(command.collected(1));
+      turnUntil(() => commands.every((command) => said(command).endsWith("\n") && !alive(command.pid)));
+      const pids = commands.map((command) => Number(said(command)));
+      turnUntil(() => pids.every(alive));
+      return pids;
+    };
+
+    test("closing also ends what outlived its command, in whatever session it is", () => {
+      const pids = outliving();
       machine.close();
-      // Whoever closes has waited for the agent, and the agent for them.
-      expect(pids.some(alive)).toBe(false);
+      turnUntil(() => !pids.some(alive));
+    });
+
+    test("closing lets a guard that stands still for a moment end what a killed agent has left", () => {
+      const pids = outliving();
+      const guard = machine.pid;
+      const agent = Number(readFileSync(`/proc/${guard}/task/${guard}/children`, "latin1"));
+      process.kill(guard, SIGSTOP);
+      process.kill(agent, SIGKILL);
+      const args = ["-c", `sleep 1; kill -CONT ${guard}`];
+      const waker = spawn({ program: "/bin/sh", args, env: process.env }, reactor);
+      machine.close();
+      turnUntil(() => !pids.some(alive));
+      waker.close();
     });
 
     test("an agent that is told to end takes its commands along, also one that was stopped", () => {
