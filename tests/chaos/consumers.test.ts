@@ -134,7 +134,7 @@ test("a reader that takes nothing holds tests up instead of filling the memory",
   expect(peak(child.pid)).toBeLessThan(600);
   child.kill();
   await child.exited;
-  await eventually("no process is left", () => project.processes().length === 0, 10_000);
+  await project.deserted();
 });
 
 test("every pair is closed when runners crash and when the run is interrupted", async () => {

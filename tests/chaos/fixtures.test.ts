@@ -97,7 +97,7 @@ test("when a builder is killed with everything of its run, the one that waits bu
   const result = await outcome(second);
   expect([result.text, result.code]).toEqual([result.text, 0]);
   expect(count(kinds(at, "two"), "fixture_build_done")).toBe(1);
-  await eventually("nothing of the first run is left", () => at.processes().length === 0, 20_000);
+  await at.deserted();
   expect(entries(at)).toHaveLength(1);
   expect(entriesUnderWay(at)).toBe(0);
 }, 600_000);
@@ -203,7 +203,7 @@ test("a fixture that never ends is ended at the deadline, and its file fails wit
   const result = await at.run(["--timeout", "4s"]);
   expect(result.text).toMatch(/FAIL a\.test\.lua|TIME a\.test\.lua/);
   expect(result.code).toBe(1);
-  expect(at.processes()).toEqual([]);
+  await at.deserted();
   expect(entriesUnderWay(at)).toBe(0);
 }, 600_000);
 
@@ -215,7 +215,7 @@ test("Ctrl-C during a build ends it and leaves no half entry", async () => {
   child.kill("SIGINT");
   const result = await outcome(child);
   expect([result.text, result.code]).toEqual([result.text, 130]);
-  expect(at.processes()).toEqual([]);
+  await at.deserted();
   expect([entries(at), entriesUnderWay(at)]).toEqual([[], 0]);
 }, 600_000);
 

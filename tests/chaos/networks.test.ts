@@ -49,7 +49,7 @@ for (const [backend, pattern, story] of [
     expect(result.text).toMatch(story);
     expect(result.text).toMatch(/PASS goes on without it/);
     expect(result.text).toMatch(/PASS b\.test\.lua/);
-    expect(project.processes()).toEqual([]);
+    await project.deserted();
     expect(hostLinks()).toBe(links);
   });
 
@@ -61,7 +61,7 @@ test("kill -9 of the dispatcher leaves no namespace, no interface and no process
     await eventually("the network stands", () => existsSync(join(project.directory, "pending")), 90_000);
     child.kill("SIGKILL");
     await outcome(child);
-    await eventually("nothing is left", () => project.processes().length === 0, 20_000);
+    await project.deserted();
     expect(hostLinks()).toBe(links);
   }
 });

@@ -81,7 +81,7 @@ if (process.getuid?.() === 0) {
     expect(text).toContain("PASS both consoles are heard");
     expect(text).toContain("PASS disks and interfaces are plugged in");
     expect(text).toContain("PASS so is a machine whose runs repeat");
-    await eventually("QEMU has ended", () => project.processes().length === 0, 20_000);
+    await project.deserted();
     expect(project.runDirectories()).toEqual([]);
   }, 900_000);
 

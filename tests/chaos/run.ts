@@ -76,6 +76,11 @@ export class Project {
     return found;
   }
 
+  /** Waits until no process of this project's runs is left: the kernel ends them when what started them has ended. */
+  async deserted(): Promise<void> {
+    await eventually("the end of every process", () => this.processes().length === 0, 20_000);
+  }
+
   /** Run directories in the temp directory: those that hold a lock (the cache of extracted files may stay). */
   runDirectories(): string[] {
     return readdirSync(this.temp).filter((name) => existsSync(join(this.temp, name, "lock")));

@@ -3,7 +3,8 @@
 import { expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { eventually, outcome, Project } from "./run.ts";
+import { Reader } from "./matrix/reader.ts";
+import { eventually, Project } from "./run.ts";
 
 const PASSES = `test("fine", function() end)\n`;
 const FAILS = `test("bad", function(t) t:fail("no") end)\n`;
@@ -133,22 +134,27 @@ test("--watch runs what has changed until Ctrl-C, and a broken configuration can
   const out = (): string =>
     existsSync(join(project.directory, "out")) ? readFileSync(join(project.directory, "out"), "utf8") : "";
   const seen = (): string => paths(out()).join(" ");
-  let said = "";
-  const listening = (async () => {
-    for await (const chunk of child.stderr) said += new TextDecoder().decode(chunk);
-  })();
+  const stderr = new Reader(child.stderr);
+  let heard = 0;
+  /** Waits for these words behind those that it has waited for before. */
+  const said = async (words: string): Promise<void> => {
+    await eventually(`\`${words}\``, () => stderr.text.includes(words, heard), 20_000);
+    heard = stderr.text.indexOf(words, heard) + words.length;
+  };
   await eventually("the first round", () => seen() === "a.test.lua b.test.lua", 20_000);
+  await said("Ctrl-C ends");
   project.write("a.test.lua", `${PASSES}-- changed\n`);
   await eventually("the changed file", () => seen() === "a.test.lua", 20_000);
+  await said("Ctrl-C ends");
   project.write("provium.toml", "[provium\n");
-  await eventually("the complaint", () => said.includes("parse `"), 20_000);
+  await said("parse `");
+  await said("Ctrl-C ends");
   project.write("provium.toml", "\n");
   await eventually("everything again", () => seen() === "a.test.lua b.test.lua", 20_000);
-  await eventually("the end of the round", () => said.endsWith("Ctrl-C ends\n"), 20_000);
+  await said("Ctrl-C ends");
   child.kill("SIGINT");
-  await Promise.all([child.exited, listening]);
-  expect(child.exitCode).toBe(0);
-  expect(project.processes()).toEqual([]);
+  expect(await child.exited).toBe(0);
+  await project.deserted();
 });
 
 test("a thousand files of which a hundred crash their runner: each tells its story, and nothing stays behind", async () => {
@@ -170,7 +176,7 @@ test("a thousand files of which a hundred crash their runner: each tells its sto
   for (const { chunk_error } of crashed) expect(chunk_error).toContain("killed by SIGKILL");
   expect(records.filter(({ status }) => status === "passed")).toHaveLength(900);
   // The shells that have killed their runners end by themselves.
-  await eventually("nothing is left", () => project.processes().length === 0, 20_000);
+  await project.deserted();
   expect(readdirSync(project.temp).filter((name) => name.startsWith("provium-0-"))).toEqual([]);
 }, 180_000);
 
@@ -183,12 +189,14 @@ end)\n`,
   });
   const child = project.start(["--vmm", "local"]);
   await eventually("the test runs", () => existsSync(join(project.directory, "started")), 20_000);
+  const stderr = new Reader(child.stderr);
   child.kill("SIGINT");
-  await Bun.sleep(100);
+  // Two at once would be one.
+  await eventually("the first is heard", () => stderr.text.includes("once more ends it now"), 20_000);
   child.kill("SIGINT");
-  const result = await outcome(child);
-  expect(result.code).toBe(130);
-  expect(result.stdout).toMatch(/FAIL a\.test\.lua/);
-  expect(result.stdout).toContain("interrupted");
-  expect(project.processes()).toEqual([]);
+  const stdout = await new Response(child.stdout).text();
+  expect(await child.exited).toBe(130);
+  expect(stdout).toMatch(/FAIL a\.test\.lua/);
+  expect(stdout).toContain("interrupted");
+  await project.deserted();
 });

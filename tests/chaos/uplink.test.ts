@@ -95,7 +95,7 @@ test("kill -9 of the dispatcher leaves no link, no rule and no process on the ho
   expect(inNamespaceOf(pid, "nft", "list", "table", "ip", link)).toContain("masquerade");
   process.kill(pid, "SIGKILL");
   expect((await outcome(child)).text).toContain("left on the host: nothing");
-  expect(project.processes()).toEqual([]);
+  await project.deserted();
   expect(existsSync(join(project.directory, ".nft.history"))).toBe(false);
 });
 

@@ -56,7 +56,7 @@ test("exec is not kept by a process that its command leaves behind", async () =>
   using project = new Project();
   const { code, stdout } = await project.run(["exec", ...LOCAL, "--", "sleep 1000 & echo done"]);
   expect([code, stdout]).toEqual([0, "done\n"]);
-  await eventually("the background process is gone", () => project.processes().length === 0, 10_000);
+  await project.deserted();
 });
 
 test("exec ends when nobody reads any more", async () => {
@@ -76,7 +76,7 @@ test("exec under Ctrl-C leaves with 130 and nothing behind", async () => {
   await eventually("the command runs", () => existsSync(up), 30_000);
   child.kill("SIGINT");
   expect((await outcome(child)).code).toBe(130);
-  await eventually("every process is gone", () => project.processes().length === 0, 10_000);
+  await project.deserted();
 });
 
 test("exec of a profile that is not there is 125 and names the known ones", async () => {
@@ -208,7 +208,7 @@ test("Ctrl-C at a prompt drops the line; in a call that waits or computes it end
   ]);
   expect(seen).toContain("> typed^C");
   expect(seen).toEndWith("status 0");
-  await eventually("every process is gone", () => project.processes().length === 0, 10_000);
+  await project.deserted();
 });
 
 test("what a background task prints does not tear the line being typed", async () => {

@@ -8,7 +8,7 @@ import { MESSAGES } from "../../../src/guest/messages.ts";
 import { AGENT, AgentClient, bytes, frameOf, number, text, withAgent } from "./client.ts";
 import { runs } from "./runs.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 /** x86-64 and arm64 number their calls differently. */
 const NR =

@@ -19,7 +19,7 @@ import {
 } from "./client.ts";
 import { preamble, readies, sync, syncFrame, withSerial } from "./serial.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 const errors = (agent: AgentClient): Frame[] =>
   agent.pushed.filter((frame) => frame.kind === MESSAGES.ERROR.kind);

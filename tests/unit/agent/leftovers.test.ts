@@ -11,7 +11,7 @@ import { AGENT, AgentClient, bytes, frameOf, number, PLAIN_AGENT, withAgent } fr
 import { runs } from "./runs.ts";
 import { sync, withSerial } from "./serial.ts";
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 const NR =
   process.arch === "x64"

@@ -426,7 +426,10 @@ describe("barriers", () => {
     expect(
       raised(
         w,
-        'provium:go(function() provium:barrier("b", 3, 1) end) provium:barrier("c", 2, 0.01) provium:barrier("b", 2, 1)',
+        `local begun
+        provium:go(function() begun = true provium:barrier("b", 3, 60) end)
+        wait_until(function() return begun end, { timeout = 60 })
+        provium:barrier("b", 2, 1)`,
       ),
     ).toContain("already waits for 3 callers, and this one asks for 2");
     expect(raised(w, 'provium:barrier("b", 0)')).toContain("count must be 1 or more");

@@ -96,9 +96,8 @@ describe("liveness", () => {
   test("a long call on an agent that answers is left alone, and the agent is asked again and again", () => {
     const told = echoing(true);
     let silent = false;
-    const end = after(60);
     const op = attended(
-      until(() => false, end),
+      until(() => told.asked > 1, after(20_000)),
       told.guest,
       () => true,
       () => {
@@ -107,9 +106,8 @@ describe("liveness", () => {
       NOTHING,
       PATIENCE,
     );
-    expect(run(op)).toBe(false);
+    expect(run(op)).toBe(true);
     expect(silent).toBe(false);
-    expect(told.asked).toBeGreaterThan(1);
   });
 
   test("a paused machine is not asked", () => {

