@@ -2,7 +2,8 @@
 
 import { ApiError } from "../errors/errors.ts";
 import type { Backend, BackendBridge } from "../net/backend.ts";
-import { type Op, until } from "../sys/op.ts";
+import type { Op } from "../sys/op.ts";
+import { Turn } from "../sys/turn.ts";
 import type { BridgeOptions } from "./bridge-options.ts";
 import type { BridgeChange, Uplink, UplinkWay } from "./network-host.ts";
 import { addressOf, type Subnet, UPLINK_HOST } from "./subnet.ts";
@@ -47,8 +48,8 @@ export interface SavedBeyond {
 export class Beyond {
   private readonly partners = new Set<Shore>();
   private uplink: Uplink | undefined;
-  /** A way out is being opened. */
-  private opening = false;
+  /** To open a way out. */
+  private readonly opening = new Turn();
 
   constructor(private readonly shore: Shore) {}
 
@@ -115,7 +116,7 @@ export class Beyond {
 
   /** A way out of the test's network, through the host's; by the best that there is where none is named. */
   *enableUplink(way?: UplinkWay): Op<void> {
-    yield* until(() => !this.opening);
+    yield* this.opening.free();
     const { shore, way: before } = this;
     shore.alive("enable_uplink");
     if (before !== undefined) {
@@ -128,20 +129,18 @@ export class Beyond {
       throw new ApiError(`bridge:enable_uplink: ${shore.label} has addressing = "none"`, {
         hint: "An uplink needs addresses: leave `addressing` out, or set dhcp = true.",
       });
-    this.opening = true;
-    try {
+    const uplink = yield* this.opening.take(function* () {
       const carrier = yield* shore.open();
-      this.uplink = yield* shore.network.openUplink(shore.subnet, carrier, way);
-    } finally {
-      this.opening = false;
-    }
-    shore.changed("uplink", `enabled (${this.uplink.way})`);
+      return yield* shore.network.openUplink(shore.subnet, carrier, way);
+    });
+    this.uplink = uplink;
+    shore.changed("uplink", `enabled (${uplink.way})`);
     yield* shore.apply();
     yield* shore.renewRoutes([]);
   }
 
   *disableUplink(): Op<void> {
-    yield* until(() => !this.opening);
+    yield* this.opening.free();
     const uplink = this.uplink;
     if (uplink === undefined) return;
     this.uplink = undefined;
@@ -164,7 +163,7 @@ export class Beyond {
 
   /** The bridge ends, and its partners go on. Repeatable. */
   *close(): Op<void> {
-    yield* until(() => !this.opening);
+    yield* this.opening.free();
     for (const partner of this.partners) this.forget(partner);
     const uplink = this.uplink;
     this.uplink = undefined;

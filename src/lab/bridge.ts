@@ -7,7 +7,8 @@ import { ApiError, HostError } from "../errors/errors.ts";
 import { suggestion } from "../errors/suggest.ts";
 import type { Backend, BackendBridge, ByteSource, Counters, Impairment } from "../net/backend.ts";
 import { BRIDGE_PORT } from "../net/backend.ts";
-import { all, type Op, until } from "../sys/op.ts";
+import { all, type Op } from "../sys/op.ts";
+import { Turn } from "../sys/turn.ts";
 import { type Attachment, NOTHING, type Segment } from "./attachment.ts";
 import { Beyond, type GuestRoutes } from "./beyond.ts";
 import type { BridgeOptions } from "./bridge-options.ts";
@@ -65,8 +66,10 @@ export class Bridge implements Resource, Segment {
   private dhcp: Service | undefined;
   private nextHost = FIRST_GUEST;
   private closed = false;
-  /** A change of what is wrong on it is being put in force. */
-  private changing = false;
+  /** To change what is wrong on it. */
+  private readonly changing = new Turn();
+  /** To put its plan in force. */
+  private readonly applying = new Turn();
 
   constructor(
     readonly name: string,
@@ -276,21 +279,7 @@ export class Bridge implements Resource, Segment {
     change: (conditions: Conditions) => void,
   ): Op<void> {
     // One after the other: what is gone back to is to have in it what another task has changed.
-    yield* until(() => !this.changing);
-    this.alive(call);
-    const before = this.conditions.state();
-    this.changing = true;
-    try {
-      change(this.conditions);
-      yield* this.apply();
-    } catch (error) {
-      this.conditions.load(before);
-      // What was refused in part does not hold in part either.
-      if (error instanceof HostError) yield* this.apply();
-      throw error;
-    } finally {
-      this.changing = false;
-    }
+    yield* this.changing.take(() => this.changeNow(call, change));
     this.changed(kind, `${call}${text === "" ? "" : ` ${text}`}`);
   }
 
@@ -325,20 +314,8 @@ export class Bridge implements Resource, Segment {
 
   /** Puts the plan in force; nothing while no frames flow. */
   *apply(): Op<void> {
-    const backend = this.backend.made;
-    if (backend === undefined) return;
-    this.network.check();
-    const ports = this.attachments().flatMap((attachment) =>
-      attachment.portId === undefined
-        ? []
-        : [{ name: attachment.vm.name, id: attachment.portId, down: !attachment.connected }],
-    );
-    const services = [
-      { name: ITSELF, id: BRIDGE_PORT },
-      ...(this.beyond.port === undefined ? [] : [{ name: UPLINK, id: this.beyond.port }]),
-      ...(this.dhcp === undefined ? [] : [{ name: DHCP, id: this.dhcp.port }]),
-    ];
-    yield* backend.apply(this.conditions.plan(this.options.seed, [...ports, ...services]));
+    // One after the other, each of what holds in its turn: no older plan comes into force after a newer one.
+    yield* this.applying.take(() => this.applyNow());
   }
 
   guestRoutes(): GuestRoutes {
@@ -390,6 +367,37 @@ export class Bridge implements Resource, Segment {
     const gateway = this.addressing === "none" ? undefined : own;
     const carrier = yield* this.network.open();
     return yield* carrier.openBridge({ name, mtu, gateway });
+  }
+
+  private *changeNow(call: string, change: (conditions: Conditions) => void): Op<void> {
+    this.alive(call);
+    const before = this.conditions.state();
+    try {
+      change(this.conditions);
+      yield* this.apply();
+    } catch (error) {
+      this.conditions.load(before);
+      // What was refused in part does not hold in part either.
+      if (error instanceof HostError) yield* this.apply();
+      throw error;
+    }
+  }
+
+  private *applyNow(): Op<void> {
+    const backend = this.backend.made;
+    if (backend === undefined) return;
+    this.network.check();
+    const ports = this.attachments().flatMap((attachment) =>
+      attachment.portId === undefined
+        ? []
+        : [{ name: attachment.vm.name, id: attachment.portId, down: !attachment.connected }],
+    );
+    const services = [
+      { name: ITSELF, id: BRIDGE_PORT },
+      ...(this.beyond.port === undefined ? [] : [{ name: UPLINK, id: this.beyond.port }]),
+      ...(this.dhcp === undefined ? [] : [{ name: DHCP, id: this.dhcp.port }]),
+    ];
+    yield* backend.apply(this.conditions.plan(this.options.seed, [...ports, ...services]));
   }
 
   private enter(vm: Vm): Attachment {

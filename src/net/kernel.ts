@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { HostError } from "../errors/errors.ts";
 import { closeFd } from "../sys/libc.ts";
 import type { Op } from "../sys/op.ts";
+import { Turn } from "../sys/turn.ts";
 import type { Backend, BackendBridge, BridgeSpec, ByteSource, Plan, Port } from "./backend.ts";
 import type { Features } from "./kernel-features.ts";
 import { type Device, featuresOf, kernelRules, routingFile, shapingBatch } from "./kernel-plan.ts";
@@ -141,6 +142,8 @@ export class KernelBackend implements Backend {
   readonly kind = "kernel";
   private readonly bridges = new Set<KernelBridge>();
   private routed: readonly (readonly [string, string])[] = [];
+  /** To put in force what is routed. */
+  private readonly routing = new Turn();
   private names = 0;
 
   constructor(
@@ -181,9 +184,12 @@ export class KernelBackend implements Backend {
       throw new TypeError("a bridge of another backend");
     if (!this.features.has("nft")) throw this.features.refusal("nft", "routing needs");
     const ends = [a.device.name, b.device.name] as const;
-    const others = this.routed.filter((pair) => !ends.every((end) => pair.includes(end)));
-    this.routed = routed ? [...others, ends] : others;
-    yield* this.namespace.batch("nft", routingFile(this.routed));
+    // One after the other, as each replaces the rules of the one before.
+    yield* this.routing.take(() => {
+      const others = this.routed.filter((pair) => !ends.every((end) => pair.includes(end)));
+      this.routed = routed ? [...others, ends] : others;
+      return this.namespace.batch("nft", routingFile(this.routed));
+    });
   }
 
   /** Throws HostError naming what the plan needs and the kernel lacks. */

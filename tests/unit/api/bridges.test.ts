@@ -216,13 +216,31 @@ describe("what is wrong by wish", () => {
 
   test("a change that is refused takes nothing from one that another task makes meanwhile", () => {
     lua("lan:attach({ a, b }) provium:boot()");
-    here.network.applyMs = 5;
+    here.network.applyMs = [5, 5, 5];
     here.network.refuses = ({ pairs }) => pairs.some(({ impairment }) => impairment.loss !== undefined);
     lua(`provium:parallel(
       function() refused = not pcall(function() lan:drop_rate(5) end) end,
       function() lan:partition(a, b) end)`);
     expect(lua("return refused and lan:is_partitioned(a, b) and lan:drop_rate_pct() == 0")).toBe(true);
     expect(lastPairs()).toEqual(["1-2 cut", "2-1 cut"]);
+  });
+
+  test("members that boot together have the plan of all of them, however long the host takes for the first one's", () => {
+    lua("lan:attach({ a, b }) lan:partition(a, b)");
+    here.network.applyMs = [100];
+    lua("provium:boot()");
+    expect(here.network.plans.length).toBe(2);
+    expect(here.network.inForce?.pairs.map(({ cut }) => cut)).toEqual([true, true]);
+  });
+
+  test("a boot that is interrupted while its plan is put in force holds up no other", () => {
+    lua("lan:attach({ a, b }) lan:partition(a, b)");
+    here.network.applyMs = [600_000];
+    expect(refusal("provium:parallel(function() a:boot() end, function() error('no luck') end)")).toContain(
+      "no luck",
+    );
+    lua("provium:boot()");
+    expect(here.network.inForce?.pairs.map(({ cut }) => cut)).toEqual([true, true]);
   });
 
   test("what was wished for a VM that is still to come ends with its detaching, and all of it with the bridge", () => {

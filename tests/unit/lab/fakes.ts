@@ -263,12 +263,14 @@ export class FakeGuest implements Guest {
 export class FakeNetwork {
   readonly notes: string[] = [];
   plans: Plan[] = [];
+  /** The plan that the backend was done with last. */
+  inForce: Plan | undefined;
   /** What the backend cannot do. */
   refuses: (plan: Plan) => boolean = () => false;
   /** What the recorder of a capture has seen and writes when it gets to it. */
   readonly late: string[] = [];
-  /** How long it takes to put a plan in force. */
-  applyMs = 0;
+  /** How long it takes to put a plan in force, the next one first; no time from the last one on. */
+  applyMs: number[] = [];
   opened = 0;
   death: Error | undefined;
   counted: Counters = { rxBytes: 1, txBytes: 2, rxPackets: 3, txPackets: 4, errors: 0 };
@@ -331,8 +333,10 @@ export class FakeNetwork {
         }),
       *apply(plan) {
         network.plans.push(plan);
-        if (network.applyMs > 0) yield* sleep(network.applyMs);
+        const ms = network.applyMs.shift() ?? 0;
+        if (ms > 0) yield* sleep(ms);
         if (network.refuses(plan)) throw new HostError("this kernel cannot do that");
+        network.inForce = plan;
       },
       capture: () =>
         at(() => {

@@ -4,7 +4,7 @@
  * guest (tests/vm/net/kernel_rules.test.lua).
  */
 
-import { afterAll, beforeAll, test as claimed, describe, expect, setDefaultTimeout } from "bun:test";
+import { afterAll, beforeAll, test as claimed, describe, expect, setDefaultTimeout, spyOn } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ import { FramePort } from "../../../src/net/frames.ts";
 import { KernelBackend } from "../../../src/net/kernel.ts";
 import type { KernelFeature } from "../../../src/net/kernel-features.ts";
 import { closeFd, EAGAIN, readSome, setNonBlocking } from "../../../src/sys/libc.ts";
-import { after, type Op, until } from "../../../src/sys/op.ts";
+import { after, all, type Op, sleep, until } from "../../../src/sys/op.ts";
 import { POLLIN, Reactor } from "../../../src/sys/reactor.ts";
 import { BROADCAST, ethernet, HELPER, mac, numbered, numberOf, WAIT_MS } from "./nics.ts";
 
@@ -406,6 +406,27 @@ describe("the kernel's bridge", () => {
     const [a] = segment.cards as [Card];
     const pair = { from: a.port.id, to: BRIDGE_PORT, cut: true, impairment: {} };
     expect(() => run(segment.bridge.apply({ seed: 1n, pairs: [pair] }))).not.toThrow();
+  });
+
+  test("routes that are asked for side by side all hold, whichever `nft` is slow", () => {
+    const bridges = ["1", "2", "3"].map((n) =>
+      run(backend.openBridge({ name: n, mtu: 1500, gateway: { ipv4: `10.79.${n}.1/24` } })),
+    ) as [BackendBridge, BackendBridge, BackendBridge];
+    const [left, middle, right] = bridges;
+    const { namespace } = backend;
+    const batch = namespace.batch.bind(namespace);
+    const slow = spyOn(namespace, "batch").mockImplementationOnce(function* (tool, lines) {
+      yield* sleep(300);
+      yield* batch(tool, lines);
+    });
+    try {
+      run(all([backend.route(left, middle, true), backend.route(middle, right, true)]));
+    } finally {
+      slow.mockRestore();
+    }
+    const rules = run(namespace.run(["nft", "list", "table", "inet", "provium"]));
+    for (const bridge of bridges) run(bridge.close());
+    expect(rules.match(/ accept$/gm)?.length).toBe(4);
   });
 
   test("a closed bridge takes its devices along", () => {
