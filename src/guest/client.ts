@@ -35,7 +35,10 @@ export interface Request<M extends RequestName> {
   take(): Reply<M>;
   /** Waits for the answer. Ended from outside, it gives the request up. */
   wait(): Op<Reply<M>>;
-  /** The answer is not wanted any more: the agent is told, and what comes late goes to `late`. Harmless once settled. */
+  /**
+   * The answer is not wanted any more: the agent is told, and what it has made, or makes yet, goes to `late`.
+   * Harmless once the answer is taken.
+   */
   abandon(): void;
 }
 
@@ -43,6 +46,7 @@ class Outstanding<M extends RequestName> implements Request<M>, Wait {
   readonly deadline = Number.POSITIVE_INFINITY;
   settled = false;
   abandoned = false;
+  private taken = false;
   private value: Reply<M> | undefined;
   private error: Error | undefined;
 
@@ -77,6 +81,7 @@ class Outstanding<M extends RequestName> implements Request<M>, Wait {
   }
 
   take(): Reply<M> {
+    this.taken = true;
     if (this.error !== undefined) throw this.error;
     return this.value as Reply<M>;
   }
@@ -84,19 +89,20 @@ class Outstanding<M extends RequestName> implements Request<M>, Wait {
   *wait(): Op<Reply<M>> {
     try {
       while (!this.settled) yield this;
+      return this.take();
     } catch (error) {
       if (error instanceof InterruptedError) error.inside(subjectText(this.subject));
       throw error;
     } finally {
       this.abandon();
     }
-    return this.take();
   }
 
   abandon(): void {
-    if (this.settled || this.abandoned) return;
+    if (this.taken || this.abandoned) return;
     this.abandoned = true;
-    this.client.cancel(this.id);
+    if (!this.settled) this.client.cancel(this.id);
+    else if (this.value !== undefined) this.late?.(this.value);
   }
 }
 

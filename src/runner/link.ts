@@ -77,7 +77,7 @@ export class Link implements Talk {
     return job;
   }
 
-  /** Asks the dispatcher for something. What comes after the asker has given up is handed to `late`. */
+  /** Asks the dispatcher for something. What comes when the asker gives up, or after that, is handed to `late`. */
   *ask(request: Request, late: (answer: Answer) => void): Op<Answer> {
     const id = this.nextId++;
     const pending = new Pending<Answer>();
@@ -89,8 +89,8 @@ export class Link implements Talk {
       heard = true;
       return answer;
     } finally {
-      if (heard || pending.settled) this.asked.delete(id);
-      else this.asked.set(id, new Late(late));
+      if (!pending.settled) this.asked.set(id, new Late(late));
+      else if (!heard && !pending.failed) late(pending.take());
     }
   }
 

@@ -48,6 +48,10 @@ export class Pending<T> {
     return this.state !== "open";
   }
 
+  get failed(): boolean {
+    return this.state === "failed";
+  }
+
   settle(value: T): void {
     if (this.settled) return;
     this.state = "done";

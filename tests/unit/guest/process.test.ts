@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { GuestError, ProtocolError } from "../../../src/errors/errors.ts";
 import { UNCLAIMED_BYTES, WINDOW_BYTES } from "../../../src/guest/output.ts";
 import type { Command, Guest, GuestProcess } from "../../../src/lab/ports.ts";
-import { after, NEVER } from "../../../src/sys/op.ts";
+import { after, NEVER, type Wait } from "../../../src/sys/op.ts";
 import { type Asked, bytes, FakeAgent, SOON, text } from "./fake-agent.ts";
 
 const command = (changes: Partial<Command> = {}): Command => ({
@@ -96,6 +96,18 @@ describe("a run", () => {
     agent.wait(() => agent.of("CANCEL").length === 1);
     agent.ok("PROC_START", agent.of("PROC_START")[0] as Asked, { pid: 9 });
     agent.wait(() => agent.of("PROC_CLOSE").length === 1);
+  });
+
+  test("a start that is given up when its answer has just come is ended", () => {
+    using agent = new FakeAgent();
+    const guest = agent.session();
+    agent.on("PROC_START", () => ({ pid: 9 }));
+    const op = guest.main.start(command());
+    const wait = op.next().value as Wait;
+    agent.wait(() => wait.ready());
+    expect(() => op.throw(new Error("stop"))).toThrow("stop");
+    agent.wait(() => agent.of("PROC_CLOSE").length === 1);
+    expect(agent.of("CANCEL")).toEqual([]);
   });
 });
 

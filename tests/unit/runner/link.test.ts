@@ -32,8 +32,9 @@ const pair = () => {
     heard: (): Up[] => {
       const messages: Up[] = [];
       const buffer = new Uint8Array(65536);
+      setNonBlocking(theirs);
       const n = readSome(theirs, buffer);
-      reader.push(buffer.subarray(0, n), (body) => messages.push(unpack(body) as Up));
+      reader.push(buffer.subarray(0, Math.max(0, n)), (body) => messages.push(unpack(body) as Up));
       return messages;
     },
     hangUp: () => closeFd(theirs),
@@ -65,6 +66,17 @@ test("a grant that comes after its asker has given up goes back", () => {
   expect(() => draw.throw(new Error("interrupted"))).toThrow("interrupted");
   say({ type: "answer", id: 1, value: { grant: 9 } });
   reactor.turn(after(5000));
+  expect(heard()).toEqual([{ type: "request", id: 2, request: { what: "release", grant: 9 } }]);
+});
+
+test("a grant that has come in the turn in which its asker gives up goes back", () => {
+  const { reactor, link, say, heard } = pair();
+  const draw = new DispatcherServices(link).draw("a", 1, 1);
+  draw.next();
+  heard();
+  say({ type: "answer", id: 1, value: { grant: 9 } });
+  reactor.turn(after(5000));
+  expect(() => draw.throw(new Error("interrupted"))).toThrow("interrupted");
   expect(heard()).toEqual([{ type: "request", id: 2, request: { what: "release", grant: 9 } }]);
 });
 
