@@ -56,6 +56,8 @@ export class Session {
   private channel: Channel | undefined;
   private opened: Guest | undefined;
   private ended: "asked" | "broken" | undefined;
+  /** What whoever still wants something of it is told. */
+  private why: Error | undefined;
   /** Why the machine is about to end, where that is wished. */
   private leaving: Error | undefined;
 
@@ -73,8 +75,8 @@ export class Session {
   }
 
   get guest(): Guest {
-    if (this.opened === undefined) throw new Error(`vm ${this.vm}: guest used before its session was open`);
-    return this.opened;
+    if (this.opened !== undefined) return this.opened;
+    throw this.why ?? new Error(`vm ${this.vm}: guest used before its session was open`);
   }
 
   /** Why the session is of no use any more, if so. */
@@ -113,7 +115,9 @@ export class Session {
     try {
       // Who hears of a death closes the channel, and a channel that is closed by us tells nobody.
       const alive = unless(opening, () => this.machine.death);
-      this.opened = yield* this.machine.attend?.(alive) ?? alive;
+      const guest = yield* this.machine.attend?.(alive) ?? alive;
+      if (this.why !== undefined) throw this.why;
+      this.opened = guest;
     } catch (error) {
       this.channel?.close();
       throw error;
@@ -165,6 +169,7 @@ export class Session {
   end(reason: Error): void {
     if (this.ended !== undefined) return;
     this.ended = "asked";
+    this.why = reason;
     this.machine.expectExit();
     this.hangUp(reason);
     this.machine.close();
@@ -203,6 +208,7 @@ export class Session {
     if (this.ended !== undefined) return;
     const error = this.deathError(undefined, reason);
     this.ended = "broken";
+    this.why = error;
     this.hangUp(error);
     this.machine.expectExit();
     this.machine.close();

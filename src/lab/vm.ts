@@ -9,7 +9,7 @@ import {
   TimeoutError,
   VmDeadError,
 } from "../errors/errors.ts";
-import { after, called, monotonic, type Op } from "../sys/op.ts";
+import { after, called, monotonic, type Op, until } from "../sys/op.ts";
 import { checkBoot } from "./boot-check.ts";
 import { VmDisks } from "./disks.ts";
 import type { VmHost } from "./host.ts";
@@ -24,6 +24,7 @@ import type { Resource } from "./registry.ts";
 import { Session } from "./session.ts";
 import { allowedStates, isTransition, type VmState, wrongState } from "./states.ts";
 import { told } from "./told.ts";
+import { Undertaking } from "./undertaking.ts";
 import { VmSnapshots } from "./vm-snapshots.ts";
 import { VmStory } from "./vm-story.ts";
 import { bootWay, startError, type WayUp } from "./way-up.ts";
@@ -46,7 +47,7 @@ export class Vm implements Resource {
   private phase: VmState = "created";
   private session: Session | undefined;
   private starting: Session | undefined;
-  private doing: string | undefined;
+  private readonly doing = new Undertaking();
   private death: VmDeadError | undefined;
   private lastConsole: ConsolePort | undefined;
   private lastCid: number | undefined;
@@ -101,9 +102,7 @@ export class Vm implements Resource {
       drop: () => {
         if (this.session !== undefined) this.finish(this.session, "shutdown", "goes back to a snapshot");
       },
-      *start(way, there) {
-        yield* vm.during("being restored", () => vm.start(way, there));
-      },
+      start: (way, there) => this.doing.run("being restored", this.start(way, there)),
     });
   }
 
@@ -149,7 +148,10 @@ export class Vm implements Resource {
     checkBoot(merged, { cpus: cpusOf(this.profile, merged), architecture, hostTree }, this.host);
     const options = settled(merged, () => this.host.seed(this.name));
     const way = bootWay(this.host, this.name, this.profile, options, this.disks);
-    yield* this.during("booting", () => this.start(way, () => this.lineage.begin()));
+    yield* this.doing.run(
+      "booting",
+      this.start(way, () => this.lineage.begin()),
+    );
     this.options = options;
   }
 
@@ -195,14 +197,15 @@ export class Vm implements Resource {
     const session = yield* this.live("reset");
     const bound = bootBound(this.options, this.emulated);
     const deadline = after(bound.ms);
-    const { links } = this;
+    const { links, doing } = this;
     try {
       const restart = function* (): Op<void> {
         yield* session.machine.reset();
         yield* session.reopen(deadline);
         for (const link of links) yield* link.ready(session.guest);
+        doing.check();
       };
-      yield* this.during("being reset", () => session.order("reset", restart()));
+      yield* doing.run("being reset", session.order("reset", restart()));
     } catch (error) {
       // Nobody talks to its agent any more, so there is nothing left to go on with.
       const why =
@@ -231,20 +234,26 @@ export class Vm implements Resource {
 
   /** From any state to shutdown: power-off through the agent, up to 10 s, then by force. Idempotent. */
   *shutdown(): Op<void> {
-    const session = this.session;
+    const { session, doing } = this;
+    if (doing.final) {
+      // Another task is at it.
+      yield* until(() => !doing.final);
+      return;
+    }
+    this.callOff("shut down");
     if (session === undefined || session.broken !== undefined) {
       if (session !== undefined) yield* session.story();
       if (this.phase !== "shutdown") this.enter("shutdown");
-      return;
-    }
-    const deadline = after(SHUTDOWN_MS);
-    yield* this.during("shutting down", () => this.powerOff(session, deadline));
+    } else if (doing.what !== undefined) {
+      // In the middle of a reset there is nobody who could be asked.
+      this.finish(session, "shutdown");
+    } else yield* doing.run("shutting down", this.powerOff(session, after(SHUTDOWN_MS)), true);
   }
 
   /** Ends the machine at once, like a pulled plug. Leaves `dead`. Idempotent. */
   kill(): void {
     const session = this.session;
-    this.starting?.end(this.gone("killed"));
+    this.callOff("killed");
     if (session !== undefined) this.finish(session, "dead", "killed");
     else if (this.phase !== "dead") this.enter("dead", "killed");
   }
@@ -260,7 +269,7 @@ export class Vm implements Resource {
       throw new ApiError(`${call}: ${this.label} has no ${what}: --vmm local boots no machine`, {
         hint: "Run this file with --vmm qemu.",
       });
-    if (this.doing !== undefined) throw wrongState(this.name, this.doing, call);
+    if (this.doing.what !== undefined) throw wrongState(this.name, this.doing.what, call);
     if (this.state === "paused") throw wrongState(this.name, "paused", call);
   }
 
@@ -292,7 +301,7 @@ export class Vm implements Resource {
 
   /** Used when the scope ends; also `vm:close()`. */
   *close(): Op<void> {
-    if (this.session === undefined) return;
+    if (this.session === undefined && this.doing.what === undefined) return;
     if (this.leftover === "kill") this.kill();
     else yield* this.shutdown();
   }
@@ -305,7 +314,8 @@ export class Vm implements Resource {
   /** Throws unless the state allows `call`; a VM that has just died tells why. */
   private *allowed(call: string): Op<void> {
     if (this.session?.broken !== undefined) yield* this.session.story();
-    const doing = this.doing ?? (this.snapshots.saving && isTransition(call) ? "being saved" : undefined);
+    const doing =
+      this.doing.what ?? (this.snapshots.saving && isTransition(call) ? "being saved" : undefined);
     if (doing !== undefined && call !== "shutdown") throw wrongState(this.name, doing, call);
     if (!allowedStates(call).includes(this.phase))
       throw wrongState(this.name, this.phase, call, this.phase === "dead" ? this.death?.message : undefined);
@@ -314,15 +324,6 @@ export class Vm implements Resource {
   private *live(call: string): Op<Session> {
     yield* this.allowed(call);
     return this.session as Session;
-  }
-
-  private *during(doing: string, op: () => Op<void>): Op<void> {
-    this.doing = doing;
-    try {
-      yield* op();
-    } finally {
-      this.doing = undefined;
-    }
   }
 
   private *start(way: WayUp, there: () => void): Op<void> {
@@ -357,6 +358,7 @@ export class Vm implements Resource {
       there();
       this.spec = spec;
       for (const link of this.links) yield* link.ready(session.guest);
+      this.doing.check();
       this.begin(session, way.memoryBytes, monotonic() - started);
     } catch (error) {
       if (session === undefined) grant.release();
@@ -408,9 +410,18 @@ export class Vm implements Resource {
 
   /** The session is over, by wish. */
   private finish(session: Session, state: VmState, reason?: string): void {
-    this.session = undefined;
+    const current = this.session;
+    if (current === session) this.session = undefined;
     session.end(this.gone(reason === "killed" ? "killed" : "shut down"));
-    this.closed(session, state, reason);
+    if (current === session) this.closed(session, state, reason);
+    // Another task has ended it meanwhile, or it has broken; it may have been booted again.
+    else if (current === undefined && this.phase !== state) this.enter(state, reason);
+  }
+
+  /** Ends a boot, restore or reset that is under way. */
+  private callOff(how: "killed" | "shut down"): void {
+    this.doing.callOff(this.gone(how));
+    this.starting?.end(this.gone(how));
   }
 
   /** What a call finds that waited on the guest. */
