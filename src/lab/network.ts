@@ -232,7 +232,7 @@ const SLOTS = 31;
 
 /** From the last place on: QEMU gives the first ones to disks. */
 const freeSlot = (vm: Vm): number => {
-  const taken = new Set([...vm.links].map((link) => link.saved().slot));
+  const taken = vm.nicSlots;
   for (let slot = SLOTS; slot > 0; slot--) if (!taken.has(slot)) return slot;
   throw new ApiError(`${vm.label} has ${SLOTS} network interfaces, and a machine has no place for more`);
 };

@@ -16,6 +16,7 @@ import type { VmHost } from "./host.ts";
 import { isEmulated } from "./launch.ts";
 import { Lineage } from "./lineage.ts";
 import type { SavedNic, VmLink } from "./link.ts";
+import { NicPlaces } from "./nic-places.ts";
 import { type BootOptions, mergeBootOptions } from "./options.ts";
 import { Owed } from "./owed.ts";
 import { bootBound, cpusOf, settled } from "./plan.ts";
@@ -42,6 +43,7 @@ export class Vm implements Resource {
   readonly kind = "vm";
   /** Its network interfaces. */
   readonly links = new Set<VmLink>();
+  private readonly places = new NicPlaces();
   readonly disks: VmDisks;
   readonly snapshots: VmSnapshots;
   private phase: VmState = "created";
@@ -273,20 +275,19 @@ export class Vm implements Resource {
     if (this.state === "paused") throw wrongState(this.name, "paused", call);
   }
 
+  /** Where an interface sits or will: of a link, or left in the machine by one that is gone. */
+  get nicSlots(): ReadonlySet<number> {
+    return new Set([...[...this.links].map((link) => link.saved().slot), ...this.places.slots]);
+  }
+
   *plug(nic: NicSpec): Op<void> {
     const session = yield* this.live("plug");
-    yield* session.order("attach", session.machine.plugNic(nic));
+    yield* session.order("attach", this.places.plug(session.machine, nic));
   }
 
   *unplug(id: string): Op<void> {
     const session = yield* this.live("plug");
-    const { machine } = session;
-    yield* session.order(
-      "detach",
-      (function* () {
-        yield* machine.unplugNic(id);
-      })(),
-    );
+    yield* session.order("detach", this.places.unplug(session.machine, id));
   }
 
   *setLink(id: string, up: boolean): Op<void> {
@@ -357,6 +358,7 @@ export class Vm implements Resource {
       yield* way.open(session, deadline);
       there();
       this.spec = spec;
+      this.places.hold(nics);
       for (const link of this.links) yield* link.ready(session.guest);
       this.doing.check();
       this.begin(session, way.memoryBytes, monotonic() - started);
@@ -441,6 +443,7 @@ export class Vm implements Resource {
 
   private closed(session: Session, state: VmState, reason?: string): void {
     this.owed.drop();
+    this.places.hold([]);
     this.enter(state, reason);
     this.story.ended(session.started);
   }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { HostError } from "../../../src/errors/errors.ts";
+import { until } from "../../../src/sys/op.ts";
 import { at, type FakeMachine } from "../lab/fakes.ts";
 import { type World, world } from "./world.ts";
 
@@ -50,6 +51,29 @@ describe("membership", () => {
     expect(here.guests[1]?.hosts).toBe("");
     expect(here.machines[1]?.calls).toContain("unplug n2");
     expect(here.network.notes).toContain("close port 2");
+  });
+
+  test("an interface that is plugged in gets no place in which another one still sits", () => {
+    lua("wan = provium:bridge('wan') west = provium:bridge('west') lan:attach(a) a:boot()");
+    const machine = here.machines[0]!;
+    const slots = machine.spec.nics?.map(({ slot }) => slot) ?? [];
+    let plugged = false;
+    machine.plugNic = (nic) =>
+      at(() => {
+        slots.push(nic.slot);
+        plugged = true;
+      });
+    // The guest lets go of the first one too late.
+    machine.unplugNic = function* () {
+      yield* until(() => plugged);
+      return false;
+    };
+    lua("provium:parallel(function() lan:detach(a) end, function() wan:attach(a) end)");
+    lua("west:attach(a)");
+    expect(slots).toEqual([31, 30, 29]);
+    // Of the next machine they are free.
+    lua("west:detach(a) a:kill() a:boot() wan:detach(a) a:kill() lan:attach(a) a:boot()");
+    expect(here.machines[2]?.spec.nics?.map(({ slot }) => slot)).toEqual([31]);
   });
 
   test("the name of a VM that is still to come attaches it when it does", () => {
