@@ -84,6 +84,8 @@ export class Dispatcher {
   private readonly files: ReadonlyMap<string, TestFile>;
   private readonly statuses = new Map<string, FileStatus>();
   private readonly attempts = new Map<string, number>();
+  /** The attempts that began anew because their first runner never began them. */
+  private readonly renewed = new Map<string, number>();
   private readonly times = new Map<string, number>();
   private readonly excesses = new Set<string>();
   private interruptions = 0;
@@ -223,6 +225,7 @@ export class Dispatcher {
   // --- runners ---------------------------------------------------------------------------------------------
 
   private receive(worker: Worker, running: FileRun, message: Exclude<Up, { type: "idle" }>): void {
+    running.heard = true;
     if (message.type === "event") running.admit(message.event);
     else if (message.type === "request") this.serve(worker, running, message.id, message.request);
     else if (message.type === "reply")
@@ -231,12 +234,33 @@ export class Dispatcher {
   }
 
   private lost(running: FileRun | undefined, how: string, overdue: boolean, said: string): void {
-    if (running !== undefined) {
+    if (running !== undefined && !overdue && this.unbegun(running)) this.renew(running, how);
+    else if (running !== undefined) {
       const { stopped } = running;
       const reason = stopped?.reason ?? `the runner ${how}${said === "" ? "" : `; it said:\n${said}`}`;
       this.complete(running, stopped?.status ?? (overdue ? "timed_out" : "crashed"), reason);
     }
     this.advance();
+  }
+
+  /**
+   * Whether a file is not to be charged with the end of its runner: nothing was heard of the file, as when an
+   * idle runner had been killed before the file reached it. Once per file: it may have been the file after all.
+   */
+  private unbegun({ file, heard, stopped }: FileRun): boolean {
+    return !heard && stopped === undefined && !this.halted && !this.renewed.has(file.path);
+  }
+
+  /** Queues the file again, as the same attempt. */
+  private renew(running: FileRun, how: string): void {
+    const { file, attempt } = running;
+    const text = `${file.path} gets another runner: its first one ${how} before it said anything of the file`;
+    this.around.stream.emit("notice", { level: "info", text });
+    this.renewed.set(file.path, attempt);
+    this.attempts.set(file.path, attempt - 1);
+    running.clear();
+    this.desk.take({ event: "ended", path: file.path });
+    this.enqueue(file);
   }
 
   // --- files -----------------------------------------------------------------------------------------------
@@ -248,7 +272,8 @@ export class Dispatcher {
     const attempt = (this.attempts.get(path) ?? 0) + 1;
     this.attempts.set(path, attempt);
     const running = new FileRun(file, { ...plan.job(file), directory }, around.stream, attempt, plan.keep);
-    around.stream.emit("file_dispatched", { path, reservation, ...(attempt > 1 ? { attempt } : {}) });
+    if (this.renewed.get(path) !== attempt)
+      around.stream.emit("file_dispatched", { path, reservation, ...(attempt > 1 ? { attempt } : {}) });
     const worker = this.crew.employ(running);
     if (plan.timeoutMs === 0) return;
     const reason = `the file's deadline of ${formatDuration(plan.timeoutMs)} has passed`;

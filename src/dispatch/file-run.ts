@@ -17,6 +17,8 @@ export interface Stop {
 export class FileRun {
   /** Why the runner was asked to end the file. */
   stopped: Stop | undefined;
+  /** Its runner has said something about it. */
+  heard = false;
   private readonly ledger: FileLedger;
   private readonly started = performance.now();
   private readonly timers: ReturnType<typeof startDeadline>[] = [];
@@ -43,12 +45,11 @@ export class FileRun {
   }
 
   /**
-   * Settles what is open, says that the file is over, or with `again` that it is tried once more, and removes its
-   * directory. Called once; the milliseconds that it took.
+   * Settles what is open, says that the file is over, or with `again` that it is tried once more, and clears up.
+   * Called once; the milliseconds that it took.
    */
   end(status: FileStatus, error: string | undefined, again: boolean): number {
     const ms = performance.now() - this.started;
-    for (const timer of this.timers) clearTimeout(timer);
     const reason = error ?? "the runner ended the file without ending this test";
     for (const owed of this.ledger.settle(reason)) this.stream.pass(owed);
     const { completion } = this.ledger;
@@ -66,12 +67,18 @@ export class FileRun {
         ...(completion?.detail === undefined ? {} : { detail: completion.detail }),
         ...(this.attempt > 1 && status === "passed" ? { flaky: true } : {}),
       });
-    if (this.keep) return ms;
+    this.clear();
+    return ms;
+  }
+
+  /** Ends its timers and removes its directory. */
+  clear(): void {
+    for (const timer of this.timers) clearTimeout(timer);
+    if (this.keep) return;
     try {
       if (existsSync(this.job.directory)) rmSync(this.job.directory, { recursive: true, force: true });
     } catch {
       // A machine of a killed runner may still be on its way out; the end of the run removes the rest.
     }
-    return ms;
   }
 }

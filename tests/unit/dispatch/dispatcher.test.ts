@@ -131,6 +131,35 @@ describe("dispatcher", () => {
     expect(events.at(-1)?.kind).toBe("file_completed");
   });
 
+  test("a file whose runner dies before it says anything of the file is given to another one, as the same attempt", async () => {
+    const { outcome, events } = await run(["unheard1"], { retries: 1 });
+    expect(outcome.statuses.get("unheard1")).toBe("passed");
+    expect(events.map((event) => event.kind)).toEqual([
+      "file_dispatched",
+      "notice",
+      "test_started",
+      "test_passed",
+      "file_completed",
+    ]);
+    expect(of(events, "notice")[0]?.payload.text).toBe(
+      "unheard1 gets another runner: its first one was killed by SIGKILL before it said anything of the file",
+    );
+    expect(completed(events, "unheard1")?.flaky).toBeUndefined();
+  });
+
+  test("a file of which two runners die without a word has crashed", async () => {
+    const { outcome, events } = await run(["mute1", "pass2"]);
+    expect([...outcome.statuses]).toEqual(
+      expect.arrayContaining([
+        ["mute1", "crashed"],
+        ["pass2", "passed"],
+      ]),
+    );
+    expect(completed(events, "mute1")?.error).toContain("the runner was killed by SIGKILL");
+    const own = events.filter((event) => "path" in event.payload && event.payload.path === "mute1");
+    expect(own.map((event) => event.kind)).toEqual(["file_dispatched", "file_completed"]);
+  });
+
   test("a runner that does not come back after its deadline is killed and the file has timed out", async () => {
     const { outcome, events } = await run(["deaf1", "pass2"], { timeoutMs: 300 });
     expect(outcome.statuses.get("deaf1")).toBe("timed_out");
