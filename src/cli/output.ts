@@ -5,7 +5,7 @@ import { type ReporterName, readReporter } from "../config/reporters.ts";
 import type { Config } from "../config/schema.ts";
 import { UsageError } from "../errors/errors.ts";
 import type { Arguments } from "./arguments.ts";
-import { refuseShared, type Written } from "./written.ts";
+import { refuseWrongOutputs, type Written } from "./written.ts";
 
 export interface ReporterChoice {
   readonly name: ReporterName;
@@ -71,7 +71,7 @@ export const outputOptions = (
     const path = absolute(flag);
     return path === undefined ? [] : [{ what: `--${flag} ${args.text(flag)}`, path }];
   });
-  refuseShared([...reporters.flatMap(fileOf), ...saved], read);
+  refuseWrongOutputs([...reporters.flatMap(fileOf), ...saved], read);
   return {
     detail: args.has("verbose") ? "verbose" : args.has("quiet") ? "quiet" : "normal",
     reporters,

@@ -1,4 +1,4 @@
-/** The files that a command writes: each has one writer, and none is also read. */
+/** The files that a command writes: each has one writer, and none is read as well or written by hand. */
 
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -31,11 +31,11 @@ const identity = (path: string): string | undefined => {
   }
 };
 
-/** What people write by hand: an output flag whose value was forgotten takes the name of a test for it. */
+/** What people write by hand. A flag whose value was forgotten takes the name of a test behind it for one. */
 const SOURCE = /\.(lua|toml)$/;
 
 /** Throws `UsageError` for two outputs in one file, and for an output that would overwrite one of `read` or a source. */
-export const refuseShared = (outputs: readonly Written[], read: readonly string[] = []): void => {
+export const refuseWrongOutputs = (outputs: readonly Written[], read: readonly string[] = []): void => {
   const taken = new Map<string, string>();
   for (const path of read) {
     const file = identity(path);
