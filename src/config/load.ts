@@ -5,6 +5,7 @@ import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { ConfigError } from "../errors/errors.ts";
 import { type Section, TomlDocument } from "./document.ts";
+import { standingOverlay, upwards } from "./overlay.ts";
 import { readProfileDirectory } from "./profile-directory.ts";
 import { embeddedProfile, readProfiles } from "./profiles.ts";
 import { readReporter } from "./reporters.ts";
@@ -32,7 +33,7 @@ export const defaultConfig = (directory: string, environment: NodeJS.ProcessEnv)
   cacheDir: defaultCache(environment),
   cacheMaxSize: DEFAULT_CACHE_BYTES,
   cacheCompress: false,
-  profiles: withOverlay({ default: embeddedProfile() }, environment),
+  profiles: withOverlay({ default: embeddedProfile() }, directory, environment),
   warnings: [],
 });
 
@@ -45,14 +46,14 @@ const readReporters = (section: Section): readonly string[] | undefined => {
   return texts;
 };
 
-/** `PROVIUM_OVERLAY` stands in where a profile names no overlay of its own. */
-const withOverlay = (profiles: Profiles, environment: NodeJS.ProcessEnv): Profiles => {
-  const overlay = environment.PROVIUM_OVERLAY;
-  if (overlay === undefined || overlay === "") return profiles;
+/** The standing overlay is that of a profile which names none of its own. */
+const withOverlay = (profiles: Profiles, project: string, environment: NodeJS.ProcessEnv): Profiles => {
+  const overlay = standingOverlay(project, environment);
+  if (overlay === undefined) return profiles;
   return Object.fromEntries(
     Object.entries(profiles).map(([name, profile]) => [
       name,
-      { ...profile, agentOverlayPath: profile.agentOverlayPath ?? resolve(overlay) },
+      { ...profile, agentOverlayPath: profile.agentOverlayPath ?? overlay },
     ]),
   );
 };
@@ -92,17 +93,16 @@ export const parseConfig = (file: string, text: string, environment: NodeJS.Proc
   document.root.finish();
   const profiles = { ...declared, ...Object.fromEntries(more.profiles.map((one) => [one.name, one])) };
   const warnings = [...document.warnings, ...more.warnings];
-  return { file, project: directory, ...settings, profiles: withOverlay(profiles, environment), warnings };
+  return {
+    file,
+    project: directory,
+    ...settings,
+    profiles: withOverlay(profiles, directory, environment),
+    warnings,
+  };
 };
 
 const NAME = "provium.toml";
-
-/** `path` and the directories above it, as far as `top` when it lies below that. */
-const upwards = (path: string, top: string): string[] => {
-  const found = [path];
-  for (let at = path; at !== top && at !== dirname(at); at = dirname(at)) found.push(dirname(at));
-  return found;
-};
 
 /**
  * The file of a run without `--config`: that of the working directory, else the nearest one at or above the first

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig, parseConfig } from "../../../src/config/load.ts";
+import { standingOverlay } from "../../../src/config/overlay.ts";
 import { ConfigError } from "../../../src/errors/errors.ts";
 import { HOST_ARCHITECTURE } from "../../../src/sys/architecture.ts";
 
@@ -210,6 +211,35 @@ describe("provium.toml", () => {
     expect(profiles.a?.agentOverlayPath).toBe("/project/own.cpio");
     expect(profiles.default?.agentOverlayPath).toBe("/their.cpio");
     expect(load(text).profiles.default?.agentOverlayPath).toBeUndefined();
+  });
+
+  test("else it is the one beside the executable, else that in dist of the project or above", () => {
+    const top = mkdtempSync(join(tmpdir(), "provium-test-"));
+    const overlay = (directory: string): string => {
+      mkdirSync(join(top, directory), { recursive: true });
+      const path = join(top, directory, "agent-overlay.cpio.gz");
+      writeFileSync(path, "");
+      return path;
+    };
+    const found = (): string | undefined =>
+      standingOverlay(join(top, "work/project"), {}, join(top, "usr/bin/provium"));
+    try {
+      expect(found()).toBeUndefined();
+      const above = overlay("dist");
+      expect(found()).toBe(above);
+      const { profiles } = parseConfig(join(top, "work/project/provium.toml"), "", {});
+      expect(profiles.default?.agentOverlayPath).toBe(above);
+      const nearer = overlay("work/project/dist");
+      expect(found()).toBe(nearer);
+      const installed = overlay("usr/share/provium");
+      expect(found()).toBe(installed);
+      if (process.getuid?.() === 0) {
+        chownSync(installed, 4242, 4242);
+        expect(found()).toBe(nearer);
+      }
+    } finally {
+      rmSync(top, { recursive: true });
+    }
   });
 
   test("a missing file is fine unless it was named", () => {
