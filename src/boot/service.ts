@@ -37,6 +37,7 @@ export type BootProfile = Pick<
   | "kernel"
   | "initrd"
   | "cmdline"
+  | "cmdlineFile"
   | "init"
   | "modules"
   | "injectAgent"
@@ -149,6 +150,10 @@ export class BootService {
             ? withoutGuest(profile.architecture)
             : "Name a bzImage or vmlinux (aarch64: an Image) in the profile's `kernel`.",
       });
+    if (profile.cmdlineFile !== undefined)
+      throw new ConfigError(
+        `profile \`${profile.name}\`: its cmdline_file ${profile.cmdlineFile} was not there when the run began`,
+      );
     checkRoot(profile, files);
     const emulated = machine.accel === "tcg" && profile.architecture === "x86_64";
     const rate = emulated ? await this.tscRate() : undefined;

@@ -31,17 +31,12 @@ export const readyProfiles = async (
   host: BuildHost,
 ): Promise<Readonly<Record<string, Profile>>> => {
   const all = Object.values(config.profiles);
-  let wanted: Profile[] = [];
-  if (all.some((one) => one.build !== undefined))
-    wanted =
+  if (build && all.some((one) => one.build !== undefined)) {
+    const wanted =
       profile === undefined
         ? namedProfiles(all, [...files, ...otherLuaFiles(roots)])
         : all.filter(({ name }) => name === profile);
-  if (build) await buildProfiles(wanted, host);
-  return Object.fromEntries(
-    all.map((one) => [
-      one.name,
-      withRootKernel(withCommandLine(one, one.build !== undefined && !wanted.includes(one))),
-    ]),
-  );
+    await buildProfiles(wanted, host);
+  }
+  return Object.fromEntries(all.map((one) => [one.name, withRootKernel(withCommandLine(one))]));
 };

@@ -14,21 +14,22 @@ const wordsOf = (text: string): string =>
     .replace(/\s+/g, " ");
 
 /**
- * The profile with the command line that its file says. A file that is not there is an error, unless `mayMiss`:
- * its build has not been run, because no test of this run boots from it. Throws `ConfigError`.
+ * The profile with the command line that its file says. Where the file is not there it keeps `cmdlineFile` and cannot
+ * boot, which is for no run to say that does not boot from it. Throws `ConfigError` for a file that cannot be used.
  */
-export const withCommandLine = (profile: Profile, mayMiss: boolean): Profile => {
-  const { cmdlineFile, name } = profile;
+export const withCommandLine = (profile: Profile): Profile => {
+  const { cmdlineFile, ...rest } = profile;
   if (cmdlineFile === undefined) return profile;
+  const named = `profile \`${profile.name}\`: cmdline_file ${cmdlineFile}`;
   let text: string;
   try {
     text = readFileSync(cmdlineFile, "utf8");
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    if (mayMiss && code === "ENOENT") return profile;
-    throw new ConfigError(`profile \`${name}\`: cmdline_file ${cmdlineFile} cannot be read (${code})`);
+    if (code === "ENOENT") return profile;
+    throw new ConfigError(`${named} cannot be read (${code})`);
   }
   const cmdline = wordsOf(text);
-  if (cmdline === "") throw new ConfigError(`profile \`${name}\`: cmdline_file ${cmdlineFile} has no words`);
-  return { ...profile, cmdline };
+  if (cmdline === "") throw new ConfigError(`${named} has no words`);
+  return { ...rest, cmdline };
 };

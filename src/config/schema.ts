@@ -47,7 +47,7 @@ export interface Profile {
   readonly memoryBytes: number;
   readonly cpus: number;
   readonly qemuArgs: readonly string[];
-  /** Its words are the command line; read when the file can be there (`cmdline-file.ts`). */
+  /** Its words are to be the command line; absent once they are (`cmdline-file.ts`). */
   readonly cmdlineFile?: string | undefined;
   /** What makes its files, before the first machine boots from them. */
   readonly build?: ProfileBuild | undefined;

@@ -189,6 +189,8 @@ describe("a boot plan refuses", () => {
     refuses({ kernel: write("text", "hello".repeat(200)) }, "is not a Linux kernel"));
   test("a missing initrd, naming it", () =>
     refuses({ initrd: "/nosuch/initrd" }, "initrd `/nosuch/initrd` does not exist"));
+  test("a command line that was not there", () =>
+    refuses({ cmdlineFile: "/nosuch/cmdline" }, "its cmdline_file /nosuch/cmdline was not there"));
   test("an initrd that is none", () =>
     refuses({ initrd: write("initrd", "hello") }, "is not an initramfs: it begins with 68656c6c6f"));
   test("a module directory without modules.dep", () => refuses({ modules: root }, "has no modules.dep"));

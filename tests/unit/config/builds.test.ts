@@ -76,16 +76,15 @@ test("a command line from a file: words of all lines but comments", () => {
   write("cmdline", "# for tests\nquiet  panic=-1\nro\n");
   const { a } = config('[profiles.a]\nkernel = "k"\ncmdline_file = "cmdline"\n').profiles;
   if (a === undefined) throw new Error("no profile");
-  expect(withCommandLine(a, false).cmdline).toBe("quiet panic=-1 ro");
+  const ready = withCommandLine(a);
+  expect([ready.cmdline, ready.cmdlineFile]).toEqual(["quiet panic=-1 ro", undefined]);
 });
 
-test("a command line file that is missing is an error, unless its build has not been run", () => {
+test("a command line file that is missing is left to whoever boots from it; one that cannot be used is an error", () => {
   const { a } = config('[profiles.a]\nkernel = "k"\ncmdline_file = "gone"\n').profiles;
   if (a === undefined) throw new Error("no profile");
-  expect(() => withCommandLine(a, false)).toThrow("cannot be read (ENOENT)");
-  expect(withCommandLine(a, true)).toBe(a);
+  expect(withCommandLine(a)).toBe(a);
+  expect(() => withCommandLine({ ...a, cmdlineFile: directory })).toThrow("cannot be read (EISDIR)");
   write("empty", "# nothing\n");
-  expect(() => withCommandLine({ ...a, cmdlineFile: join(directory, "empty") }, false)).toThrow(
-    "has no words",
-  );
+  expect(() => withCommandLine({ ...a, cmdlineFile: join(directory, "empty") })).toThrow("has no words");
 });
