@@ -8,7 +8,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { SEND_BUFFER_BYTES } from "../channel/stream.ts";
-import { HostError, ProviumError } from "../errors/errors.ts";
+import { HostError, InterruptedError, ProviumError } from "../errors/errors.ts";
 import type { LaunchSpec, Machine, Vmm } from "../lab/ports.ts";
 import { SERIAL_CONSOLE } from "../sys/architecture.ts";
 import { openFifo } from "../sys/fifo.ts";
@@ -170,7 +170,7 @@ export class QemuVmm implements Vmm {
     try {
       found = yield* askCapabilities(program, BOARDS[architecture], this.host, this.host.reactor);
     } catch (error) {
-      if (!(error instanceof ProviumError)) throw error;
+      if (!(error instanceof ProviumError) || error instanceof InterruptedError) throw error;
     }
     this.asked.set(program, found);
     return found;
