@@ -30,7 +30,8 @@ export const BRIDGE: Plug = {
   ],
   place: (slot) => ({ bus: "plug", addr: slot.toString(16) }),
   letGoMs: 10_000,
-  goingDownMs: 100,
+  // Tens of milliseconds, and the host may stand still meanwhile.
+  goingDownMs: 1000,
 };
 
 const port = (slot: number): string => `plug${slot}`;

@@ -13,9 +13,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError, HostError } from "../../../src/errors/errors.ts";
 import type { LaunchSpec, Machine } from "../../../src/lab/ports.ts";
-import { after, until } from "../../../src/sys/op.ts";
+import { after, all, sleep, until } from "../../../src/sys/op.ts";
 import { Reactor } from "../../../src/sys/reactor.ts";
 import { AGENT_DEVICE } from "../../../src/vmm/arguments.ts";
+import { BRIDGE } from "../../../src/vmm/plug.ts";
 import { findQemu } from "../../../src/vmm/program.ts";
 import { QemuVmm } from "../../../src/vmm/qemu.ts";
 import { GREET, tells } from "./telling.ts";
@@ -125,6 +126,22 @@ test("a QEMU that tells nothing about itself is taken at its first word", () => 
   expect(readFileSync(`${env.PROVIUM_QEMU}.starts`, "utf8").trimEnd().split("\n")).toHaveLength(2);
 });
 
+test("a QEMU that was being asked when the launch was interrupted is asked again", () => {
+  const env = qemu('case "$*" in *"-machine none"*) echo >> $0.asked; exec sleep 1000;; esac', "exit 1");
+  const asked = `${env.PROVIUM_QEMU}.asked`;
+  writeFileSync(asked, "");
+  const reactor = new Reactor();
+  const vmm = new QemuVmm({ reactor, env });
+  const enoughAt = function* (times: number) {
+    while (readFileSync(asked).length < times) yield* sleep(5);
+    throw new Error(`asked ${times}`);
+  };
+  for (const times of [1, 2])
+    expect(() => reactor.run(all<unknown>([vmm.launch(spec(), after(LONG)), enoughAt(times)]))).toThrow(
+      `asked ${times}`,
+    );
+});
+
 test("missing and wrong kernels are told apart before QEMU starts", () => {
   const env = qemu("exit 1");
   expect(() => launch(env, { kernel: "/nonexistent/vmlinux" })).toThrow(ConfigError);
@@ -190,9 +207,13 @@ test("a guest that reboots or powers off by itself is told from a crash", () => 
   expect(deathOf(shutdown("guest-shutdown"))).toBe("the guest powered itself off");
 });
 
+/** Longer than a PC's agent may be away, so that it has been judged. */
+const AWAY_MS = BRIDGE.goingDownMs + 300;
+const longerThanAway = `sleep ${AWAY_MS / 1000}`;
+
 test("an agent that closes its port is a death, one that comes back is none", () => {
   expect(deathOf([port(true), port(false), "exec sleep 1000"])).toBe("the agent went away");
-  expect(deathOf([port(true), port(false, true), "sleep 0.5; kill -9 $$"])).toBe(
+  expect(deathOf([port(true), port(false, true), `${longerThanAway}; kill -9 $$`])).toBe(
     "QEMU ended unexpectedly with signal 9",
   );
 });
@@ -263,8 +284,7 @@ test("an agent that went away just before a reset does not end the machine that 
   const { machine, reactor } = launch(answering(["stop", news(portEvent(true), portEvent(false))], RESTART));
   reactor.run(machine.pause());
   reactor.run(machine.reset());
-  // Longer than a PC's agent may be away.
-  expect(reactor.run(until(() => machine.death !== undefined, after(300)))).toBe(false);
+  expect(reactor.run(until(() => machine.death !== undefined, after(AWAY_MS)))).toBe(false);
   machine.close();
 });
 
@@ -309,9 +329,7 @@ test("closing ends QEMU, twice is once, and nothing stays open", () => {
 });
 
 test("an agent that came back once may still be lost", () => {
-  // Longer than a closed port may stay closed, so that the first closing has been judged.
-  const pause = "sleep 0.3";
-  const reason = deathOf([port(true), port(false, true), pause, port(false), "sleep 60"]);
+  const reason = deathOf([port(true), port(false, true), longerThanAway, port(false), "sleep 60"]);
   expect(reason).toContain("the agent went away");
 });
 
