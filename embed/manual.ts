@@ -53,7 +53,7 @@ A file is of one **dialect**, which decides when tests run: in a lab file after 
 
 ## Globals
 
-- **\`test(name, meta?, fn)\`** Declares a test; \`fn\` receives its context \`t\`. \`meta\` may hold \`tags\` (a string or a list), \`skip\` (true or a reason), \`slow\`, \`timeout\`, \`spec\` and anything else, which goes into the events.
+- **\`test(name, meta?, fn)\`** Declares a test; \`fn\` receives its context \`t\`. \`meta\` may hold \`tags\` (a string or a list), \`skip\` (true or a reason), \`slow\`, \`timeout\` (0: none), \`spec\` and anything else, which goes into the events.
 - **\`todo(reason?)\`** In a test: skips it. At the top level of a lab file: skips every test of the file, of a classic file: ends it.
 - **\`assert(v, message?)\`**, **\`assert_eq(a, b, message?)\`**, **\`assert_contains(haystack, needle, message?)\`** Raise when they do not hold. \`assert_eq\` also compares plain tables by content.
 `;
@@ -102,7 +102,7 @@ export const manual = (): string =>
     entries("", WAITING),
     entries("json.", Object.fromEntries(Object.entries(JSON_FUNCTIONS))),
     "\n## provium\n",
-    "The root lab of the file, with all methods of a lab, and the module of the classic API. `provium.<name>` is the VM or sub-lab of that name, then a classic function, then what the file itself has assigned.\n\n- **`provium.timeout`** Deadline of each test of the file: a duration. Assigned inside a test it moves the running deadline.\n- **`provium.reset_between_tests`** true: before each further test the VMs of the file are put back to where they stood at the end of its top level ([snapshots.md](snapshots.md)).",
+    "The root lab of the file, with all methods of a lab, and the module of the classic API. `provium.<name>` is the VM or sub-lab of that name, then a classic function, then what the file itself has assigned.\n\n- **`provium.timeout`** Deadline of each test of the file that has none in its `meta`: a duration, 0 for none. Assigned inside a test it moves the running deadline.\n- **`provium.reset_between_tests`** true: before each further test the VMs of the file are put back to where they stood at the end of its top level ([snapshots.md](snapshots.md)).",
     `- **\`provium.sys\`** ${SYS_DOC}`,
     entries("provium.", classicFunctions(null as never)),
     entries("provium.", packFunctions(null as never)),

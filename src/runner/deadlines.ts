@@ -66,17 +66,17 @@ export class Deadlines {
     }
   }
 
-  /** Starts the clock of a test, undefined for no deadline. One that is running already goes on to count. */
+  /** Starts the clock of a test; undefined or 0: no deadline of its own. One that is running already goes on to count. */
   armTest(ms: number | undefined): void {
     const outer = this.clock;
-    if (ms === undefined) return;
+    if (!ms) return;
     const at = after(ms);
     this.clock = outer !== undefined && outer.at < at ? outer : { at, ms };
   }
 
-  /** A new deadline for the running test, counted from the test's start. */
+  /** A new deadline for the running test, counted from the test's start; as for armTest. */
   rearmTest(ms: number | undefined, since: number): void {
-    this.clock = ms === undefined ? undefined : { at: since + ms, ms };
+    this.clock = ms ? { at: since + ms, ms } : undefined;
   }
 
   /** While things are closed this bound counts, and the end of the file if that comes only now. */

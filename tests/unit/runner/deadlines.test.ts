@@ -92,6 +92,22 @@ print("end")`,
   expect(told.printed).toBe("end\n");
 });
 
+test("0 is no deadline: that around a test goes on to count", () => {
+  expect(run(`test("a", {timeout = 0}, function() nap(0.05) end)`, withNap).results).toEqual(["a: passed"]);
+  const deadlines = new Deadlines(
+    0,
+    () => undefined,
+    () => {},
+  );
+  deadlines.armTest(0);
+  expect(deadlines.clock).toBeUndefined();
+  deadlines.armTest(60_000);
+  deadlines.armTest(0);
+  expect(deadlines.clock?.ms).toBe(60_000);
+  deadlines.rearmTest(0, 0);
+  expect(deadlines.clock).toBeUndefined();
+});
+
 test("the last resort of a deadline that nobody lives to see is bounded by what counts it", () => {
   const asked: number[] = [];
   const deadlines = new Deadlines(
