@@ -159,13 +159,13 @@ export class VmSnapshots {
     const { vm, host, story, lineage } = this.keeper;
     const started = monotonic();
     const own = snapshot.origin?.vm === vm ? snapshot.origin : undefined;
-    yield* this.keeper.relink(snapshot.manifest.nics);
     const way = restoreWay(
       host,
       vm.name,
       this.keeper.options(),
       snapshot,
       this.keeper.disks,
+      this.keeper.relink,
       waiting,
       own && ((guest) => own.parked.revive(guest)),
     );

@@ -96,7 +96,7 @@ export class Vm implements Resource {
       allowed: (call) => this.allowed(call),
       disks: this.disks,
       nics: () => [...this.links].map((link) => link.saved()),
-      relink: (nics) => this.relink(nics),
+      relink: this.relink,
       *live(call) {
         const session = yield* vm.live(call);
         return { session, spec: vm.spec as LaunchSpec };
@@ -328,12 +328,12 @@ export class Vm implements Resource {
   }
 
   private *start(way: WayUp, there: () => void): Op<void> {
-    const { host } = this;
-    const grant = yield* host.services.draw(this.name, way.memoryBytes, way.cpus);
+    if (way.relink !== undefined) yield* way.relink();
+    const grant = yield* this.host.services.draw(this.name, way.memoryBytes, way.cpus);
     let session: Session | undefined;
     try {
       const artefacts =
-        host.vmm.kind === "local" || way.artefacts === undefined ? undefined : yield* way.artefacts();
+        this.host.vmm.kind === "local" || way.artefacts === undefined ? undefined : yield* way.artefacts();
       const nics: NicSpec[] = [];
       const disks = yield* way.disks();
       for (const link of this.links) nics.push(yield* link.prepare());
@@ -345,7 +345,7 @@ export class Vm implements Resource {
       session = new Session(
         this.name,
         machine,
-        host.openGuest,
+        this.host.openGuest,
         () => {
           grant.release();
           this.over(spec.directory);

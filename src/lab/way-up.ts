@@ -6,6 +6,7 @@ import type { Deadline, Op } from "../sys/op.ts";
 import type { VmDisks } from "./disks.ts";
 import type { VmHost } from "./host.ts";
 import { bootSpec, checkRestore, isEmulated, restoreSpec } from "./launch.ts";
+import type { SavedNic } from "./link.ts";
 import type { BootOptions } from "./options.ts";
 import { type BootBound, bootBound, bootRequest, cpusOf, memoryOf } from "./plan.ts";
 import type { BootArtefacts, DiskLink, Guest, LaunchSpec, Machine, NicSpec } from "./ports.ts";
@@ -19,6 +20,8 @@ export interface WayUp {
   readonly memoryBytes: number;
   readonly cpus: number;
   readonly bound: BootBound;
+  /** Attaches the VM to its bridges as it is to start; absent where it stays as it is. */
+  relink?(): Op<void>;
   artefacts?(): Op<BootArtefacts>;
   disks(): Op<readonly DiskLink[]>;
   spec(
@@ -56,15 +59,17 @@ export const restoreWay = (
   options: BootOptions,
   snapshot: Snapshot,
   disks: VmDisks,
+  relink: (nics: readonly SavedNic[]) => Op<void>,
   waiting?: WaitingMachine,
   revive?: (guest: Guest) => void,
 ): WayUp => {
-  const { launch, disks: saved } = snapshot.manifest;
+  const { launch, nics: attached, disks: saved } = snapshot.manifest;
   return {
     call: "restore",
     memoryBytes: launch.memoryBytes,
     cpus: launch.cpus,
     bound: bootBound(options, isEmulated(host, launch.architecture, options)),
+    relink: () => relink(attached),
     disks: () => disks.goBack(saved, host.snapshots, snapshot.directory),
     spec: (_artefacts, nics, links) => {
       if (waiting === undefined) return restoreSpec(name, options, host, snapshot, nics, links);

@@ -1,14 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import type { VmHost } from "../../../src/lab/host.ts";
+import type { Manifest } from "../../../src/lab/manifest.ts";
 import type { Guest } from "../../../src/lab/ports.ts";
+import { Snapshot } from "../../../src/lab/snapshot.ts";
 import { Vm } from "../../../src/lab/vm.ts";
 import { after, NEVER, type Op, until } from "../../../src/sys/op.ts";
 import { type FakeMachine, fakes, profile, run } from "./fakes.ts";
 
-const world = (over: (host: VmHost) => Partial<VmHost> = () => ({})) => {
+const world = (
+  over: (host: VmHost) => Partial<VmHost> = () => ({}),
+  relink: () => Op<void> = function* () {},
+) => {
   const own = fakes();
   const host = { ...own.host, ...over(own.host) };
-  return { ...own, own, vm: new Vm("a", profile("default"), {}, host, "shutdown", function* () {}) };
+  return { ...own, own, vm: new Vm("a", profile("default"), {}, host, "shutdown", relink) };
 };
 /** As good as for ever; a test that comes to its end has failed. */
 function* forEver(): Op<never> {
@@ -66,6 +71,19 @@ describe("a boot that another task calls off", () => {
     run(vm.boot());
     expect(vm.state).toBe("booted");
   });
+});
+
+test("a restore that another task calls off while bridges take the vm back ends with that order", () => {
+  const { vm, own } = world(undefined, forEver);
+  const launch = { memoryBytes: 2 ** 28, cpus: 1, architecture: "x86_64" };
+  const manifest = { launch, nics: [], disks: [] } as unknown as Manifest;
+  run(vm.boot());
+  run(vm.shutdown());
+  const restore = begun(vm.snapshots.restore(new Snapshot("/s", manifest)));
+  vm.kill();
+  expect(() => run(restore)).toThrow("vm `a` was killed meanwhile");
+  expect(vm.state).toBe("dead");
+  expect(own.machines).toHaveLength(1);
 });
 
 describe("a reset that another task calls off", () => {
