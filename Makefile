@@ -24,7 +24,7 @@ TOOLS := build/tools/bun-$(BUN_VERSION)
 BUN := $(CURDIR)/$(TOOLS)/node_modules/.bin/bun
 export PATH := $(CURDIR)/$(TOOLS)/node_modules/.bin:$(PATH)
 
-.PHONY: help build demo test test-arm64 test-arm64-executable test-distribution bench lint dist install deb clean setup unit local vm net chaos test-nested test-install fuzz chaos-matrix soak analyze compat
+.PHONY: help build demo test test-arm64 test-arm64-executable test-distribution bench lint dist install deb clean setup unit local vm net chaos test-nested test-install test-again fuzz chaos-matrix soak analyze compat
 
 help:
 	@echo 'make build    dist/provium, the one executable (GUEST=none: without the default guest; GUEST_ARM64=1: with agent and guest for arm64 too)'
@@ -34,6 +34,7 @@ help:
 	@echo 'make test-arm64-executable  the arm64 file of a release (make dist) in such a machine'
 	@echo 'make test-distribution  a Debian image with systemd, made by debootstrap (as root), in a machine'
 	@echo 'make test-nested  a guest that boots guests of its own over AF_VSOCK (some minutes under emulation)'
+	@echo 'make test-again  TIMES=20 LANES=3: `make test` again and again in clones of the commit, to see what is flaky'
 	@echo 'make bench    the figures, as ratios measured side by side'
 	@echo 'make test-install  installs into bare roots and runs the demo there, as root and not (needs root, debootstrap)'
 	@echo 'make fuzz     TIME=10: every parser of ours fed with anything, so long each (10, 5m, 1h; LANES=2 at a time)'
@@ -146,6 +147,11 @@ unit local vm net chaos: build $(AGENT_TEST_BINARIES)
 # Not part of `make test`: it makes root directories from packages, which takes minutes and root.
 test-install: build
 	tests/install/rooms.sh
+
+TIMES ?= 20
+test-again: $(BUN)
+	$(BUN) tests/again/run.ts $(TIMES)
+
 # TIME is for each target; TARGETS names some of them, LANES is how many at a time.
 TIME ?= 10
 TARGETS ?=
