@@ -56,12 +56,15 @@ struct follow {
 
 static void drain(struct follow *follow) {
   static uint8_t piece[PIECE];
+  struct stat facts;
   struct tail *tail = follow->tail;
   for (;;) {
     ssize_t count = pread(tail->file, piece, sizeof piece, tail->offset);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) stop();
     if (count == 0) return;
+    /* Before it is put: whoever gets it may cut the file at once, and the reader may be held back for long. */
+    if (!follow->sized) follow->sized = fstat(tail->file, &facts) == 0 && facts.st_size >= tail->offset + count;
     put(piece, (size_t)count);
     tail->offset += count;
   }
@@ -72,12 +75,7 @@ static void catch_up(struct follow *follow) {
   struct stat facts;
   struct tail *tail = follow->tail;
   drain(follow);
-  if (fstat(tail->file, &facts) < 0) return;
-  if (facts.st_size >= tail->offset) {
-    follow->sized = facts.st_size > 0;
-    return;
-  }
-  if (!follow->sized) return;
+  if (!follow->sized || fstat(tail->file, &facts) < 0 || facts.st_size >= tail->offset) return;
   tail->offset = 0;
   drain(follow);
 }

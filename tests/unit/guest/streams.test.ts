@@ -84,6 +84,22 @@ describe.skipIf(!AGENT_BUILT)("streams out of a guest", () => {
       close(tail);
     });
 
+    test("also one that is cut before all of its first content was taken", () => {
+      writeFileSync(local.path("early"), "0123456789abcdef".repeat(2 ** 19));
+      const tail = local.run(local.guest.main.tail(local.at("early"), { offset: 0 }));
+      // The reader is held back now: it has sent a part of the file and looked at nothing else of it.
+      local.wait(() => tail.take(1) !== undefined);
+      writeFileSync(local.path("early"), "short\n");
+      let seen = "";
+      local.wait(() => {
+        for (let piece = tail.take(65_536); piece !== undefined; piece = tail.take(65_536))
+          seen = (seen + text(piece)).slice(-6);
+        return seen === "short\n" || tail.ended;
+      });
+      expect(seen).toBe("short\n");
+      close(tail);
+    });
+
     test("a file that is rotated is read to its end, and the new one from its start", () => {
       writeFileSync(local.path("rot"), "");
       const tail = local.run(local.guest.main.tail(local.at("rot"), "end"));
