@@ -8,20 +8,16 @@ import {
   accessSync,
   closeSync,
   constants,
-  fchmodSync,
   fstatSync,
-  fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
-  renameSync,
-  writeSync,
 } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { HostError } from "../errors/errors.ts";
-import { draftOf, dropDraft } from "../sys/whole-file.ts";
+import { writeWhole } from "../sys/whole-file.ts";
 import {
   checkoutPath,
   type EmbeddedFile,
@@ -66,25 +62,6 @@ const isGenuine = (path: string, file: EmbeddedFile): boolean => {
   }
 };
 
-const install = (path: string, bytes: Uint8Array): void => {
-  const draft = draftOf(path);
-  try {
-    const fd = openSync(draft, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o700);
-    try {
-      for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
-      fchmodSync(fd, 0o700);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(draft, path);
-  } catch (error) {
-    // Half of it would only take the room that is missing.
-    dropDraft(draft);
-    throw error;
-  }
-};
-
 const onDisk = (path: string, act: () => void, what = "cannot be written"): void => {
   try {
     act();
@@ -108,7 +85,7 @@ const extractInto = (directory: string, name: string, file: EmbeddedFile): strin
       throw new HostError(
         `the executable is damaged: its embedded \`${name}\` does not have the hash it was built with`,
       );
-    onDisk(path, () => install(path, bytes));
+    onDisk(path, () => writeWhole(path, bytes, { mode: 0o700, synced: true }));
   }
   // Also where the mode allows it: a file system may be mounted noexec. access(2).
   onDisk(path, () => accessSync(path, constants.X_OK), "nothing can be executed from there");

@@ -59,6 +59,7 @@ const { symbols: c } = load(libraryName(), {
   sendmsg: { args: [i32, pointer, i32], returns: i64 },
   recvmsg: { args: [i32, pointer, i32], returns: i64 },
   open: { args: [cstring, i32, u32], returns: i32 },
+  linkat: { args: [i32, cstring, i32, cstring, i32], returns: i32 },
   mkfifo: { args: [cstring, u32], returns: i32 },
   ioctl: { args: [i32, u64, pointer], returns: i32 },
   kill: { args: [i32, i32], returns: i32 },

@@ -1,7 +1,18 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { writeWhole } from "../../../src/sys/whole-file.ts";
 
 let directory: string;
@@ -27,4 +38,27 @@ test.each([
   mkdirSync(at("taken"));
   expect(() => writeWhole(at(name), "x")).toThrow(code);
   expect(readdirSync(directory).sort()).toEqual(["plain", "taken"]);
+});
+
+/** Overlays of Linux before 6.1 have no files without names, for one. */
+const hasUnnamedFiles = (): boolean => {
+  try {
+    closeSync(openSync(tmpdir(), 0o20000000 | constants.O_DIRECTORY | constants.O_WRONLY));
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+test.skipIf(!hasUnnamedFiles())("a writer that is killed while it writes leaves nothing", () => {
+  const code = `const fs = require("node:fs");
+    const { writeFileSync } = fs;
+    fs.writeFileSync = (file, data, how) => {
+      writeFileSync(file, data.subarray(1), how);
+      process.kill(process.pid, "SIGKILL");
+    };
+    require("${resolve("src/sys/whole-file.ts")}").writeWhole("${at("file")}", new Uint8Array(2 ** 20));`;
+  const writer = Bun.spawnSync([process.execPath, "-e", code]);
+  expect(writer.signalCode).toBe("SIGKILL");
+  expect(readdirSync(directory)).toEqual([]);
 });
