@@ -12,7 +12,7 @@ import type { Runner, StartRunner } from "./runner-process.ts";
 const START_MS = 30_000;
 /** How long no file may end, while one runs, before another runner is started. */
 const PATIENCE_MS = 100;
-/** Runners that end before they ever took a file: more than this in a row and the run is given up. */
+/** Runners that end before they ever took a file: after so many in a row no more are started, and without any other the run is given up. */
 const START_FAILURES = 3;
 
 /** One runner process and what it is doing. */
@@ -72,7 +72,8 @@ export class Crew {
 
   /** Sees to it that up to `wanted` runners are there, in time. */
   grow(wanted: () => number): void {
-    const more = (): boolean => !this.ending && this.live < wanted();
+    const more = (): boolean =>
+      !this.ending && this.live < wanted() && (this.live === 0 || this.startFailures < START_FAILURES);
     if (this.live === 0 && more()) this.start();
     if (this.patience !== undefined || this.busy === 0 || !more()) return;
     this.patience = setTimeout(() => {
@@ -157,7 +158,9 @@ export class Crew {
     const { running } = member;
     const said = member.runner.complaints.trim();
     member.running = undefined;
-    if (running === undefined && !member.used && !this.ending && ++this.startFailures >= START_FAILURES)
+    const stillborn = running === undefined && !member.used && !this.ending;
+    if (stillborn) this.startFailures++;
+    if (stillborn && this.startFailures >= START_FAILURES && this.live === 0)
       this.listener.hopeless(
         new HostError(`no runner can be started: the last one ${how}${said === "" ? "" : `\n${said}`}`),
       );

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -314,6 +314,15 @@ describe("dispatcher", () => {
 
   test("runners that cannot start end the run with an error", async () => {
     await expect(run(["pass1"], { environment: { FAKE_RUNNER: "broken" } })).rejects.toThrow(HostError);
+  });
+
+  test("further runners that cannot start do not end the run of one that works", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "provium-runners-"));
+    const environment = { FAKE_RUNNER: "single", FAKE_RUNNER_DIRECTORY: directory };
+    const { outcome } = await run(["patient1", "pass2"], { jobs: 2, environment });
+    expect([...outcome.statuses.values()]).toEqual(["passed", "passed"]);
+    expect(readFileSync(join(directory, "refused"), "utf8")).toBe("xxx");
+    rmSync(directory, { recursive: true });
   });
 
   test("nothing is left in the temporary directory", async () => {

@@ -1,12 +1,16 @@
 /** Speaks the runner's side of the protocol and does what the name of the file says. */
 
-import { readSync, writeSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readSync, statSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { encodeFrame, FrameReader, unpack } from "../../../src/events/frame.ts";
 import { eventTime } from "../../../src/events/stream.ts";
 import type { EventKind, EventPayloads, ProviumEvent } from "../../../src/events/types.ts";
 import type { Down, Job, Up } from "../../../src/runner/protocol.ts";
 
 const SOCKET = 3;
+/** Of the runners of a host on which only one can start: its mark, and a letter for each of the others. */
+const ONLY = join(process.env.FAKE_RUNNER_DIRECTORY ?? "", "only");
+const REFUSED = join(process.env.FAKE_RUNNER_DIRECTORY ?? "", "refused");
 const reader = new FrameReader();
 const inbox: Down[] = [];
 
@@ -124,6 +128,11 @@ const run = (job: Job): unknown => {
       emit("test_started", { path, name: "one", meta: {} });
       Bun.sleepSync(400);
       return finish("passed");
+    case "patient":
+      // And so long that who starts runners has heard of the last one, too.
+      while (!existsSync(REFUSED) || statSync(REFUSED).size < 3) Bun.sleepSync(5);
+      Bun.sleepSync(300);
+      return finish("passed");
     case "deaf":
       spawned(job);
       emit("test_started", { path, name: "one", meta: {} });
@@ -160,6 +169,14 @@ const run = (job: Job): unknown => {
 };
 
 if (process.env.FAKE_RUNNER === "broken") process.exit(7);
+if (process.env.FAKE_RUNNER === "single") {
+  try {
+    mkdirSync(ONLY);
+  } catch {
+    appendFileSync(REFUSED, "x");
+    process.exit(7);
+  }
+}
 send({ type: "idle" });
 for (;;) {
   const message = receive();
