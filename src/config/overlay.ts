@@ -14,8 +14,13 @@ export const upwards = (directory: string, top = "/"): string[] => {
 
 /** Not what somebody else has put into a directory above the project that everybody may write to. */
 const isTrusted = (file: string): boolean => {
-  const found = statSync(file, { throwIfNoEntry: false });
-  return found?.isFile() === true && (found.uid === 0 || found.uid === process.geteuid?.());
+  try {
+    const found = statSync(file);
+    return found.isFile() && (found.uid === 0 || found.uid === process.geteuid?.());
+  } catch {
+    // It is not there, or in a directory above that is closed to us: neither is a fault of the project.
+    return false;
+  }
 };
 
 /**

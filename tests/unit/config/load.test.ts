@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig, parseConfig } from "../../../src/config/load.ts";
@@ -226,6 +226,9 @@ describe("provium.toml", () => {
     try {
       expect(found()).toBeUndefined();
       const above = overlay("dist");
+      // A place that cannot be looked into is passed over.
+      mkdirSync(join(top, "work/dist"), { recursive: true });
+      symlinkSync("agent-overlay.cpio.gz", join(top, "work/dist/agent-overlay.cpio.gz"));
       expect(found()).toBe(above);
       const { profiles } = parseConfig(join(top, "work/project/provium.toml"), "", {});
       expect(profiles.default?.agentOverlayPath).toBe(above);
